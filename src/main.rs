@@ -1,0 +1,5 @@
+//! Parse, dispatch, print the error, exit status.
+
+mod wire;
+
+fn main() {}
