@@ -1,0 +1,53 @@
+//! Ranks of tokens, read in place from the tables the build script made.
+
+use super::layout::{
+    FILTER_BITS, NO_RANK, RANK_BITS, SLOT_BITS, filter_place, fingerprint, hash, slot,
+};
+
+/// The longest token of o200k.
+pub(crate) const TOKEN_BYTES_MAX: usize = 128;
+
+const SLOTS: usize = 1 << SLOT_BITS;
+const FILTER_BYTES: usize = 1 << (FILTER_BITS - 3);
+
+/// Embedded bytes have no alignment of their own, and an entry across two cache lines costs two
+/// misses.
+#[repr(align(64))]
+struct Aligned<T>(T);
+
+static RANKS: Aligned<[u8; SLOTS * 8]> =
+    Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ranks.bin")));
+static FILTER: Aligned<[u8; FILTER_BYTES]> =
+    Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/filter.bin")));
+static PAIRS: Aligned<[u8; 4 << 16]> =
+    Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/pairs.bin")));
+
+/// The rank of a token, `NO_RANK` if the bytes are none.
+pub(crate) fn rank(bytes: &[u8]) -> u32 {
+    if bytes.len() > TOKEN_BYTES_MAX {
+        return NO_RANK;
+    }
+    let hash = hash(bytes);
+    let (byte, bit) = filter_place(hash);
+    if FILTER.0[byte] & bit == 0 { NO_RANK } else { find(hash) }
+}
+
+/// The rank of a token of two bytes.
+pub(crate) fn rank_of_pair(first: u8, second: u8) -> u32 {
+    let at = usize::from(first) << 8 | usize::from(second);
+    u32::from_le_bytes(PAIRS.0.as_chunks::<4>().0[at])
+}
+
+/// A quarter of the slots is empty, so that this ends; an empty slot reads as `NO_RANK`.
+fn find(hash: u64) -> u32 {
+    let entries = RANKS.0.as_chunks::<8>().0;
+    let mut at = slot(hash);
+    loop {
+        let entry = u64::from_le_bytes(entries[at % SLOTS]);
+        let rank = entry as u32 & NO_RANK;
+        if rank == NO_RANK || entry >> RANK_BITS == fingerprint(hash) >> RANK_BITS {
+            return rank;
+        }
+        at += 1;
+    }
+}
