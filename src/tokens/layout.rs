@@ -2,7 +2,7 @@
 //! tables.
 //!
 //! The vocabulary is a hash table of 64-bit entries, fingerprint above rank, without the tokens'
-//! bytes: a sixth of the cache misses of a table that points at them. A string that is no token is
+//! bytes, so that a look-up touches one place in memory. A string that is no token is
 //! taken for one only if 46 more bits of its hash agree with those of a token near its slot, about
 //! 3 in 10^14; the build script checks that no two tokens are confused.
 

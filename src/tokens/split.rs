@@ -25,30 +25,8 @@ static INDEX: &[u8; 0x11_0000 >> BLOCK_BITS] =
 static BLOCKS: &[u8; 256 << BLOCK_BITS] =
     include_bytes!(concat!(env!("OUT_DIR"), "/class_blocks.bin"));
 
-/// The pieces of a text, in order and without gaps.
-pub(crate) struct Pieces<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-pub(crate) fn pieces(text: &str) -> Pieces<'_> {
-    Pieces { text, at: 0 }
-}
-
-impl<'a> Iterator for Pieces<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let start = self.at;
-        if start == self.text.len() {
-            return None;
-        }
-        self.at = piece_end(self.text, start);
-        Some(&self.text.as_bytes()[start..self.at])
-    }
-}
-
-fn piece_end(text: &str, start: usize) -> usize {
+/// Where the piece ends that starts at a place in the text.
+pub(crate) fn piece_end(text: &str, start: usize) -> usize {
     let (class, len) = class_at(text, start);
     let after = start + len;
     match class {
