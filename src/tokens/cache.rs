@@ -3,8 +3,7 @@
 //! Direct mapped and exact: an entry holds the piece itself, and a new piece takes the place of the
 //! old. Pieces up to 16 bytes, because these compare as two words; longer ones are rare.
 
-/// 96 KB of entries; four times as many count prose half as fast again, but would not stay in the
-/// second-level cache beside what the proxy itself does.
+/// 96 KB of entries: four times as many gain 0 to 8 % on prompts and crowd the second-level cache.
 const ENTRY_BITS: u32 = 12;
 const PIECE_BYTES_MAX: usize = 16;
 

@@ -25,6 +25,17 @@ static INDEX: &[u8; 0x11_0000 >> BLOCK_BITS] =
 static BLOCKS: &[u8; 256 << BLOCK_BITS] =
     include_bytes!(concat!(env!("OUT_DIR"), "/class_blocks.bin"));
 
+/// Classes of ASCII, the first block; a byte of a longer character is in none.
+static ASCII: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut at = 0;
+    while at < 0x80 {
+        classes[at] = BLOCKS[at];
+        at += 1;
+    }
+    classes
+};
+
 /// Where the piece ends that starts at a place in the text.
 pub(crate) fn piece_end(text: &str, start: usize) -> usize {
     let (class, len) = class_at(text, start);
@@ -134,9 +145,15 @@ fn white_space(text: &str, start: usize) -> usize {
 }
 
 /// The end of the longest run of characters of these classes.
-fn run(text: &str, mut at: usize, classes: u8) -> usize {
+fn run(text: &str, start: usize, classes: u8) -> usize {
+    let mut at = start;
     loop {
-        let (class, len) = class_at(text, at);
+        let ascii = text.as_bytes()[at..].iter();
+        at += ascii.take_while(|&&byte| ASCII[usize::from(byte)] & classes != 0).count();
+        if text.as_bytes().get(at).is_none_or(u8::is_ascii) {
+            return at;
+        }
+        let (class, len) = class_of_wide(text, at);
         if class & classes == 0 {
             return at;
         }
@@ -148,8 +165,7 @@ fn run(text: &str, mut at: usize, classes: u8) -> usize {
 fn class_at(text: &str, at: usize) -> (u8, usize) {
     match text.as_bytes().get(at) {
         None => (0, 0),
-        // ASCII is the first block.
-        Some(&byte) if byte < 0x80 => (BLOCKS[usize::from(byte)], 1),
+        Some(&byte) if byte < 0x80 => (ASCII[usize::from(byte)], 1),
         Some(_) => class_of_wide(text, at),
     }
 }
