@@ -1,5 +1,6 @@
 //! Parse, dispatch, print the error, exit status.
 
+mod json;
 mod tokens;
 mod wire;
 

@@ -1,5 +1,7 @@
 //! JSON as the providers define it: where a prompt's texts lie, and what an answer says was billed.
 
+pub(crate) mod prompt;
+
 /// The wire formats that tokenpak understands. A request in any other shape is forwarded untouched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -14,6 +16,17 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// The format that requests to this path have, by its end; a query is ignored. `None` for all
+    /// that is only forwarded: token counting, batches, embeddings, unknown paths.
+    pub(crate) fn of_path(path: &str) -> Option<Format> {
+        let path = path.split('?').next().unwrap_or(path);
+        // The Assistants API posts single messages here, which is no prompt.
+        if path.contains("/threads/") {
+            return None;
+        }
+        SUFFIXES.iter().find(|(suffix, _)| path.ends_with(suffix)).map(|(_, format)| *format)
+    }
+
     /// The name in the ledger's `api` column.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -24,6 +37,17 @@ impl Format {
         }
     }
 }
+
+/// Some clients percent-encode the colon.
+const SUFFIXES: &[(&str, Format)] = &[
+    ("/messages", Format::Messages),
+    ("/chat/completions", Format::Chat),
+    ("/responses", Format::Responses),
+    (":generateContent", Format::Gemini),
+    ("%3AgenerateContent", Format::Gemini),
+    (":streamGenerateContent", Format::Gemini),
+    ("%3AstreamGenerateContent", Format::Gemini),
+];
 
 /// What the provider says it billed, in tokens. `None` is "not said", never zero.
 ///
@@ -38,4 +62,39 @@ pub(crate) struct Usage {
     pub(crate) cache_write_1h: Option<u64>,
     pub(crate) output: Option<u64>,
     pub(crate) reasoning: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn format_goes_by_the_end_of_the_path() {
+        for (path, want) in [
+            ("/v1/messages", Some(Format::Messages)),
+            ("/v1/messages?beta=true", Some(Format::Messages)),
+            ("/anthropic/v1/messages", Some(Format::Messages)),
+            ("/v1/messages/count_tokens", None),
+            ("/v1/messages/batches", None),
+            ("/v1/threads/thread_1/messages", None),
+            ("/v1/chat/completions", Some(Format::Chat)),
+            ("/openai/deployments/x/chat/completions?api-version=1", Some(Format::Chat)),
+            ("/v1/completions", None),
+            ("/v1/responses", Some(Format::Responses)),
+            ("/v1/responses/resp_1/cancel", None),
+            ("/v1/responses/compact", None),
+            ("/v1/responses/input_tokens", None),
+            ("/v1beta/models/gemini-3-pro:generateContent", Some(Format::Gemini)),
+            ("/v1beta/models/gemini-3-pro:streamGenerateContent?alt=sse", Some(Format::Gemini)),
+            ("/v1beta/models/gemini-3-pro%3AgenerateContent", Some(Format::Gemini)),
+            ("/v1beta/models/gemini-3-pro:countTokens", None),
+            ("/v1beta/models/gemini-3-pro:batchGenerateContent", None),
+            ("/v1/embeddings", None),
+            ("/search?next=/v1/messages", None),
+            ("/messagesx", None),
+            ("", None),
+        ] {
+            assert_eq!(Format::of_path(path), want, "{path}");
+        }
+    }
 }

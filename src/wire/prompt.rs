@@ -1,0 +1,267 @@
+//! The texts of a request in the order in which the provider puts them before the model.
+//!
+//! That order is tools, system, messages from front to back, whatever the order of the body's
+//! keys; prompt caches work on it and so does everything we decide. A part that we do not know
+//! is passed over, or counted if it is plainly text; a body that says one thing twice is not
+//! understood at all, because providers disagree about which of the two counts.
+
+mod chat;
+mod gemini;
+mod messages;
+mod responses;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::Format;
+use crate::json::{self, Reader, Span};
+
+/// What we read from a request. Spans are byte ranges of the body.
+#[derive(Debug, Default)]
+pub(crate) struct Prompt {
+    /// `None` where the body does not say: Gemini has the model in the path.
+    pub(crate) model: Option<String>,
+    /// Whether the body asks for a stream. Gemini says this in the path, too.
+    pub(crate) stream: bool,
+    /// Whether the client marks places for the provider's prompt cache (`cache_control`).
+    pub(crate) cache_mark: bool,
+    /// Whether the model may see another history than this body: the provider clears parts of it,
+    /// or adds what it kept from before.
+    pub(crate) edits_history: bool,
+    /// How many messages, or items of a Responses input, there are.
+    pub(crate) messages: u64,
+    /// In prefix order.
+    pub(crate) parts: Vec<Part>,
+    pub(crate) calls: Vec<Call>,
+}
+
+/// One text of the prompt, or something that stands between texts.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// The string literal, quotes included, or raw JSON that begins with a bracket.
+    pub(crate) span: Span,
+    /// How many messages have begun when this part comes: 0 for tools and system.
+    pub(crate) message: u64,
+    pub(crate) role: Role,
+}
+
+/// What a part is. Only `Typed` and `Result` may ever be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Tools,
+    /// System prompt, developer message, instructions.
+    System,
+    /// Text of a user message. `number` counts them from 1, anew after a `Reset`.
+    Typed {
+        number: u64,
+    },
+    /// Text or thinking of the model.
+    Assistant,
+    /// The input of a tool call.
+    Input,
+    /// Text that a tool gave back.
+    Result(ToolResult),
+    Image,
+    /// A compaction: the model does not see what is above it.
+    Reset,
+    /// Text that we count and leave alone.
+    Other,
+}
+
+/// Which result a text belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ToolResult {
+    /// Counts results from 1, errors included, anew after a `Reset`.
+    pub(crate) number: u64,
+    /// Which text of the result this is, from 1, if there are several.
+    pub(crate) part: Option<u64>,
+    pub(crate) error: bool,
+    /// Index into `Prompt::calls`; `None` if no earlier call has the result's id.
+    pub(crate) call: Option<usize>,
+}
+
+/// A tool call. Both spans are as in `Part::span`; a literal input holds JSON, or free text.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) name: Span,
+    pub(crate) input: Span,
+}
+
+/// Reads a request body. `None` if it is not understood: it must then be sent as it came.
+pub(crate) fn read(format: Format, body: &[u8]) -> Option<Prompt> {
+    let body = std::str::from_utf8(body).ok()?;
+    match format {
+        Format::Messages => messages::read(body),
+        Format::Chat => chat::read(body),
+        Format::Responses => responses::read(body),
+        Format::Gemini => gemini::read(body),
+    }
+}
+
+/// The value at `span` as text, if it is a string that can be one.
+fn text_at<'a>(body: &'a str, span: &Option<Span>) -> Option<Cow<'a, str>> {
+    json::decode(&body[span.clone()?])
+}
+
+fn is(body: &str, span: &Option<Span>, what: &str) -> bool {
+    text_at(body, span).is_some_and(|text| text == what)
+}
+
+/// Whether a member is there and not null.
+fn is_set(body: &str, span: &Option<Span>) -> bool {
+    span.as_ref().is_some_and(|span| &body[span.clone()] != "null")
+}
+
+fn first_byte(body: &str, span: &Span) -> u8 {
+    body.as_bytes()[span.start]
+}
+
+/// The top level of a body: one object, nothing after it, `keys` at most once. `member` gets the
+/// index of each of them and must read the value; all other members are passed over.
+fn top_level<const N: usize>(
+    body: &str,
+    keys: [&str; N],
+    mut member: impl FnMut(usize, &mut Reader) -> Option<()>,
+) -> Option<()> {
+    let mut seen = [false; N];
+    let mut reader = Reader::new(body);
+    reader.object(|reader, key| {
+        let Some(index) = keys.iter().position(|wanted| *wanted == key) else {
+            reader.value()?;
+            return (!json::is_one_of(key, &keys)).then_some(());
+        };
+        if std::mem::replace(&mut seen[index], true) {
+            return None;
+        }
+        member(index, reader)
+    })?;
+    reader.end()
+}
+
+/// Reads the elements of an array, one after the other. What is no array has none.
+fn elements<'a>(
+    body: &'a str,
+    span: &Option<Span>,
+    element: impl FnMut(&mut Reader<'a>) -> Option<()>,
+) -> Option<()> {
+    match span {
+        Some(span) if first_byte(body, span) == b'[' => Reader::within(body, span).array(element),
+        _ => Some(()),
+    }
+}
+
+/// The named members of an optional object.
+fn members_of<const N: usize>(
+    body: &str,
+    span: &Option<Span>,
+    keys: [&str; N],
+) -> Option<[Option<Span>; N]> {
+    match span {
+        Some(span) => json::members(body, span, keys),
+        None => Some([const { None }; N]),
+    }
+}
+
+fn is_string(body: &str, span: &Span) -> bool {
+    first_byte(body, span) == b'"'
+}
+
+/// Collects the parts of the messages. Tools and system go into their own instance, because a
+/// body may name them last.
+struct Parts<'a> {
+    body: &'a str,
+    list: Vec<Part>,
+    calls: Vec<Call>,
+    call_of_id: HashMap<&'a str, usize>,
+    messages: u64,
+    results: u64,
+    typed: u64,
+    cache_mark: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn new(body: &'a str) -> Parts<'a> {
+        Parts {
+            body,
+            list: Vec::new(),
+            calls: Vec::new(),
+            call_of_id: HashMap::new(),
+            messages: 0,
+            results: 0,
+            typed: 0,
+            cache_mark: false,
+        }
+    }
+
+    fn push(&mut self, span: Span, role: Role) {
+        self.list.push(Part { span, message: self.messages, role });
+    }
+
+    /// A text of somebody; not a string, not a text.
+    fn text(&mut self, span: &Option<Span>, role: Role) {
+        if let Some(span) = span
+            && is_string(self.body, span)
+        {
+            self.push(span.clone(), role);
+        }
+    }
+
+    fn typed(&mut self, span: &Option<Span>) {
+        let before = self.list.len();
+        self.text(span, Role::Typed { number: self.typed + 1 });
+        self.typed += (self.list.len() - before) as u64;
+    }
+
+    /// Notes a call under its id, which is compared as it is spelled.
+    fn call(&mut self, id: Option<Span>, name: Option<Span>, input: Option<Span>) {
+        if let Some(input) = &input {
+            self.push(input.clone(), Role::Input);
+        }
+        if let (Some(name), Some(input)) = (name, input) {
+            if let Some(id) = id {
+                self.call_of_id.insert(&self.body[id], self.calls.len());
+            }
+            self.calls.push(Call { name, input });
+        }
+    }
+
+    /// Begins a result and says which call it answers.
+    fn result(&mut self, id: &Option<Span>, error: bool) -> ToolResult {
+        self.results += 1;
+        let id = id.as_ref().map(|id| &self.body[id.clone()]);
+        let call = id.and_then(|id| self.call_of_id.get(id)).copied();
+        ToolResult { number: self.results, part: None, error, call }
+    }
+
+    fn result_texts(&mut self, result: ToolResult, texts: &[Span]) {
+        for (index, text) in texts.iter().enumerate() {
+            let part = (texts.len() > 1).then_some(index as u64 + 1);
+            self.push(text.clone(), Role::Result(ToolResult { part, ..result }));
+        }
+    }
+
+    fn reset(&mut self, span: Span) {
+        self.push(span, Role::Reset);
+        (self.results, self.typed) = (0, 0);
+    }
+
+    fn mark(&mut self, cache_control: &Option<Span>) {
+        self.cache_mark |= is_set(self.body, cache_control);
+    }
+
+    /// Puts together what was read, in prefix order.
+    fn prompt(self, tools: Option<Span>, system: Vec<Part>) -> Prompt {
+        let tools = tools.filter(|span| matches!(first_byte(self.body, span), b'[' | b'{'));
+        let tools = tools.map(|span| Part { span, message: 0, role: Role::Tools });
+        Prompt {
+            cache_mark: self.cache_mark,
+            messages: self.messages,
+            parts: tools.into_iter().chain(system).chain(self.list).collect(),
+            calls: self.calls,
+            ..Prompt::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! OpenAI Chat Completions, and the many servers that speak it.
+
+use super::{Parts, Prompt, Role, elements, is_string, members_of, text_at, top_level};
+use crate::json::{Reader, Span};
+
+const KEYS: [&str; 5] = ["messages", "tools", "functions", "model", "stream"];
+
+pub(super) fn read(body: &str) -> Option<Prompt> {
+    let mut parts = Parts::new(body);
+    let mut found = [const { None }; KEYS.len()];
+    top_level(body, KEYS, |index, reader| {
+        if KEYS[index] != "messages" || reader.peek() != b'[' {
+            found[index] = Some(reader.value()?);
+            return Some(());
+        }
+        reader.array(|reader| read_message(&mut parts, reader))
+    })?;
+    let [not_an_array, tools, functions, model, stream] = found;
+    if not_an_array.is_some() || parts.messages == 0 {
+        return None;
+    }
+    Some(Prompt {
+        model: text_at(body, &model).map(String::from),
+        stream: stream.is_some_and(|span| &body[span] == "true"),
+        ..parts.prompt(tools.or(functions), Vec::new())
+    })
+}
+
+fn read_message(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
+    parts.messages += 1;
+    let body = parts.body;
+    let keys = [
+        "role",
+        "content",
+        "name",
+        "tool_call_id",
+        "tool_calls",
+        "function_call",
+        "refusal",
+        "reasoning_content",
+    ];
+    let (_, found) = reader.members(keys)?;
+    let [role, content, name, id, tool_calls, function_call, refusal, reasoning] = found;
+    match text_at(body, &role).as_deref().unwrap_or_default() {
+        "user" => read_content(parts, &content, |parts, text| parts.typed(text)),
+        "system" | "developer" => {
+            read_content(parts, &content, |parts, text| parts.text(text, Role::System))
+        }
+        "assistant" => {
+            parts.text(&reasoning, Role::Assistant);
+            read_content(parts, &content, |parts, text| parts.text(text, Role::Assistant))?;
+            parts.text(&refusal, Role::Assistant);
+            elements(body, &tool_calls, |reader| {
+                let (_, [id, function, custom]) = reader.members(["id", "function", "custom"])?;
+                read_call(parts, id, &function.or(custom))
+            })?;
+            read_call(parts, None, &function_call)
+        }
+        role @ ("tool" | "function") => {
+            // The old form has no ids: a function answers under its name.
+            let result = parts.result(if role == "tool" { &id } else { &name }, false);
+            let mut texts = Vec::new();
+            read_content(parts, &content, |_, text| texts.extend(text.clone()))?;
+            texts.retain(|text| is_string(body, text));
+            parts.result_texts(result, &texts);
+            Some(())
+        }
+        _ => read_content(parts, &content, |parts, text| parts.text(text, Role::Other)),
+    }
+}
+
+/// A string, or an array of parts.
+fn read_content<'a>(
+    parts: &mut Parts<'a>,
+    content: &Option<Span>,
+    mut text_of: impl FnMut(&mut Parts<'a>, &Option<Span>),
+) -> Option<()> {
+    let body = parts.body;
+    text_of(parts, content);
+    elements(body, content, |reader| {
+        let (part, [kind, text]) = reader.members(["type", "text"])?;
+        match text_at(body, &kind).as_deref().unwrap_or_default() {
+            "text" => text_of(parts, &text),
+            "image_url" => parts.push(part, Role::Image),
+            _ => parts.text(&text, Role::Other),
+        }
+        Some(())
+    })
+}
+
+fn read_call(parts: &mut Parts, id: Option<Span>, function: &Option<Span>) -> Option<()> {
+    let [name, arguments, input] =
+        members_of(parts.body, function, ["name", "arguments", "input"])?;
+    parts.call(id.or(name.clone()), name, arguments.or(input));
+    Some(())
+}

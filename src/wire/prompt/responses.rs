@@ -1,0 +1,127 @@
+//! OpenAI Responses. Items take the place of messages.
+
+use super::{Parts, Prompt, Role, elements, is, is_set, is_string, text_at, top_level};
+use crate::json::{Reader, Span};
+
+const KEYS: [&str; 9] = [
+    "input",
+    "tools",
+    "instructions",
+    "model",
+    "stream",
+    "truncation",
+    "context_management",
+    "previous_response_id",
+    "conversation",
+];
+
+pub(super) fn read(body: &str) -> Option<Prompt> {
+    let mut parts = Parts::new(body);
+    let mut found = [const { None }; KEYS.len()];
+    top_level(body, KEYS, |index, reader| {
+        if KEYS[index] != "input" || reader.peek() != b'[' {
+            found[index] = Some(reader.value()?);
+            return Some(());
+        }
+        reader.array(|reader| read_item(&mut parts, reader))
+    })?;
+    let [input, tools, instructions, model, stream, truncation, edits, previous, conversation] =
+        found;
+    if let Some(span) = &input {
+        if !is_string(body, span) {
+            return None;
+        }
+        parts.messages = 1;
+        parts.typed(&input);
+    }
+    if parts.messages == 0 {
+        return None;
+    }
+    let mut top = Parts::new(body);
+    top.text(&instructions, Role::System);
+    // Behind an id lies history that we do not see, and cannot count results in.
+    let edits_history = is_set(body, &truncation) && !is(body, &truncation, "disabled")
+        || [edits, previous, conversation].iter().any(|member| is_set(body, member));
+    Some(Prompt {
+        model: text_at(body, &model).map(String::from),
+        stream: stream.is_some_and(|span| &body[span] == "true"),
+        edits_history,
+        ..parts.prompt(tools, top.list)
+    })
+}
+
+fn read_item(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
+    parts.messages += 1;
+    let body = parts.body;
+    let keys = [
+        "type",
+        "role",
+        "content",
+        "id",
+        "call_id",
+        "name",
+        "arguments",
+        "input",
+        "action",
+        "output",
+        "summary",
+    ];
+    let (item, found) = reader.members(keys)?;
+    let [kind, role, content, id, call_id, name, arguments, input, action, output, summary] = found;
+    let call_id = call_id.or(id);
+    match text_at(body, &kind).as_deref().unwrap_or("message") {
+        "message" => {
+            let role = text_at(body, &role).unwrap_or_default();
+            read_content(parts, &content, |parts, text| match role.as_ref() {
+                "user" => parts.typed(text),
+                "assistant" => parts.text(text, Role::Assistant),
+                "system" | "developer" => parts.text(text, Role::System),
+                _ => parts.text(text, Role::Other),
+            })?;
+        }
+        "function_call" | "custom_tool_call" => parts.call(call_id, name, arguments.or(input)),
+        // These calls have no name; what they run says all.
+        "local_shell_call" | "shell_call" => parts.call(call_id, kind, action),
+        "function_call_output"
+        | "custom_tool_call_output"
+        | "local_shell_call_output"
+        | "apply_patch_call_output" => {
+            let result = parts.result(&call_id, false);
+            let (texts, list) = match output {
+                Some(text) if is_string(body, &text) => (vec![text], None),
+                list => (Vec::new(), list),
+            };
+            parts.result_texts(result, &texts);
+            read_content(parts, &list, |parts, text| parts.text(text, Role::Other))?;
+        }
+        "reasoning" => {
+            read_content(parts, &summary, |parts, text| parts.text(text, Role::Assistant))?;
+        }
+        kind if kind.starts_with("compaction") => parts.reset(item),
+        // Calls that the provider answers itself bring their output with them.
+        _ => {
+            parts.text(&arguments, Role::Other);
+            parts.text(&output, Role::Other);
+        }
+    }
+    Some(())
+}
+
+/// A string, or an array of parts.
+fn read_content<'a>(
+    parts: &mut Parts<'a>,
+    content: &Option<Span>,
+    mut text_of: impl FnMut(&mut Parts<'a>, &Option<Span>),
+) -> Option<()> {
+    let body = parts.body;
+    text_of(parts, content);
+    elements(body, content, |reader| {
+        let (part, [kind, text]) = reader.members(["type", "text"])?;
+        match text_at(body, &kind).as_deref().unwrap_or_default() {
+            "input_text" | "output_text" | "text" | "summary_text" => text_of(parts, &text),
+            "input_image" => parts.push(part, Role::Image),
+            _ => parts.text(&text, Role::Other),
+        }
+        Some(())
+    })
+}
