@@ -1,0 +1,277 @@
+//! Whether a tool call read a file.
+//!
+//! An agent quotes what it read to an edit tool, which wants it letter by letter; so in doubt the
+//! answer is yes, and savings are left lying. What is surely no file, such as the output of a build or the
+//! answer of an API, is what the passes live from.
+
+use std::borrow::Cow;
+
+use crate::json::{self, Reader, Span};
+
+/// A tool call: its name, and its arguments as JSON or as free text.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) input: Cow<'a, str>,
+}
+
+const VERBS: &[&str] = &["read", "view", "open", "cat"];
+
+/// Words that say nothing about what else a reading tool might do.
+const GENERIC: &[&str] = &[
+    "file", "files", "text", "content", "contents", "notebook", "fs", "image", "media", "multiple",
+    "many", "line", "lines", "range", "tool", "local", "source", "code", "document", "page", "at",
+];
+
+/// With these, a path among the arguments is no file whose content comes back.
+const NOT_READING: &[&str] = &[
+    "list",
+    "ls",
+    "glob",
+    "grep",
+    "search",
+    "find",
+    "write",
+    "edit",
+    "create",
+    "dir",
+    "directory",
+    "tree",
+];
+
+const COMMAND_KEYS: &[&str] = &["command", "cmd", "script", "commands"];
+
+const PATH_KEYS: &[&str] = &[
+    "path",
+    "paths",
+    "file",
+    "files",
+    "file_path",
+    "filepath",
+    "filePath",
+    "filename",
+    "file_name",
+    "absolute_path",
+    "absolutePath",
+    "relative_path",
+    "target_file",
+    "targetFile",
+    "notebook_path",
+    "relative_workspace_path",
+    "uri",
+];
+
+/// Programs that print files.
+const PRINTERS: &[&str] = &[
+    "cat",
+    "head",
+    "tail",
+    "sed",
+    "nl",
+    "less",
+    "more",
+    "bat",
+    "batcat",
+    "tac",
+    "type",
+    "get-content",
+    "gc",
+];
+
+/// Words before a program that are not the program.
+const PREFIXES: &[&str] =
+    &["sudo", "env", "time", "command", "exec", "nohup", "bash", "sh", "zsh", "then", "do", "else"];
+
+/// Whether `text` is, or may be, a file that `call` read. `None`: the call is not in the prompt.
+pub(crate) fn is_read(call: Option<&Call>, text: &str) -> bool {
+    let Some(call) = call else { return true };
+    let words = words(&call.name);
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    let is_plain = words.iter().all(|word| {
+        let word = word.as_str();
+        VERBS.contains(&word) || GENERIC.contains(&word)
+    });
+    // `get_file_contents` and its like.
+    let gets_file = has(&["get", "fetch", "load", "show"]) && has(&["file", "files"]);
+    if has(VERBS) && is_plain || gets_file || is_numbered(text) {
+        return true;
+    }
+    let arguments = Arguments::read(&call.input);
+    if let Some(commands) = arguments.commands {
+        return commands == ["view"] || commands.iter().any(|command| prints_file(command));
+    }
+    match arguments.paths {
+        Some(paths) => !has(NOT_READING) && paths.iter().any(|path| names_file(path)),
+        None => true,
+    }
+}
+
+/// The words of a tool's name, lower case, without the server that it belongs to.
+fn words(name: &str) -> Vec<String> {
+    let name = name.rsplit("__").next().unwrap_or(name);
+    let name = name.rsplit(['.', '/', ':']).next().unwrap_or(name);
+    let mut words = Vec::new();
+    for part in name.split(['_', '-', ' ']) {
+        let mut word = String::new();
+        let mut was_upper = true;
+        for character in part.chars() {
+            if character.is_uppercase() && !was_upper {
+                words.push(std::mem::take(&mut word));
+            }
+            was_upper = character.is_uppercase();
+            word.extend(character.to_lowercase());
+        }
+        words.push(word);
+    }
+    words.retain(|word| !word.is_empty() && !word.bytes().all(|byte| byte.is_ascii_digit()));
+    words
+}
+
+/// What of a call's arguments says what it does. `None` where there is no such argument.
+#[derive(Default)]
+struct Arguments {
+    commands: Option<Vec<String>>,
+    /// Not even the arguments could be read if this is `None`.
+    paths: Option<Vec<String>>,
+}
+
+impl Arguments {
+    fn read(input: &str) -> Arguments {
+        let mut commands = None;
+        let mut paths = Vec::new();
+        let complete = Reader::new(input).object(|reader, key| {
+            let span = reader.value()?;
+            if COMMAND_KEYS.contains(&key) {
+                commands.get_or_insert_with(Vec::new).extend(strings(input, &span));
+            } else if PATH_KEYS.contains(&key) {
+                paths.extend(strings(input, &span));
+            }
+            Some(())
+        });
+        Arguments { commands, paths: complete.map(|()| paths) }
+    }
+}
+
+/// A string, or the strings of an array, as they are; a command given as words is one command.
+fn strings(input: &str, span: &Span) -> Vec<String> {
+    let decoded = |span: Span| json::decode(&input[span]).map(Cow::into_owned);
+    if !input[span.clone()].starts_with('[') {
+        return decoded(span.clone()).into_iter().collect();
+    }
+    let mut found = Vec::new();
+    // An array that breaks off is no harm: what was found counts.
+    let _ = Reader::within(input, span).array(|reader| {
+        found.extend(decoded(reader.value()?));
+        Some(())
+    });
+    found
+}
+
+/// Whether a program that prints files begins one of the commands in a line of shell.
+fn prints_file(command: &str) -> bool {
+    command.split(['\n', ';', '&', '|', '(', '{', '`']).any(|simple| {
+        let mut words = simple.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+        let program = words.find(|word| {
+            let is_assignment = word.contains('=');
+            !is_assignment && !word.starts_with('-') && !PREFIXES.contains(word)
+        });
+        program.is_some_and(|program| {
+            let program = program.rsplit(['/', '\\']).next().unwrap_or(program);
+            PRINTERS.contains(&program.to_lowercase().as_str())
+        })
+    })
+}
+
+/// Whether a path ends in something with an extension, and asks no server anything.
+fn names_file(path: &str) -> bool {
+    let last = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    !path.contains('?') && last.trim_matches('.').contains('.')
+        || last.len() > 1 && last.starts_with('.')
+}
+
+/// How many lines are looked at for numbers; tools put a line or two before them.
+const NUMBERED_LINES: usize = 20;
+
+/// Whether the first lines carry running numbers, as files are shown by tools that read them.
+fn is_numbered(text: &str) -> bool {
+    let mut numbers = text.lines().take(NUMBERED_LINES).filter_map(|line| {
+        let line = line.trim_start();
+        let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+        let number: u64 = line[..digits].parse().ok()?;
+        let rest = &line[digits..];
+        let is_separated =
+            ["\u{2192}", ":", "\t", "|", " |"].iter().any(|mark| rest.starts_with(mark));
+        is_separated.then_some(number)
+    });
+    let (mut last, mut run) = (numbers.next(), 1);
+    for number in numbers {
+        run = if last.and_then(|last| last.checked_add(1)) == Some(number) { run + 1 } else { 1 };
+        if run == 3 {
+            return true;
+        }
+        last = Some(number);
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_calls_are_told_from_others() {
+        for (name, input, want) in [
+            ("Read", r#"{"file_path":"/a/Makefile"}"#, true),
+            ("mcp__fs__read_text_file", r#"{"path":"/a/hosts"}"#, true),
+            ("read_multiple_files", "{}", true),
+            ("functions.readFile", "{}", true),
+            ("open", r#"{"path":"setup.py"}"#, true),
+            ("view", "not json", true),
+            ("get_file_contents", r#"{"path":"README"}"#, true),
+            ("str_replace_based_edit_tool", r#"{"command":"view","path":"/a"}"#, true),
+            ("str_replace_based_edit_tool", r#"{"command":"create","path":"/a.py"}"#, false),
+            ("Bash", r#"{"command":"cat a.json"}"#, true),
+            ("Bash", r#"{"command":"cd /x && FOO=1 sudo /bin/head -n 3 a"}"#, true),
+            ("Bash", r#"{"command":"git diff | tail -n 3"}"#, true),
+            ("Bash", r#"{"command":"npm ci; sed -n 1,20p x"}"#, true),
+            ("shell", r#"{"command":["bash","-lc","cat a.json"]}"#, true),
+            ("shell", r#"{"command":["cat","a.json"]}"#, true),
+            ("Bash", r#"{"command":"npm ci"}"#, false),
+            ("Bash", r#"{"command":"git log --format=cat","path":"a.py"}"#, false),
+            ("Bash", r#"{"command":"concat a.json","description":"cat"}"#, false),
+            ("shell", r#"{"command":["git","diff","a.json"]}"#, false),
+            ("fetch_source", r#"{"target_file":"/a/b.rs"}"#, true),
+            ("loader", r#"{"paths":["/a/b.rs"]}"#, true),
+            ("loader", r#"{"path":".env"}"#, true),
+            ("loader", r#"{"path":"/a/b"}"#, false),
+            ("grep_file", r#"{"path":"/a/b.rs"}"#, false),
+            ("Write", r#"{"file_path":"/a/b.rs"}"#, false),
+            ("list_dir", r#"{"path":"/a/b.d"}"#, false),
+            ("issue_read", r#"{"path":"/repos/x/y/issues?per_page=3"}"#, false),
+            ("issue_read", r#"{"path":"/repos/x/y.z?per_page=3"}"#, false),
+            ("get_weather", r#"{"city":"Bern"}"#, false),
+            ("get_weather", "{broken", true),
+            ("Bash", r#"{"cmd":42}"#, false),
+        ] {
+            let call = Call { name: name.into(), input: input.into() };
+            assert_eq!(is_read(Some(&call), "text"), want, "{name} {input}");
+        }
+        assert!(is_read(None, "text"), "nobody knows which call");
+    }
+
+    #[test]
+    fn numbered_lines_are_a_file() {
+        let call = Call { name: "run".into(), input: "{}".into() };
+        for (text, want) in [
+            ("     9\u{2192}a\n    10\u{2192}\n    11\u{2192}b", true),
+            ("[File: setup.py]\n1:import re\n2:\n3:x", true),
+            ("7\ta\n8\tb\n9\tc", true),
+            ("1:a\n2:b", false),
+            ("12:30 start\n12:31 go\n12:32 end", false),
+            ("1 a\n2 b\n3 c", false),
+            ("99999999999999999999:a\n18446744073709551615:b\n1:c", false),
+        ] {
+            assert_eq!(is_read(Some(&call), text), want, "{text}");
+        }
+    }
+}

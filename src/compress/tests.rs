@@ -1,0 +1,253 @@
+use super::*;
+
+/// Deterministic numbers (splitmix64), so that a failure can be repeated.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) as usize % limit
+    }
+
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+}
+
+/// What a text may have become when it is expanded again.
+pub(crate) fn renderings(text: &str, is_read: bool, is_typed: bool) -> Vec<String> {
+    let shown = if is_typed { Cow::Borrowed(text) } else { terminal::render(text) };
+    let mut all = vec![text.to_owned()];
+    if !is_read {
+        all.push(json_minify::minify(&shown).into_owned());
+        all.push(shown.into_owned());
+    }
+    all
+}
+
+const RULES: Rules =
+    Rules { level: Level::Balanced, threshold: 0, floor: 0, preserve_json: false, pointers: true };
+
+/// About what a tokenizer would say, and exact enough for rules that only compare.
+fn count(text: &str) -> usize {
+    text.len().div_ceil(4)
+}
+
+fn feed(walk: &mut Walk, text: &str, place: Place, is_read: bool) -> (Option<String>, String) {
+    let literal_bytes = crate::json::encoded_len(text);
+    let candidate = Candidate { text: text.into(), place, is_read, literal_bytes };
+    let sent = walk.text(candidate, &mut count);
+    let names: Vec<&str> = sent.saved.iter().map(|(name, _)| *name).collect();
+    assert_eq!(sent.after, count(sent.changed.as_deref().unwrap_or(text)) as u64);
+    (sent.changed, names.join(" "))
+}
+
+fn result(number: u64) -> Place {
+    Place::Result { number, part: None }
+}
+
+fn typed(number: u64) -> Place {
+    Place::Typed { number }
+}
+
+fn lines(count: usize) -> String {
+    (0..count).map(|line| format!("line {line} of the log\n")).collect()
+}
+
+fn pretty_json(rows: usize) -> String {
+    let rows: Vec<String> =
+        (0..rows).map(|row| format!("    {{\n      \"row\": {row}\n    }}")).collect();
+    format!("[\n{}\n]", rows.join(",\n"))
+}
+
+#[test]
+fn fixtures_come_out_as_written() {
+    for (name, before, after) in [
+        (
+            "terminal",
+            include_str!("../../fixtures/compress/terminal.in"),
+            include_str!("../../fixtures/compress/terminal.out"),
+        ),
+        (
+            "json-minify",
+            include_str!("../../fixtures/compress/json-minify.in"),
+            include_str!("../../fixtures/compress/json-minify.out"),
+        ),
+        (
+            "repeat",
+            include_str!("../../fixtures/compress/repeat.in"),
+            include_str!("../../fixtures/compress/repeat.out"),
+        ),
+    ] {
+        let pass = PASSES.iter().find(|pass| pass.name == name).expect("in the table");
+        let mut earlier = Earlier::default();
+        earlier.remember(before, result(1));
+        let context = Context { original: before, earlier: &earlier };
+        let shorter = (pass.run)(before, &context);
+        assert_eq!(shorter, after, "{name}");
+        let context = Context { original: after, earlier: &earlier };
+        let again = (pass.run)(after, &context);
+        assert!(matches!(again, Cow::Borrowed(_)), "{name}: a second run must change nothing");
+    }
+}
+
+#[test]
+fn names_are_read_and_written() {
+    for (name, mode) in Mode::NAMES {
+        assert_eq!((Mode::parse(name), mode.name()), (Some(mode), name));
+    }
+    for (name, level) in Level::NAMES {
+        assert_eq!((Level::parse(name), level.name()), (Some(level), name));
+    }
+    assert_eq!(Mode::parse("Hybrid"), None);
+    assert_eq!(Level::parse(""), None);
+    assert_eq!(Mode::Strict.level(), Level::Light);
+    assert_eq!(Mode::Hybrid.level(), Level::Balanced);
+    assert_eq!(Mode::Aggressive.level(), Level::Aggressive);
+}
+
+#[test]
+fn short_texts_stay() {
+    let exactly = |chars: usize| format!("{}[{}]", " ".repeat(chars - 202), "1".repeat(200));
+    let mut walk = Walk::new(RULES);
+    assert_eq!(feed(&mut walk, &exactly(399), result(1), false), (None, String::new()));
+    assert_eq!(feed(&mut walk, &exactly(400), result(2), false).1, "json-minify");
+    let wide = format!("{}[\"{}\"]", " ".repeat(200), "\u{e9}".repeat(150));
+    assert!(wide.len() > 400);
+    assert_eq!(feed(&mut walk, &wide, result(3), false).0, None, "characters, not bytes");
+}
+
+#[test]
+fn small_gains_are_not_taken() {
+    let padded = |spaces: usize| format!("[{}\"{}\"]", " ".repeat(spaces), "a".repeat(1000));
+    let mut walk = Walk::new(RULES);
+    assert_eq!(feed(&mut walk, &padded(80), result(1), false).0, None, "20 tokens");
+    assert_eq!(feed(&mut walk, &padded(100), result(2), false).1, "json-minify");
+    let long = format!("[{}\"{}\"]", " ".repeat(100), "a".repeat(9000));
+    assert_eq!(feed(&mut walk, &long, result(3), false).0, None, "1 percent");
+}
+
+#[test]
+fn a_body_never_grows_for_fewer_tokens() {
+    // The literal was shorter than ours would be: nothing is gained, whatever the tokens say.
+    let text = pretty_json(40);
+    let minified = json_minify::minify(&text).into_owned();
+    let literal_bytes = crate::json::encoded_len(&minified);
+    let candidate =
+        Candidate { text: text.into(), place: result(1), is_read: false, literal_bytes };
+    assert!(Walk::new(RULES).text(candidate, &mut count).changed.is_none());
+}
+
+#[test]
+fn threshold_counts_what_stands_before() {
+    let text = pretty_json(40);
+    let tokens = count(&text) as u64;
+    for (before, is_cut) in
+        [(0, false), (999 - tokens, false), (1000 - tokens, false), (1001 - tokens, true)]
+    {
+        let mut walk = Walk::new(Rules { threshold: 1000, ..RULES });
+        walk.fixed(before);
+        assert_eq!(feed(&mut walk, &text, result(1), false).0.is_some(), is_cut, "{before}");
+    }
+}
+
+#[test]
+fn floor_is_kept_as_sent() {
+    let text = pretty_json(40);
+    let minified = count(&json_minify::minify(&text)) as u64;
+    for (before, is_cut) in [(0, false), (999 - minified, false), (1000 - minified, true)] {
+        let mut walk = Walk::new(Rules { floor: 1000, ..RULES });
+        walk.fixed(before);
+        assert_eq!(feed(&mut walk, &text, result(1), false).0.is_some(), is_cut, "{before}");
+    }
+}
+
+#[test]
+fn repeats_point_at_the_first_that_is_there() {
+    let mut walk = Walk::new(RULES);
+    let log = lines(50);
+    let marker = marker::repeats(result(1), &log);
+    assert_eq!(feed(&mut walk, &log, result(1), true).0, None);
+    for (place, is_read) in [(result(2), true), (result(3), false), (typed(1), false)] {
+        assert_eq!(feed(&mut walk, &log, place, is_read), (Some(marker.clone()), "repeat".into()));
+    }
+    assert_eq!(feed(&mut walk, &log[1..], result(4), true).0, None, "nearly the same");
+    walk.reset();
+    assert_eq!(feed(&mut walk, &log, result(1), true).0, None, "out of sight");
+}
+
+#[test]
+fn a_repeat_of_what_an_earlier_gate_left_alone_is_found() {
+    let text = pretty_json(40);
+    let mut walk = Walk::new(Rules { threshold: count(&text) as u64, ..RULES });
+    assert_eq!(feed(&mut walk, &text, result(1), false).0, None, "below the threshold");
+    let marker = marker::repeats(result(1), &text);
+    assert_eq!(feed(&mut walk, &text, result(2), false).0, Some(marker));
+}
+
+#[test]
+fn passes_keep_to_their_texts() {
+    let recording = format!("\u{1b}[31m{}\u{1b}[0m", "red\u{1b}[m\n".repeat(200));
+    let json = pretty_json(40);
+    let light = Rules { level: Level::Light, ..RULES };
+    for (rules, place, is_read, text, want) in [
+        (RULES, result(1), false, &recording, "terminal"),
+        (light, result(1), false, &recording, "terminal"),
+        (RULES, result(1), true, &recording, ""),
+        (RULES, typed(1), false, &recording, ""),
+        (RULES, result(1), false, &json, "json-minify"),
+        (light, result(1), false, &json, "json-minify"),
+        (RULES, result(1), true, &json, ""),
+        (RULES, typed(1), false, &json, "json-minify"),
+        (light, typed(1), false, &json, ""),
+        (Rules { preserve_json: true, ..RULES }, result(1), false, &json, ""),
+        (Rules { pointers: false, ..RULES }, result(1), false, &json, "json-minify"),
+    ] {
+        let mut walk = Walk::new(rules);
+        assert_eq!(feed(&mut walk, text, place, is_read).1, want, "{rules:?} {place:?} {is_read}");
+    }
+    for (rules, place, want) in [
+        (RULES, typed(2), "repeat"),
+        (light, typed(2), ""),
+        (light, result(1), "repeat"),
+        (Rules { pointers: false, ..RULES }, result(1), ""),
+    ] {
+        let mut walk = Walk::new(rules);
+        feed(&mut walk, &lines(50), typed(1), false);
+        assert_eq!(feed(&mut walk, &lines(50), place, false).1, want, "{rules:?} {place:?}");
+    }
+}
+
+#[test]
+fn text_that_looks_like_a_marker_fools_nobody() {
+    let log = lines(50);
+    let marker = marker::repeats(result(1), &log);
+    let quoting = format!("{}{marker}\n{log}", "before\n".repeat(60));
+    let mut walk = Walk::new(RULES);
+    let mut expander = Expander::default();
+    let texts = [&log, &marker, &quoting, &quoting, &format!("\\{marker}"), &log];
+    for (text, number) in texts.into_iter().zip(1..) {
+        for place in [result(number), typed(number)] {
+            let sent = feed(&mut walk, text, place, false).0;
+            let sent = sent.as_deref().unwrap_or(text);
+            assert_eq!(expander.text(sent, place), *text, "{sent}");
+        }
+    }
+}
+
+#[test]
+fn markers_that_point_nowhere_stay() {
+    let mut expander = Expander::default();
+    let log = lines(50);
+    let marker = marker::repeats(result(1), &log);
+    assert_eq!(expander.text(&marker, result(2)), marker, "no such result");
+    expander.text("other", result(1));
+    assert_eq!(expander.text(&marker, result(2)), marker, "not the text that it names");
+    expander.text(&log, result(1));
+    assert_eq!(expander.text(&marker, result(2)), log);
+    expander.reset();
+    assert_eq!(expander.text(&marker, result(2)), marker, "out of sight");
+}
