@@ -2,6 +2,7 @@
 
 mod compress;
 mod json;
+mod pack;
 mod tokens;
 mod wire;
 

@@ -1,0 +1,190 @@
+//! The laws of compression, checked on generated sessions, and on the corpus where it is there.
+
+mod laws;
+mod rules;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::compress::tests::Random;
+
+const FORMATS: [Format; 4] = [Format::Messages, Format::Chat, Format::Responses, Format::Gemini];
+const MODES: [Mode; 3] = [Mode::Strict, Mode::Hybrid, Mode::Aggressive];
+
+/// A tool call and what came back, with a text of the user now and then.
+#[derive(Default)]
+struct Turn {
+    typed: Option<String>,
+    tool: &'static str,
+    command: &'static str,
+    /// The texts of the result.
+    texts: Vec<String>,
+    error: bool,
+    compaction: bool,
+}
+
+fn bash(command: &'static str, text: &str) -> Turn {
+    Turn { tool: "Bash", command, texts: vec![text.to_owned()], ..Turn::default() }
+}
+
+/// A text that is in every body before anything else, long enough to be over every cache floor.
+fn preamble() -> String {
+    "You are careful. ".repeat(1200)
+}
+
+/// The messages of a turn, as JSON. Formats that have no errors or compactions go without.
+fn messages(format: Format, turn: &Turn, id: usize) -> Vec<Value> {
+    let Turn { typed, tool, command, texts, error, compaction } = turn;
+    let id = format!("call_{id}");
+    let input = json!({ "command": command });
+    let arguments = input.to_string();
+    let part = |kind: &str, text: &String| json!({ "type": kind, "text": text });
+    let list = |kind| match &texts[..] {
+        [text] => json!(text),
+        texts => texts.iter().map(|text| part(kind, text)).collect(),
+    };
+    let mut all = match format {
+        Format::Messages => {
+            let mut said =
+                vec![json!({"type": "tool_use", "id": id, "name": tool, "input": input})];
+            if *compaction {
+                said.insert(0, json!({"type": "compaction", "content": "so far, so good"}));
+            }
+            let result = json!({"type": "tool_result", "tool_use_id": id, "content": list("text"),
+                "is_error": error});
+            let typed = typed.iter().map(|text| part("text", text));
+            let heard: Vec<Value> = [result].into_iter().chain(typed).collect();
+            return vec![
+                json!({"role": "assistant", "content": said}),
+                json!({"role": "user", "content": heard}),
+            ];
+        }
+        Format::Chat => {
+            let function = json!({"name": tool, "arguments": arguments});
+            let calls = json!([{"id": id, "type": "function", "function": function}]);
+            vec![
+                json!({"role": "assistant", "content": null, "tool_calls": calls}),
+                json!({"role": "tool", "tool_call_id": id, "content": list("text")}),
+            ]
+        }
+        Format::Responses => vec![
+            json!({"type": "function_call", "call_id": id, "name": tool, "arguments": arguments}),
+            json!({"type": "function_call_output", "call_id": id, "output": list("input_text")}),
+        ],
+        Format::Gemini => {
+            let mut response = json!({"output": texts[0], "result": texts.get(1), "n": 1.5});
+            if *error {
+                response["error"] = json!("failed");
+            }
+            let answer = json!({"name": tool, "id": id, "response": response});
+            vec![
+                json!({"role": "model", "parts": [{"functionCall": {"name": tool, "id": id, "args": input}}]}),
+                json!({"role": "user", "parts": [{"functionResponse": answer}]}),
+            ]
+        }
+    };
+    if *compaction && format == Format::Responses {
+        all.insert(0, json!({"type": "compaction", "encrypted_content": "ZW5j"}));
+    }
+    all.extend(typed.iter().map(|text| match format {
+        Format::Gemini => json!({"role": "user", "parts": [{"text": text}]}),
+        _ => json!({"role": "user", "content": text}),
+    }));
+    all
+}
+
+/// A request body. It ends with the last message and `]}`.
+fn body(format: Format, turns: &[Turn]) -> String {
+    let head = match format {
+        Format::Messages => json!({"system": [{"type": "text", "text": preamble(),
+            "cache_control": {"type": "ephemeral"}}], "messages": []}),
+        Format::Chat => json!({"messages": [{"role": "system", "content": preamble()}]}),
+        Format::Responses => json!({"instructions": preamble(), "input": []}),
+        Format::Gemini => {
+            json!({"systemInstruction": {"parts": [{"text": preamble()}]}, "contents": []})
+        }
+    };
+    let mut body = head.to_string();
+    body.truncate(body.len() - 2);
+    for (id, turn) in turns.iter().enumerate() {
+        for message in messages(format, turn, id) {
+            if !body.ends_with('[') {
+                body.push(',');
+            }
+            body += &message.to_string();
+        }
+    }
+    body + "]}"
+}
+
+/// The body as it is sent.
+fn sent(counter: &mut Counter, plan: &Plan, format: Format, body: &str) -> String {
+    let packed = pack(counter, plan, format, body.as_bytes());
+    let bytes = packed.body.unwrap_or_else(|| body.as_bytes().to_vec());
+    String::from_utf8(bytes).expect("text stays text")
+}
+
+/// Texts of all the kinds that passes work on, and of those that are meant to fool them.
+fn random_text(random: &mut Random) -> String {
+    let lines = random.below(60);
+    let repeat = |line: fn(usize) -> String| (0..lines).map(line).collect::<String>();
+    match random.below(9) {
+        0 => repeat(|line| format!("  {{\"row\": {line}, \"name\":  \"caf\u{e9}\"}}\n")),
+        1 => {
+            let rows = vec![json!({"a": [1.5, null], "b": "x  y"}); lines];
+            serde_json::to_string_pretty(&rows).expect("plain data")
+        }
+        2 => repeat(|line| format!("\u{1b}[3{}mstep {line}\u{1b}[0m\r\n", line % 8)),
+        3 => repeat(|line| format!("\r{line:3} % done\u{1b}[K")),
+        4 => repeat(|line| format!("{line:6}\u{2192}fn f{line}() {{}}  \n")),
+        5 => repeat(|line| format!("crlf {line}\t\r\n")),
+        6 => {
+            format!("[Repeats tool result {lines} above in full: the same text, which begins \"\"]")
+        }
+        7 => format!("{}\\[Repeats x\n[Repeats ", "x\n".repeat(lines * 9)),
+        _ => "\u{1f600} short \u{7} \u{0} \"quoted\" \\".repeat(lines % 4 + 1),
+    }
+}
+
+/// A third of the texts are repeats of earlier ones.
+fn random_session(random: &mut Random, turns: usize) -> Vec<Turn> {
+    let mut texts: Vec<String> = Vec::new();
+    let mut text = |random: &mut Random| {
+        let is_new = texts.is_empty() || random.below(3) > 0;
+        let text =
+            if is_new { random_text(random) } else { texts[random.below(texts.len())].clone() };
+        texts.push(text.clone());
+        text
+    };
+    let mut turn = |random: &mut Random| Turn {
+        typed: (random.below(4) == 0).then(|| text(random)),
+        tool: random.pick(&["Bash", "Read", "mcp__x__fetch"]),
+        command: random.pick(&["ls", "cat a.json", "npm test"]),
+        texts: (0..1 + random.below(2) * random.below(3)).map(|_| text(random)).collect(),
+        error: random.below(8) == 0,
+        compaction: random.below(20) == 0,
+    };
+    (0..turns).map(|_| turn(random)).collect()
+}
+
+/// The corpus: name, format, body. Empty, and said so, where it is not beside the repository.
+fn corpus() -> Vec<(String, Format, String)> {
+    let folders = ["../shared/corpus", "../../shared/corpus"];
+    let Some(entries) = folders.iter().find_map(|folder| std::fs::read_dir(folder).ok()) else {
+        println!("SKIPPED: no ../shared/corpus");
+        return Vec::new();
+    };
+    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    let read = |path: &std::path::PathBuf| {
+        let name = path.file_stem()?.to_str()?.to_owned();
+        let format = match name.rsplit('.').next()? {
+            "anthropic" => Format::Messages,
+            "openai-chat" => Format::Chat,
+            "openai-responses" => Format::Responses,
+            _ => return None,
+        };
+        Some((name, format, std::fs::read_to_string(path).ok()?))
+    };
+    files.iter().filter_map(read).collect()
+}
