@@ -1,0 +1,154 @@
+//! The database file: made private, opened for writing or for reading, put aside when damaged.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::fault::{Fault, Kind};
+use super::schema;
+
+/// How long to wait for a lock that another process holds: longer than any statement of ours.
+const BUSY: Duration = Duration::from_millis(1000);
+
+/// The log of changes that SQLite leaves behind after a checkpoint: bounded, for small disks.
+const JOURNAL_BYTES_MAX: i64 = 4 * 1024 * 1024;
+
+/// What SQLite keeps beside a database.
+const COMPANIONS: &[&str] = &["", "-wal", "-shm"];
+
+/// A database open for writing, and which file it was when it was opened.
+pub(super) struct Base {
+    pub(super) connection: Connection,
+    identity: (u64, u64),
+}
+
+impl Base {
+    /// Opens for writing; makes what is missing: directories, file, tables.
+    pub(super) fn open(path: &Path) -> Result<Base, Fault> {
+        let fault = |kind| Fault::new(path, kind);
+        make_private(path).map_err(fault)?;
+        let identity = identity(path).map_err(|err| fault(err.into()))?;
+        let connection = connect(path).map_err(fault)?;
+        Ok(Base { connection, identity })
+    }
+
+    /// Whether the path still leads to the file that is open. Rows written to a file that was
+    /// deleted or replaced would be lost without an error.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        identity(path).is_ok_and(|now| now == self.identity)
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Kind> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    schema::bring_up(&mut connection)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // In WAL mode this is safe against a killed process; only a power cut may cost the last rows.
+    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_MAX)?;
+    Ok(connection)
+}
+
+/// Opens for reading only. Works while a proxy writes and while none runs, and from a medium that
+/// cannot be written.
+pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Fault> {
+    let fault = |kind| Fault::new(path, kind);
+    // SQLite's own message would not tell these cases apart.
+    File::open(path).map_err(|err| fault(err.into()))?;
+    let plain = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let (connection, checked) = match plain {
+        Ok(connection) => {
+            let checked = connection.busy_timeout(BUSY).map_err(Kind::from);
+            let checked = checked.and_then(|()| schema::check(&connection));
+            (connection, checked)
+        }
+        Err(err) => return Err(fault(err.into())),
+    };
+    match checked {
+        Ok(_) => Ok(connection),
+        Err(Kind::Sqlite(_)) if !with_suffix(path, "-wal").exists() => {
+            // Nobody writes, and SQLite could not make its own files beside this one.
+            let connection = open_unchanging(path).map_err(|err| fault(err.into()))?;
+            schema::check(&connection).map_err(fault)?;
+            Ok(connection)
+        }
+        Err(kind) => Err(fault(kind)),
+    }
+}
+
+/// SQLite takes this option in a URI only, in which odd bytes are escaped.
+fn open_unchanging(path: &Path) -> rusqlite::Result<Connection> {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
+            byte => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    Connection::open_with_flags(uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+}
+
+/// Moves a damaged database out of the way, its companions with it. Returns its new name.
+pub(super) fn set_aside(path: &Path, ts: i64) -> io::Result<PathBuf> {
+    let mut aside = with_suffix(path, &format!(".corrupt-{ts}"));
+    for again in 1.. {
+        if !aside.exists() {
+            break;
+        }
+        aside = with_suffix(path, &format!(".corrupt-{ts}.{again}"));
+    }
+    for companion in COMPANIONS {
+        match fs::rename(with_suffix(path, companion), with_suffix(&aside, companion)) {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+/// Makes directories (0700) and file (0600) that are not there, whatever the umask. SQLite gives
+/// its companions the mode of the file. A link in the last component is refused: whoever can
+/// plant one would choose what we overwrite.
+fn make_private(path: &Path) -> Result<(), Kind> {
+    match fs::symlink_metadata(path) {
+        Ok(file) if file.is_symlink() => return Err(Kind::Link),
+        Ok(_) => return Ok(()),
+        Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err.into()),
+        Err(_) => {}
+    }
+    make_directories(path.parent().unwrap_or(Path::new("")))?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    Ok(file.set_permissions(Permissions::from_mode(0o600))?)
+}
+
+fn make_directories(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.exists() {
+        return Ok(());
+    }
+    make_directories(path.parent().unwrap_or(Path::new("")))?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        // Somebody else made it in the meantime.
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(err) => Err(err),
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o700)),
+    }
+}
