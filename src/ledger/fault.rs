@@ -63,6 +63,14 @@ impl Fault {
     }
 }
 
+impl Kind {
+    /// What SQLite says when it may not write where it must.
+    pub(super) fn is_write_protected(&self) -> bool {
+        let Kind::Sqlite(err) = self else { return false };
+        matches!(err.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}: ", self.path.display())?;

@@ -62,29 +62,24 @@ pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Fault> {
     let fault = |kind| Fault::new(path, kind);
     // SQLite's own message would not tell these cases apart.
     File::open(path).map_err(|err| fault(err.into()))?;
-    let plain = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let (connection, checked) = match plain {
-        Ok(connection) => {
-            let checked = connection.busy_timeout(BUSY).map_err(Kind::from);
-            let checked = checked.and_then(|()| schema::check(&connection));
-            (connection, checked)
+    match open_plainly(path) {
+        // Nobody writes, and SQLite could not make its own files beside this one.
+        Err(kind) if kind.is_write_protected() && is_empty(&with_suffix(path, "-wal")) => {
+            open_unchanging(path).map_err(fault)
         }
-        Err(err) => return Err(fault(err.into())),
-    };
-    match checked {
-        Ok(_) => Ok(connection),
-        Err(Kind::Sqlite(_)) if !with_suffix(path, "-wal").exists() => {
-            // Nobody writes, and SQLite could not make its own files beside this one.
-            let connection = open_unchanging(path).map_err(|err| fault(err.into()))?;
-            schema::check(&connection).map_err(fault)?;
-            Ok(connection)
-        }
-        Err(kind) => Err(fault(kind)),
+        other => other.map_err(fault),
     }
 }
 
+fn open_plainly(path: &Path) -> Result<Connection, Kind> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(BUSY)?;
+    schema::check(&connection)?;
+    Ok(connection)
+}
+
 /// SQLite takes this option in a URI only, in which odd bytes are escaped.
-fn open_unchanging(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_unchanging(path: &Path) -> Result<Connection, Kind> {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
         match byte {
@@ -94,7 +89,10 @@ fn open_unchanging(path: &Path) -> rusqlite::Result<Connection> {
         }
     }
     uri.push_str("?immutable=1");
-    Connection::open_with_flags(uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    schema::check(&connection)?;
+    Ok(connection)
 }
 
 /// Moves a damaged database out of the way, its companions with it. Returns its new name.
@@ -119,6 +117,10 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+fn is_empty(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |file| file.len() == 0)
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {

@@ -156,3 +156,125 @@ fn unpriced_json(unpriced: &Unpriced) -> Value {
 fn usd(nano: i64) -> f64 {
     nano as f64 / 1e9
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Sums;
+
+    const DOLLAR: i64 = 1_000_000_000;
+
+    #[test]
+    fn four_windows_side_by_side() {
+        let want = "\
+TokenPak usage on gw1 at 2026-11-22 21:15 CET
+
+                                today       7 days      30 days     all time
+----------------------------------------------------------------------------
+requests                           26        1,181        4,902       12,410
+errors                              0            4           11           29
+prompt tokens before          188,410    7,458,605   30,118,220   71,904,551
+prompt tokens after           121,004    5,127,275   20,480,388   50,333,185
+  saved                           36%          31%          32%          30%
+output tokens                   8,102      355,805    1,492,310    3,610,042
+cache read, of input              41%          52%          50%          47%
+cost                            $0.46       $18.77       $76.40      $181.92
+saved, estimated                $0.18        $6.09       $24.11       $55.07
+added latency, p50               3 ms         3 ms         3 ms         3 ms
+added latency, p95               9 ms        11 ms        11 ms        12 ms
+
+41 requests of \"local-llama\" have no known price and are not in the costs.
+";
+        assert_eq!(table(&sample(), "gw1", "CET"), want);
+        assert!(want.is_ascii() && want.lines().all(|line| line.len() <= 79));
+    }
+
+    #[test]
+    fn what_is_unknown_is_a_dash_and_null() {
+        let window = Window { sums: Sums { requests: 2, ..Sums::default() }, p50_us: None, since: None, ..window("today", &[0; 9]) };
+        let overview = Overview { windows: vec![window], ..sample() };
+        let text = table(&overview, "gw1", "CET");
+        let cost = text.lines().find(|line| line.starts_with("cost")).unwrap();
+        assert_eq!(cost.split_whitespace().collect::<Vec<_>>(), ["cost", "-"]);
+        let json: Value = serde_json::from_str(&json(&overview, "gw1", "CET")).unwrap();
+        let window = &json["windows"][0];
+        assert_eq!(window["requests"], 2);
+        for field in ["since", "tokens_before", "cost_usd", "saved_usd", "added_latency_p50_us"] {
+            assert!(window.get(field).is_some_and(Value::is_null), "{field}");
+        }
+    }
+
+    #[test]
+    fn json_has_a_version_and_raw_numbers() {
+        let text = json(&sample(), "gw1", "CET");
+        let tool = concat!("tokenpak ", env!("CARGO_PKG_VERSION"));
+        let start = format!(r#"{{"schema":1,"tool":"{tool}","host":"gw1","at":"2026-11-22T21:15:03+01:00","timezone":"CET","windows":[{{"window":"today""#);
+        assert!(text.starts_with(&start) && text.ends_with("}\n"), "{text}");
+        let object: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(object["windows"][0]["cost_usd"].to_string(), "0.463");
+        assert_eq!(object["windows"][1]["tokens_saved"], 7_458_605 - 5_127_275);
+        assert_eq!(object["windows"][3]["window"], "all time");
+        let unpriced = json!({"missing": "price", "model": "local-llama", "requests": 41});
+        assert_eq!(object["unpriced"], json!([unpriced]));
+    }
+
+    #[test]
+    fn unpriced_requests_are_named_up_to_a_point() {
+        let of = |model: Option<&str>, requests| Unpriced { model: model.map(str::to_string), requests };
+        let some = [of(None, 1), of(Some("a\u{7}"), 1), of(Some(""), 2)];
+        assert_eq!(
+            unpriced_lines(&some),
+            "1 request got no usage with the answer and is not in the costs.\n\
+             1 request of \"a?\" has no known price and is not in the costs.\n\
+             2 requests of no named model have no known price and are not in the costs.\n"
+        );
+        let many: Vec<Unpriced> = (0..7).map(|number| of(Some(&format!("m{number}")), 1000)).collect();
+        assert!(unpriced_lines(&many).ends_with("\"m4\" have no known price and are not in the costs.\n2,000 requests of other models likewise.\n"));
+    }
+
+    fn sample() -> Overview {
+        Overview {
+            at: "2026-11-22T21:15:03+01:00".into(),
+            offset_s: 3600,
+            windows: vec![
+                window("today", &[26, 0, 188_410, 121_004, 8_102, 49_851, 463, 3_200, 9_100]),
+                window("7 days", &[1_181, 4, 7_458_605, 5_127_275, 355_805, 63_226, 18_770, 3_000, 11_000]),
+                window("30 days", &[4_902, 11, 30_118_220, 20_480_388, 1_492_310, 60_794, 76_400, 3_000, 11_000]),
+                window("all time", &[12_410, 29, 71_904_551, 50_333_185, 3_610_042, 57_146, 181_920, 3_000, 12_000]),
+            ],
+            unpriced: vec![Unpriced { model: Some("local-llama".into()), requests: 41 }],
+        }
+    }
+
+    /// requests, errors, before, after, output, cache read of 121,588, cost in thousandths, p50, p95
+    fn window(name: &'static str, numbers: &[i64; 9]) -> Window {
+        let [requests, errors, before, after, output, read, cost, p50, p95] = *numbers;
+        let saved = match name {
+            "today" => 177,
+            "7 days" => 6_090,
+            "30 days" => 24_110,
+            _ => 55_070,
+        };
+        Window {
+            name,
+            since: Some("2026-11-22T00:00:00+01:00".into()),
+            until: "2026-11-23T00:00:00+01:00".into(),
+            sums: Sums {
+                requests,
+                errors,
+                tokens_before: Some(before),
+                tokens_after: Some(after),
+                tokens_saved: Some(before - after),
+                input_tokens: Some(121_588),
+                cache_read_tokens: Some(read),
+                cache_write_tokens: Some(6_120),
+                output_tokens: Some(output),
+                cost_nano: Some(cost * DOLLAR / 1000),
+                saved_nano: Some(saved * DOLLAR / 1000),
+            },
+            unpriced: 0,
+            p50_us: Some(p50),
+            p95_us: Some(p95),
+        }
+    }
+}
