@@ -51,7 +51,10 @@ impl Fault {
     /// The file's content is no database, or is one no more.
     pub(super) fn is_damage(&self) -> bool {
         let Kind::Sqlite(err) = &self.kind else { return false };
-        matches!(err.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+        matches!(
+            err.sqlite_error_code(),
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+        )
     }
 
     /// The same fault with `~` for the home directory.
@@ -80,7 +83,10 @@ impl fmt::Display for Fault {
             Kind::Foreign => write!(out, "is not a database of tokenpak's"),
             Kind::Newer(version) => {
                 let known = schema::VERSION;
-                write!(out, "has schema {version}, this tokenpak knows up to {known}; use a newer tokenpak")
+                write!(
+                    out,
+                    "has schema {version}, this tokenpak knows up to {known}; use a newer tokenpak"
+                )
             }
             Kind::File(err) => match err.kind() {
                 io::ErrorKind::PermissionDenied => write!(out, "permission denied"),

@@ -89,13 +89,18 @@ struct State {
 impl Ledger {
     /// Starts the writer; whether the database can be used shows later, through `warn`, which gets
     /// one line per change for the better or worse. Rows reach the file within `flush_ms`.
-    pub(crate) fn start(path: &Path, flush_ms: u64, warn: impl Fn(&str) + Send + 'static) -> Ledger {
+    pub(crate) fn start(
+        path: &Path,
+        flush_ms: u64,
+        warn: impl Fn(&str) + Send + 'static,
+    ) -> Ledger {
         // Boxed, because the queue's memory is touched in full at start.
         let (records, records_out) = bounded(QUEUE_RECORDS_MAX);
         let (stop, stop_out) = bounded(1);
         let (done_in, done) = bounded(0);
         let state = Arc::new(State::default());
-        let writer = writer::Writer::new(path, flush_ms, records_out, Arc::clone(&state), Box::new(warn));
+        let writer =
+            writer::Writer::new(path, flush_ms, records_out, Arc::clone(&state), Box::new(warn));
         let run = move || {
             writer.run(&stop_out);
             drop(done_in);

@@ -37,7 +37,13 @@ pub(super) enum Except {
     Daily(i64, i64, Rates),
 }
 
-pub(super) const fn rates(input: u32, output: u32, write_5m: u32, write_1h: u32, read: u32) -> Rates {
+pub(super) const fn rates(
+    input: u32,
+    output: u32,
+    write_5m: u32,
+    write_1h: u32,
+    read: u32,
+) -> Rates {
     Rates { input, output, write_5m: said(write_5m), write_1h: said(write_1h), read: said(read) }
 }
 
@@ -164,7 +170,10 @@ impl Row {
 /// The row with the longest name that covers the model.
 fn find(model: &str) -> Option<&'static Row> {
     let model = plain_name(model);
-    super::prices::ROWS.iter().filter(|row| covers(row.name, &model)).max_by_key(|row| row.name.len())
+    super::prices::ROWS
+        .iter()
+        .filter(|row| covers(row.name, &model))
+        .max_by_key(|row| row.name.len())
 }
 
 /// Lower case, without `models/`, `vendor/` or `region.vendor.`; dots in Claude's names as dashes.

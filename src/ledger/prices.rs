@@ -4,8 +4,8 @@
 //! Pydantic Services Inc., MIT licence. Pico-dollars per token (dollars per million tokens times
 //! a million): input, output, cache write kept 5 minutes, kept an hour, cache read.
 
-use super::price::{NONE, Row, rates};
 use super::price::Except::{Above, Daily, From};
+use super::price::{NONE, Row, rates};
 
 /// The newest dated change in the table.
 pub(crate) const AS_OF: &str = "2026-11-09";

@@ -64,8 +64,12 @@ pub(crate) struct Overview {
 }
 
 /// Name, and first day counted back from today.
-const WINDOWS: &[(&str, Option<&str>)] =
-    &[("today", Some("+0 days")), ("7 days", Some("-6 days")), ("30 days", Some("-29 days")), ("all time", None)];
+const WINDOWS: &[(&str, Option<&str>)] = &[
+    ("today", Some("+0 days")),
+    ("7 days", Some("-6 days")),
+    ("30 days", Some("-29 days")),
+    ("all time", None),
+];
 
 /// Reads the default report as of a Unix time, with whole days of the reader's `TZ`.
 pub(crate) fn overview(path: &Path, now: i64) -> Result<Overview, Fault> {
@@ -88,14 +92,21 @@ fn read(connection: &Connection, now: i64) -> rusqlite::Result<Overview> {
         let start = since.as_ref().map(|day| midnight(&moment, day)).transpose()?;
         let first_day = since.unwrap_or_default();
         let first_ts = start.unwrap_or(i64::MIN);
-        let mut added: Vec<i64> =
-            latencies.iter().filter(|(ts, _)| *ts >= first_ts).map(|(_, proxy_us)| *proxy_us).collect();
+        let mut added: Vec<i64> = latencies
+            .iter()
+            .filter(|(ts, _)| *ts >= first_ts)
+            .map(|(_, proxy_us)| *proxy_us)
+            .collect();
         windows.push(Window {
             name,
             since: start.map(|ts| local_time(&moment, ts)).transpose()?,
             until: local_time(&moment, until)?,
             sums: total(days.iter().filter(|(day, _)| *day >= first_day).map(|(_, sums)| sums)),
-            unpriced: missing.iter().filter(|(day, _)| *day >= first_day).map(|(_, row)| row.requests).sum(),
+            unpriced: missing
+                .iter()
+                .filter(|(day, _)| *day >= first_day)
+                .map(|(_, row)| row.requests)
+                .sum(),
             p50_us: percentile(&mut added, 50),
             p95_us: percentile(&mut added, 95),
         });
@@ -109,7 +120,8 @@ fn read(connection: &Connection, now: i64) -> rusqlite::Result<Overview> {
 }
 
 fn days(connection: &Connection) -> rusqlite::Result<Vec<(String, Sums)>> {
-    let sql = "SELECT date, requests, errors, tokens_before, tokens_after, tokens_saved, input_tokens,
+    let sql =
+        "SELECT date, requests, errors, tokens_before, tokens_after, tokens_saved, input_tokens,
         cache_read_tokens, cache_write_tokens, output_tokens, cost_usd, saved_usd
         FROM daily ORDER BY date";
     connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, sums(row)?)))?.collect()
@@ -175,8 +187,10 @@ fn add(sum: Option<i64>, part: Option<i64>) -> Option<i64> {
 }
 
 fn unpriced_by_day(connection: &Connection) -> rusqlite::Result<Vec<(String, Unpriced)>> {
-    let sql = "SELECT date, CASE missing WHEN 'price' THEN coalesce(model, '') END, requests FROM unpriced";
-    let row = |row: &Row<'_>| Ok((row.get(0)?, Unpriced { model: row.get(1)?, requests: row.get(2)? }));
+    let sql = "SELECT date, CASE missing WHEN 'price' THEN coalesce(model, '') END, requests
+        FROM unpriced";
+    let row =
+        |row: &Row<'_>| Ok((row.get(0)?, Unpriced { model: row.get(1)?, requests: row.get(2)? }));
     connection.prepare(sql)?.query_map([], row)?.collect()
 }
 

@@ -120,7 +120,10 @@ impl Writer {
             let damage = fault.to_string();
             match file::set_aside(&self.path, now()) {
                 Ok(aside) => {
-                    (self.warn)(&format!("{damage}; moved to {} and started afresh", aside.display()));
+                    (self.warn)(&format!(
+                        "{damage}; moved to {} and started afresh",
+                        aside.display()
+                    ));
                     outcome = self.write();
                 }
                 Err(err) => outcome = Err(Fault::new(&self.path, err)),
@@ -130,11 +133,16 @@ impl Writer {
         let was_failing = self.state.failing.swap(failing, Ordering::Relaxed);
         match outcome {
             Err(fault) if !was_failing => {
-                (self.warn)(&format!("{fault}; requests go on, but are not recorded until it works"));
+                (self.warn)(&format!(
+                    "{fault}; requests go on, but are not recorded until it works"
+                ));
             }
             Ok(()) if was_failing => {
                 let lost = self.state.lost.load(Ordering::Relaxed);
-                (self.warn)(&format!("{}: recording again; {lost} records lost", self.path.display()));
+                (self.warn)(&format!(
+                    "{}: recording again; {lost} records lost",
+                    self.path.display()
+                ));
             }
             _ => {}
         }
@@ -157,7 +165,8 @@ impl Writer {
             Some(base) => base,
             None => Base::open(&self.path)?,
         };
-        let refused = insert(&mut base.connection, &self.batch).map_err(|err| Fault::new(&self.path, err))?;
+        let refused =
+            insert(&mut base.connection, &self.batch).map_err(|err| Fault::new(&self.path, err))?;
         self.state.lost.fetch_add(refused, Ordering::Relaxed);
         self.batch.clear();
         self.base = Some(base);
@@ -177,7 +186,9 @@ fn insert(connection: &mut Connection, batch: &[Box<Entry>]) -> rusqlite::Result
         let mut statement = change.prepare_cached(INSERT)?;
         for entry in batch {
             match insert_row(&mut statement, entry) {
-                Err(err) if err.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => refused += 1,
+                Err(err) if err.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                    refused += 1
+                }
                 other => other?,
             }
         }

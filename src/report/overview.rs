@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::text::{count, dollars, milliseconds, percent, quoted};
-use crate::ledger::{Overview, Unpriced, Window};
+use crate::ledger::{Overview, PRICES_AS_OF, Sums, Unpriced, Window};
 
 /// Widths of the labels and of a window's column; wider values widen theirs.
 const LABEL_WIDTH: usize = 24;
@@ -27,9 +27,15 @@ const LINES: &[Line] = &[
     Line { label: "errors", value: |window| count(window.sums.errors) },
     Line { label: "prompt tokens before", value: |window| known(window.sums.tokens_before, count) },
     Line { label: "prompt tokens after", value: |window| known(window.sums.tokens_after, count) },
-    Line { label: "  saved", value: |window| share(window.sums.tokens_saved, window.sums.tokens_before) },
+    Line {
+        label: "  saved",
+        value: |window| share(window.sums.tokens_saved, window.sums.tokens_before),
+    },
     Line { label: "output tokens", value: |window| known(window.sums.output_tokens, count) },
-    Line { label: "cache read, of input", value: |window| share(window.sums.cache_read_tokens, window.sums.input_tokens) },
+    Line {
+        label: "cache read, of input",
+        value: |window| share(window.sums.cache_read_tokens, window.sums.input_tokens),
+    },
     Line { label: "cost", value: |window| known(window.sums.cost_nano, dollars) },
     Line { label: "saved, estimated", value: |window| known(window.sums.saved_nano, dollars) },
     Line { label: "added latency, p50", value: |window| time(window.p50_us) },
@@ -72,13 +78,18 @@ fn unpriced_lines(unpriced: &[Unpriced]) -> String {
     for Unpriced { model, requests } in unpriced {
         let number = numbered(*requests);
         match model.as_deref() {
-            None => text.push_str(&format!("{number} got no usage with the answer and {} not in the costs.\n", is(*requests))),
+            None => text.push_str(&format!(
+                "{number} got no usage with the answer and {} not in the costs.\n",
+                is(*requests)
+            )),
             Some(_) if named == UNPRICED_NAMED_MAX => others += requests,
             Some(model) => {
                 named += 1;
                 let model = if model.is_empty() { "no named model".into() } else { quoted(model) };
                 let (have, is) = (if *requests == 1 { "has" } else { "have" }, is(*requests));
-                text.push_str(&format!("{number} of {model} {have} no known price and {is} not in the costs.\n"));
+                text.push_str(&format!(
+                    "{number} of {model} {have} no known price and {is} not in the costs.\n"
+                ));
             }
         }
     }
@@ -116,6 +127,7 @@ pub(crate) fn json(overview: &Overview, host: &str, zone: &str) -> String {
         "host": host,
         "at": overview.at,
         "timezone": zone,
+        "prices_as_of": PRICES_AS_OF,
         "windows": overview.windows.iter().map(window_json).collect::<Vec<Value>>(),
         "unpriced": overview.unpriced.iter().map(unpriced_json).collect::<Vec<Value>>(),
         "alerts": [],
@@ -124,7 +136,7 @@ pub(crate) fn json(overview: &Overview, host: &str, zone: &str) -> String {
 }
 
 fn window_json(window: &Window) -> Value {
-    let sums = &window.sums;
+    let sums: &Sums = &window.sums;
     json!({
         "window": window.name,
         "since": window.since,
@@ -160,7 +172,6 @@ fn usd(nano: i64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Sums;
 
     const DOLLAR: i64 = 1_000_000_000;
 
@@ -191,7 +202,12 @@ added latency, p95               9 ms        11 ms        11 ms        12 ms
 
     #[test]
     fn what_is_unknown_is_a_dash_and_null() {
-        let window = Window { sums: Sums { requests: 2, ..Sums::default() }, p50_us: None, since: None, ..window("today", &[0; 9]) };
+        let window = Window {
+            sums: Sums { requests: 2, ..Sums::default() },
+            p50_us: None,
+            since: None,
+            ..window("today", &[0; 9])
+        };
         let overview = Overview { windows: vec![window], ..sample() };
         let text = table(&overview, "gw1", "CET");
         let cost = text.lines().find(|line| line.starts_with("cost")).unwrap();
@@ -208,7 +224,10 @@ added latency, p95               9 ms        11 ms        11 ms        12 ms
     fn json_has_a_version_and_raw_numbers() {
         let text = json(&sample(), "gw1", "CET");
         let tool = concat!("tokenpak ", env!("CARGO_PKG_VERSION"));
-        let start = format!(r#"{{"schema":1,"tool":"{tool}","host":"gw1","at":"2026-11-22T21:15:03+01:00","timezone":"CET","windows":[{{"window":"today""#);
+        let start = format!(
+            "{{\"schema\":1,\"tool\":\"{tool}\",\"host\":\"gw1\",\"at\":\"2026-11-22T21:15:03+01:00\",\
+             \"timezone\":\"CET\",\"prices_as_of\":\"{PRICES_AS_OF}\",\"windows\":[{{\"window\":\"today\""
+        );
         assert!(text.starts_with(&start) && text.ends_with("}\n"), "{text}");
         let object: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(object["windows"][0]["cost_usd"].to_string(), "0.463");
@@ -220,7 +239,8 @@ added latency, p95               9 ms        11 ms        11 ms        12 ms
 
     #[test]
     fn unpriced_requests_are_named_up_to_a_point() {
-        let of = |model: Option<&str>, requests| Unpriced { model: model.map(str::to_string), requests };
+        let of =
+            |model: Option<&str>, requests| Unpriced { model: model.map(str::to_string), requests };
         let some = [of(None, 1), of(Some("a\u{7}"), 1), of(Some(""), 2)];
         assert_eq!(
             unpriced_lines(&some),
@@ -228,8 +248,11 @@ added latency, p95               9 ms        11 ms        11 ms        12 ms
              1 request of \"a?\" has no known price and is not in the costs.\n\
              2 requests of no named model have no known price and are not in the costs.\n"
         );
-        let many: Vec<Unpriced> = (0..7).map(|number| of(Some(&format!("m{number}")), 1000)).collect();
-        assert!(unpriced_lines(&many).ends_with("\"m4\" have no known price and are not in the costs.\n2,000 requests of other models likewise.\n"));
+        let many: Vec<Unpriced> =
+            (0..7).map(|number| of(Some(&format!("m{number}")), 1000)).collect();
+        let end = "\"m4\" have no known price and are not in the costs.\n\
+                   2,000 requests of other models likewise.\n";
+        assert!(unpriced_lines(&many).ends_with(end));
     }
 
     fn sample() -> Overview {
@@ -238,9 +261,21 @@ added latency, p95               9 ms        11 ms        11 ms        12 ms
             offset_s: 3600,
             windows: vec![
                 window("today", &[26, 0, 188_410, 121_004, 8_102, 49_851, 463, 3_200, 9_100]),
-                window("7 days", &[1_181, 4, 7_458_605, 5_127_275, 355_805, 63_226, 18_770, 3_000, 11_000]),
-                window("30 days", &[4_902, 11, 30_118_220, 20_480_388, 1_492_310, 60_794, 76_400, 3_000, 11_000]),
-                window("all time", &[12_410, 29, 71_904_551, 50_333_185, 3_610_042, 57_146, 181_920, 3_000, 12_000]),
+                window(
+                    "7 days",
+                    &[1_181, 4, 7_458_605, 5_127_275, 355_805, 63_226, 18_770, 3_000, 11_000],
+                ),
+                window(
+                    "30 days",
+                    &[4_902, 11, 30_118_220, 20_480_388, 1_492_310, 60_794, 76_400, 3_000, 11_000],
+                ),
+                window(
+                    "all time",
+                    &[
+                        12_410, 29, 71_904_551, 50_333_185, 3_610_042, 57_146, 181_920, 3_000,
+                        12_000,
+                    ],
+                ),
             ],
             unpriced: vec![Unpriced { model: Some("local-llama".into()), requests: 41 }],
         }

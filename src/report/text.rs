@@ -55,7 +55,8 @@ pub(super) fn milliseconds(us: i64) -> String {
 /// A name from outside, in quotes: printable ASCII, and not endless.
 pub(super) fn quoted(name: &str) -> String {
     const SHOWN_MAX: usize = 40;
-    let mut text: String = name.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
+    let mut text: String =
+        name.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
     if text.len() > SHOWN_MAX {
         text.truncate(SHOWN_MAX - 1);
         text.push('~');
@@ -117,7 +118,9 @@ mod tests {
 
     #[test]
     fn times_and_names() {
-        for (us, want) in [(0, "0 ms"), (85, "0.09 ms"), (999, "1.00 ms"), (1000, "1 ms"), (2600, "3 ms")] {
+        for (us, want) in
+            [(0, "0 ms"), (85, "0.09 ms"), (999, "1.00 ms"), (1000, "1 ms"), (2600, "3 ms")]
+        {
             assert_eq!(milliseconds(us), want);
         }
         assert_eq!(quoted("local-llama"), "\"local-llama\"");

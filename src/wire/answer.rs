@@ -116,7 +116,9 @@ fn tables(format: Format) -> (&'static [Wanted<Field>], &'static [&'static str])
         Format::Messages => (MESSAGES, &[r#""usage""#, r#""message_stop""#, r#""error""#]),
         Format::Chat => (CHAT, &[r#""usage""#, r#""finish_reason""#]),
         Format::Responses => (RESPONSES, RESPONSES_WORDS),
-        Format::Gemini => (GEMINI, &[r#""usageMetadata""#, r#""finishReason""#, r#""promptFeedback""#]),
+        Format::Gemini => {
+            (GEMINI, &[r#""usageMetadata""#, r#""finishReason""#, r#""promptFeedback""#])
+        }
     }
 }
 
@@ -172,7 +174,8 @@ impl Tap {
         } else {
             self.seen.ended = !inside;
         }
-        let parse = |json: &[u8]| serde_json::from_slice::<Value>(json).ok().filter(Value::is_object);
+        let parse =
+            |json: &[u8]| serde_json::from_slice::<Value>(json).ok().filter(Value::is_object);
         let (first, last) = (parse(&self.seen.first_usage), parse(&self.seen.usage));
         Reading {
             usage: usage::read(self.format, first.as_ref(), last.as_ref(), self.seen.ended),
@@ -235,13 +238,28 @@ mod tests {
     #[test]
     fn messages_are_read() {
         let billed = [Some(2861), Some(2000), Some(800), Some(300), Some(412), Some(90)];
-        check("answer-messages.json", Format::Messages, Some("claude-sonnet-4-5-20250929"), Some(billed));
-        check("answer-messages.sse", Format::Messages, Some("claude-sonnet-4-5-20250929"), Some(billed));
+        check(
+            "answer-messages.json",
+            Format::Messages,
+            Some("claude-sonnet-4-5-20250929"),
+            Some(billed),
+        );
+        check(
+            "answer-messages.sse",
+            Format::Messages,
+            Some("claude-sonnet-4-5-20250929"),
+            Some(billed),
+        );
         // A server tool raises the input after the start.
         let raised = [Some(10_500), Some(0), Some(0), NO, Some(60), NO];
         check("answer-messages-tool.sse", Format::Messages, Some("claude-opus-5"), Some(raised));
         let unknown_end = [Some(25), NO, NO, NO, NO, NO];
-        check("answer-messages-error.sse", Format::Messages, Some("claude-haiku-4-5"), Some(unknown_end));
+        check(
+            "answer-messages-error.sse",
+            Format::Messages,
+            Some("claude-haiku-4-5"),
+            Some(unknown_end),
+        );
     }
 
     #[test]
@@ -250,9 +268,24 @@ mod tests {
         check("answer-chat.json", Format::Chat, Some("gpt-5.6-sol"), Some(openai));
         check("answer-chat.sse", Format::Chat, Some("gpt-5.6-sol"), Some(openai));
         check("answer-chat-no-usage.sse", Format::Chat, Some("gpt-4o"), None);
-        check("answer-chat-xai.sse", Format::Chat, Some("grok-4"), Some([Some(50), Some(7), NO, NO, Some(109), Some(100)]));
-        check("answer-chat-deepseek.sse", Format::Chat, Some("deepseek-chat"), Some([Some(90), Some(64), NO, NO, Some(12), NO]));
-        check("answer-chat-mistral.json", Format::Chat, Some("mistral-large-4"), Some([Some(33), Some(16), NO, NO, Some(5), NO]));
+        check(
+            "answer-chat-xai.sse",
+            Format::Chat,
+            Some("grok-4"),
+            Some([Some(50), Some(7), NO, NO, Some(109), Some(100)]),
+        );
+        check(
+            "answer-chat-deepseek.sse",
+            Format::Chat,
+            Some("deepseek-chat"),
+            Some([Some(90), Some(64), NO, NO, Some(12), NO]),
+        );
+        check(
+            "answer-chat-mistral.json",
+            Format::Chat,
+            Some("mistral-large-4"),
+            Some([Some(33), Some(16), NO, NO, Some(5), NO]),
+        );
     }
 
     #[test]
@@ -297,14 +330,19 @@ mod tests {
 
     #[test]
     fn text_that_speaks_of_usage_is_not_usage() {
-        let event = r#"{"choices":[{"delta":{"content":"\"usage\":{\"prompt_tokens\":9}"},"finish_reason":null}],"usage":null}"#;
+        let event = r#"{"choices":[{"delta":{"content":"\"usage\":{\"prompt_tokens\":9}"},
+            "finish_reason":null}],"usage":null}"#;
+        let event = &event.replace('\n', "");
         let reading = read(Format::Chat, true, &[format!("data: {event}\n\n").as_bytes()]);
         assert_eq!(reading, Reading::default());
-        let nested = r#"{"choices":[{"delta":{"usage":{"prompt_tokens":9}},"finish_reason":null}]}"#;
+        let nested =
+            r#"{"choices":[{"delta":{"usage":{"prompt_tokens":9}},"finish_reason":null}]}"#;
         let reading = read(Format::Chat, true, &[format!("data: {nested}\n\n").as_bytes()]);
         assert_eq!(reading, Reading::default());
         let words = tables(Format::Chat).1;
-        let says = |text: &str| words.iter().any(|word| says_something(text.as_bytes(), &Finder::new(word)));
+        let says = |text: &str| {
+            words.iter().any(|word| says_something(text.as_bytes(), &Finder::new(word)))
+        };
         assert!(!says(event), "such an event must cost a search only");
         assert!(says(nested) && says(r#"{"usage" : { }"#));
     }
@@ -314,14 +352,16 @@ mod tests {
     fn check(name: &str, format: Format, model: Option<&str>, counts: Option<Counts>) {
         let streamed = name.ends_with(".sse");
         let want = Reading {
-            usage: counts.map(|[input, cache_read, cache_write, cache_write_1h, output, reasoning]| Usage {
-                input,
-                cache_read,
-                cache_write,
-                cache_write_1h,
-                output,
-                reasoning,
-            }),
+            usage: counts.map(
+                |[input, cache_read, cache_write, cache_write_1h, output, reasoning]| Usage {
+                    input,
+                    cache_read,
+                    cache_write,
+                    cache_write_1h,
+                    output,
+                    reasoning,
+                },
+            ),
             model: model.map(str::to_string),
             ended: true,
             inside: false,

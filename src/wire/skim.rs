@@ -105,7 +105,8 @@ impl<F: Copy> Skim<F> {
         let (used, last) = if std::mem::take(&mut self.escaped) {
             (1, None)
         } else {
-            memchr2(b'"', b'\\', bytes).map_or((bytes.len(), None), |end| (end + 1, Some(bytes[end])))
+            memchr2(b'"', b'\\', bytes)
+                .map_or((bytes.len(), None), |end| (end + 1, Some(bytes[end])))
         };
         self.take(&bytes[..used]);
         if self.in_key {
@@ -163,7 +164,11 @@ impl<F: Copy> Skim<F> {
     }
 
     fn open(&mut self, object: bool) {
-        if self.taking.is_some() || self.passed_over > 0 || self.rows == 0 || self.open == LEVELS_MAX {
+        if self.taking.is_some()
+            || self.passed_over > 0
+            || self.rows == 0
+            || self.open == LEVELS_MAX
+        {
             self.passed_over += 1;
             return;
         }
@@ -205,7 +210,8 @@ impl<F: Copy> Skim<F> {
     fn end_key(&mut self) {
         let Some(level) = self.open.checked_sub(1).map(|top| self.levels[top]) else { return };
         // The closing quote was copied with the rest.
-        let key = self.key_bytes.checked_sub(1).and_then(|bytes| self.key.get(..bytes)).unwrap_or(b"");
+        let key =
+            self.key_bytes.checked_sub(1).and_then(|bytes| self.key.get(..bytes)).unwrap_or(b"");
         self.rows = 0;
         for (row, wanted) in self.wanted.iter().enumerate() {
             let possible = level.rows & (1 << row) != 0;
@@ -267,7 +273,11 @@ mod tests {
         let deep = format!("{{\"x\":{}{},\"usage\":1}}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(read(&[deep.as_bytes()]), (vec!["u 1".to_string()], true));
         let long = format!(r#"{{"a":{{"b":"{}"}},"usage":1}}"#, "x".repeat(VALUE_BYTES_MAX));
-        assert_eq!(read(&[long.as_bytes()]), (vec!["u 1".to_string()], true), "too long a value is left out");
+        assert_eq!(
+            read(&[long.as_bytes()]),
+            (vec!["u 1".to_string()], true),
+            "too long a value is left out"
+        );
     }
 
     #[track_caller]

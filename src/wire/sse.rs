@@ -54,7 +54,8 @@ impl Events {
             let fresh = self.line == Line::Start(0);
             if fresh && line.is_empty() {
                 self.end_event(sink);
-            } else if fresh && !self.in_parts && starts_with_break(rest) && line.starts_with(FIELD) {
+            } else if fresh && !self.in_parts && starts_with_break(rest) && line.starts_with(FIELD)
+            {
                 let data = &line[FIELD.len()..];
                 sink(Piece::Whole(data.strip_prefix(b" ").unwrap_or(data)));
             } else {
@@ -139,7 +140,11 @@ mod tests {
             let stream = stream.replace('\n', line_break);
             let bytes = stream.as_bytes();
             for cut in 0..=bytes.len() {
-                assert_eq!(read(&[&bytes[..cut], &bytes[cut..]]), (strings(want), inside), "{stream:?} at {cut}");
+                assert_eq!(
+                    read(&[&bytes[..cut], &bytes[cut..]]),
+                    (strings(want), inside),
+                    "{stream:?} at {cut}"
+                );
             }
             let single: Vec<&[u8]> = bytes.chunks(1).collect();
             assert_eq!(read(&single), (strings(want), inside), "{stream:?} byte by byte");

@@ -13,7 +13,12 @@ use super::{Format, Usage};
 ///
 /// The numbers of output that come before the end of a stream are preliminary and nobody's bill:
 /// they are not reported, so that a broken answer is not priced as if it had been a short one.
-pub(super) fn read(format: Format, first: Option<&Value>, last: Option<&Value>, ended: bool) -> Option<Usage> {
+pub(super) fn read(
+    format: Format,
+    first: Option<&Value>,
+    last: Option<&Value>,
+    ended: bool,
+) -> Option<Usage> {
     match format {
         Format::Messages => messages(first, last),
         Format::Chat => last.map(chat),
