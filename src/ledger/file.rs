@@ -1,7 +1,7 @@
 //! The database file: made private, opened for writing or for reading, put aside when damaged.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -93,6 +93,15 @@ pub(super) fn open_unchanging(path: &Path) -> Result<Connection, Kind> {
     let connection = Connection::open_with_flags(uri, flags)?;
     schema::check(&connection)?;
     Ok(connection)
+}
+
+/// Whether a damaged file may be ours to move: it begins like a database, or is named like one.
+/// Anything else is a slip in the configuration, and somebody's notes.
+pub(super) fn may_be_database(path: &Path) -> bool {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut start = [0; MAGIC.len()];
+    let begins = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    (begins.is_ok() && start == MAGIC) || path.extension().is_some_and(|suffix| suffix == "db")
 }
 
 /// Moves a damaged database out of the way, its companions with it. Returns its new name.

@@ -248,7 +248,8 @@ mod tests {
 
     #[test]
     fn requests_are_priced_by_kind_of_token_size_and_time() {
-        // 61 at $3, 2,000 read at $0.30, 500 written at $3.75, 300 for an hour at $6, 412 out at $15.
+        // 61 at $3, 2,000 read at $0.30, 500 written at $3.75, 300 for an hour at
+        // $6, 412 of output at $15.
         let usage = usage(2861, 2000, 800, 300, 412);
         check("claude-sonnet-4-5", 0, usage, 183_000 + 600_000 + 1_875_000 + 1_800_000 + 6_180_000);
         // Over 200,000 every token is dearer, the first one too.

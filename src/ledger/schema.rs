@@ -75,7 +75,8 @@ const STEPS: &[&str] = &[concat!(
     CREATE VIEW unpriced AS SELECT
         date(ts, 'unixepoch', 'localtime') AS date,
         model,
-        CASE WHEN input_tokens IS NULL OR output_tokens IS NULL THEN 'usage' ELSE 'price' END AS missing,
+        CASE WHEN input_tokens IS NULL OR output_tokens IS NULL
+            THEN 'usage' ELSE 'price' END AS missing,
         count(*) AS requests
         FROM requests WHERE api <> 'other' AND cost_nano IS NULL GROUP BY 1, 2, 3;
 

@@ -115,6 +115,7 @@ impl Writer {
         let mut outcome = self.write();
         if let Err(fault) = &outcome
             && fault.is_damage()
+            && file::may_be_database(&self.path)
             && self.may_move_aside()
         {
             let damage = fault.to_string();

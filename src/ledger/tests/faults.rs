@@ -102,6 +102,9 @@ fn what_is_not_ours_is_left_alone() {
     symlink(&foreign, &link).unwrap();
     check(&foreign, "is not a database of tokenpak's");
     check(&newer, "has schema 99, this tokenpak knows up to 1; use a newer tokenpak");
+    let notes = scratch.0.join("notes.txt");
+    fs::write(&notes, "buy milk\n".repeat(100)).unwrap();
+    check(&notes, "is damaged or not a database; requests go on");
     check(&link, "is a symbolic link");
     check(&scratch.0, "unable to open database file");
     check(Path::new("/proc/tokenpak/monitor.db"), "");
