@@ -347,6 +347,27 @@ mod tests {
         assert!(says(nested) && says(r#"{"usage" : { }"#));
     }
 
+    #[test]
+    fn done_ends_a_chat_at_any_split() {
+        check("data: [DONE]\n\n", true);
+        check("data:[DONE]\r\n\r\n", true);
+        check("data: {}\n\ndata: [DONE] \n", true);
+        check("data: [DONE]", true);
+        check("data: [DON", false);
+        check("data: [DONE]]\n\n", false);
+        check("data: \"[DONE]\"\n\n", false);
+        check("event: [DONE]\n\n", false);
+
+        #[track_caller]
+        fn check(stream: &str, ended: bool) {
+            for cut in 0..=stream.len() {
+                let (first, second) = stream.as_bytes().split_at(cut);
+                let reading = read(Format::Chat, true, &[first, second]);
+                assert_eq!(reading.ended, ended, "{stream:?} cut at {cut}");
+            }
+        }
+    }
+
     /// Reads a fixture whole, cut in two at every byte, and byte by byte, with each line break.
     #[track_caller]
     fn check(name: &str, format: Format, model: Option<&str>, counts: Option<Counts>) {

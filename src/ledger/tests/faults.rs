@@ -60,6 +60,23 @@ fn a_damaged_file_is_moved_aside_and_recording_goes_on() {
 }
 
 #[test]
+fn a_file_damaged_again_at_once_stays_where_it_is() {
+    let scratch = Scratch::new();
+    fs::create_dir_all(scratch.db().parent().unwrap()).unwrap();
+    fs::write(scratch.db(), "damaged").unwrap();
+    let (ledger, _) = start(&scratch.db());
+    ledger.record(entry("a"));
+    until("a row in a new file", || rows(&scratch.db()) == Some(1));
+    fs::remove_file(scratch.db()).unwrap();
+    fs::write(scratch.db(), "damaged again").unwrap();
+    ledger.record(entry("b"));
+    until("it is noticed", || ledger.failing());
+    ledger.close();
+    assert_eq!((ledger.lost(), beside(&scratch.db(), ".corrupt-").len()), (1, 1));
+    assert_eq!(fs::read(scratch.db()).unwrap(), b"damaged again");
+}
+
+#[test]
 fn damage_during_work_is_noticed_too() {
     let scratch = Scratch::new();
     write(&scratch.db(), (0..2000).map(|number| entry(&format!("id{number}"))));

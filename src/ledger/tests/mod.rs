@@ -7,6 +7,7 @@ mod rows;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ impl Scratch {
         let folder =
             std::env::temp_dir().join(format!("tokenpak-ledger-{}-{number}", std::process::id()));
         fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
         Scratch(folder)
     }
 
@@ -135,4 +137,19 @@ fn beside(path: &Path, suffix: &str) -> Vec<PathBuf> {
         .map(|file| file.unwrap().path())
         .filter(|file| file.file_name().unwrap().to_str().unwrap().starts_with(&start))
         .collect()
+}
+
+const AGAIN: &str = "TOKENPAK_TEST_AGAIN";
+
+fn is_started_again() -> bool {
+    std::env::var_os(AGAIN).is_some()
+}
+
+/// Runs one test in a process of its own: `command` is this program, in other surroundings.
+#[track_caller]
+fn start_again(mut command: Command, test: &str) {
+    command.args(["--exact", &format!("ledger::tests::{test}")]).env(AGAIN, "1");
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }

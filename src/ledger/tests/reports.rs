@@ -146,15 +146,10 @@ fn unknown_is_not_zero_and_nothing_is() {
 /// A process has one zone, so the test starts itself again with the zone to be tested.
 #[test]
 fn days_are_those_of_the_readers_zone() {
-    const AGAIN: &str = "TOKENPAK_TEST_IN_ZONE";
-    if std::env::var_os(AGAIN).is_none() {
-        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
-        again.args(["--exact", "ledger::tests::reports::days_are_those_of_the_readers_zone"]);
-        let output =
-            again.env(AGAIN, "1").env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3").output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("1 passed"), "{text}");
-        return;
+    if !is_started_again() {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3");
+        return start_again(command, "reports::days_are_those_of_the_readers_zone");
     }
     let scratch = Scratch::new();
     let midnight = NOW - 13 * 3600;

@@ -55,8 +55,19 @@ fn closing_writes_everything() {
     assert_eq!(read(&scratch.db(), "PRAGMA integrity_check"), ["ok"]);
 }
 
+/// A process has one umask, so the test starts itself again with one that allows all, and one that
+/// takes away what we need.
 #[test]
-fn only_the_owner_may_read() {
+fn only_the_owner_may_read_whatever_the_umask() {
+    if !is_started_again() {
+        for umask in ["0", "0377"] {
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(format!("umask {umask}; exec \"$0\" \"$@\""));
+            command.arg(std::env::current_exe().unwrap());
+            start_again(command, "rows::only_the_owner_may_read_whatever_the_umask");
+        }
+        return;
+    }
     let scratch = Scratch::new();
     let (ledger, _) = start(&scratch.db());
     ledger.record(entry("a"));
