@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -18,13 +18,20 @@ const BUSY: Duration = Duration::from_millis(1000);
 /// The log of changes that SQLite leaves behind after a checkpoint: bounded, for small disks.
 const JOURNAL_BYTES_MAX: i64 = 4 * 1024 * 1024;
 
-/// What SQLite keeps beside a database.
-const COMPANIONS: &[&str] = &["", "-wal", "-shm"];
+/// Suffix of the log of changes that are not in the database yet.
+const LOG: &str = "-wal";
 
-/// A database open for writing, and which file it was when it was opened.
+/// What SQLite keeps beside a database.
+const COMPANIONS: &[&str] = &[LOG, "-shm"];
+
+/// Device and inode: tells whether a name still means the same file.
+type Identity = (u64, u64);
+
+/// A database open for writing, and which files it and its log were when it was opened.
 pub(super) struct Base {
     pub(super) connection: Connection,
-    identity: (u64, u64),
+    file: Identity,
+    log: Option<Identity>,
 }
 
 impl Base {
@@ -32,15 +39,27 @@ impl Base {
     pub(super) fn open(path: &Path) -> Result<Base, Fault> {
         let fault = |kind| Fault::new(path, kind);
         make_private(path).map_err(fault)?;
-        let identity = identity(path).map_err(|err| fault(err.into()))?;
+        let file = identity(path).map_err(|err| fault(err.into()))?;
         let connection = connect(path).map_err(fault)?;
-        Ok(Base { connection, identity })
+        let log = identity(&with_suffix(path, LOG)).ok();
+        Ok(Base { connection, file, log })
     }
 
     /// Whether the path still leads to the file that is open. Rows written to a file that was
     /// deleted or replaced would be lost without an error.
     pub(super) fn is_at(&self, path: &Path) -> bool {
-        identity(path).is_ok_and(|now| now == self.identity)
+        identity(path).is_ok_and(|now| now == self.file)
+    }
+
+    /// Closes a database whose file was deleted or replaced. Its log must not stay: SQLite would
+    /// apply it to whatever has the name now.
+    pub(super) fn abandon(self, path: &Path) -> Result<(), Fault> {
+        drop(self.connection);
+        let log = identity(&with_suffix(path, LOG)).ok();
+        if log.is_some() && log == self.log {
+            move_all(path, COMPANIONS).map_err(|err| Fault::new(path, err))?;
+        }
+        Ok(())
     }
 }
 
@@ -53,6 +72,8 @@ fn connect(path: &Path) -> Result<Connection, Kind> {
     // In WAL mode this is safe against a killed process; only a power cut may cost the last rows.
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_MAX)?;
+    // Any reading opens the log.
+    schema::check(&connection)?;
     Ok(connection)
 }
 
@@ -64,7 +85,7 @@ pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Fault> {
     File::open(path).map_err(|err| fault(err.into()))?;
     match open_plainly(path) {
         // Nobody writes, and SQLite could not make its own files beside this one.
-        Err(kind) if kind.is_write_protected() && is_empty(&with_suffix(path, "-wal")) => {
+        Err(kind) if kind.is_write_protected() && is_empty(&with_suffix(path, LOG)) => {
             open_unchanging(path).map_err(fault)
         }
         other => other.map_err(fault),
@@ -105,16 +126,22 @@ pub(super) fn may_be_database(path: &Path) -> bool {
 }
 
 /// Moves a damaged database out of the way, its companions with it. Returns its new name.
-pub(super) fn set_aside(path: &Path, ts: i64) -> io::Result<PathBuf> {
-    let mut aside = with_suffix(path, &format!(".corrupt-{ts}"));
+pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    move_all(path, &["", COMPANIONS[0], COMPANIONS[1]])
+}
+
+/// Gives those files that exist a new name, of which the suffixes remain. Returns it without one.
+fn move_all(path: &Path, suffixes: &[&str]) -> io::Result<PathBuf> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let mut aside = with_suffix(path, &format!(".corrupt-{now}"));
     for again in 1.. {
-        if !aside.exists() {
+        if !suffixes.iter().any(|suffix| with_suffix(&aside, suffix).exists()) {
             break;
         }
-        aside = with_suffix(path, &format!(".corrupt-{ts}.{again}"));
+        aside = with_suffix(path, &format!(".corrupt-{now}.{again}"));
     }
-    for companion in COMPANIONS {
-        match fs::rename(with_suffix(path, companion), with_suffix(&aside, companion)) {
+    for suffix in suffixes {
+        match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
             Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
             _ => {}
         }
@@ -132,7 +159,7 @@ fn is_empty(path: &Path) -> bool {
     fs::metadata(path).map_or(true, |file| file.len() == 0)
 }
 
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
+fn identity(path: &Path) -> io::Result<Identity> {
     fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
@@ -147,6 +174,10 @@ fn make_private(path: &Path) -> Result<(), Kind> {
         Err(_) => {}
     }
     make_directories(path.parent().unwrap_or(Path::new("")))?;
+    if COMPANIONS.iter().any(|suffix| with_suffix(path, suffix).exists()) {
+        // Left over from a database that was deleted; not to be taken for the new one's.
+        move_all(path, COMPANIONS)?;
+    }
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     Ok(file.set_permissions(Permissions::from_mode(0o600))?)
 }

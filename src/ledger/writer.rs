@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, select};
 use rusqlite::{Connection, ErrorCode, Statement, TransactionBehavior, params};
@@ -34,7 +34,7 @@ pub(super) struct Writer {
     state: Arc<State>,
     warn: Box<dyn Fn(&str) + Send>,
     base: Option<Base>,
-    batch: Vec<Box<Entry>>,
+    batch: Vec<Entry>,
     last_aside: Option<Instant>,
 }
 
@@ -67,7 +67,7 @@ impl Writer {
         }
         loop {
             let room = BATCH_ROWS_MAX - self.batch.len();
-            self.batch.extend(self.records.try_iter().take(room));
+            self.batch.extend(self.records.try_iter().take(room).map(|entry| *entry));
             if self.batch.is_empty() {
                 return;
             }
@@ -87,7 +87,7 @@ impl Writer {
         }
         select! {
             recv(self.records) -> entry => match entry {
-                Ok(entry) => self.batch.push(entry),
+                Ok(entry) => self.batch.push(*entry),
                 Err(_) => return false,
             },
             recv(stop) -> _ => return false,
@@ -95,12 +95,12 @@ impl Writer {
         let deadline = Instant::now() + self.hold;
         while self.batch.len() < BATCH_ROWS_MAX {
             if let Ok(entry) = self.records.try_recv() {
-                self.batch.push(entry);
+                self.batch.push(*entry);
                 continue;
             }
             select! {
                 recv(self.records) -> entry => match entry {
-                    Ok(entry) => self.batch.push(entry),
+                    Ok(entry) => self.batch.push(*entry),
                     Err(_) => return false,
                 },
                 recv(stop) -> _ => return false,
@@ -119,7 +119,7 @@ impl Writer {
             && self.may_move_aside()
         {
             let damage = fault.to_string();
-            match file::set_aside(&self.path, now()) {
+            match file::set_aside(&self.path) {
                 Ok(aside) => {
                     (self.warn)(&format!(
                         "{damage}; moved to {} and started afresh",
@@ -160,10 +160,12 @@ impl Writer {
 
     fn write(&mut self) -> Result<(), Fault> {
         // After a fault the database is opened anew, which is the cure for most of them.
-        // The old file is closed first: SQLite cleans up beside it by name.
-        let still_there = self.base.take().filter(|base| base.is_at(&self.path));
-        let mut base = match still_there {
-            Some(base) => base,
+        let mut base = match self.base.take() {
+            Some(base) if base.is_at(&self.path) => base,
+            Some(base) => {
+                base.abandon(&self.path)?;
+                Base::open(&self.path)?
+            }
             None => Base::open(&self.path)?,
         };
         let refused =
@@ -177,7 +179,7 @@ impl Writer {
 
 /// Writes the rows in one transaction. Returns how many were refused: rows that no repetition would
 /// make good, such as a second one with the same id.
-fn insert(connection: &mut Connection, batch: &[Box<Entry>]) -> rusqlite::Result<u64> {
+fn insert(connection: &mut Connection, batch: &[Entry]) -> rusqlite::Result<u64> {
     if batch.is_empty() {
         return Ok(0);
     }
@@ -260,8 +262,4 @@ fn name(text: &str) -> &str {
 fn whole(count: u64) -> i64 {
     const COUNT_MAX: i64 = 1 << 40;
     i64::try_from(count).unwrap_or(COUNT_MAX).min(COUNT_MAX)
-}
-
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64)
 }

@@ -67,13 +67,14 @@ fn a_file_damaged_again_at_once_stays_where_it_is() {
     let (ledger, _) = start(&scratch.db());
     ledger.record(entry("a"));
     until("a row in a new file", || rows(&scratch.db()) == Some(1));
-    fs::remove_file(scratch.db()).unwrap();
-    fs::write(scratch.db(), "damaged again").unwrap();
+    let new = scratch.db().with_file_name("new.db");
+    fs::write(&new, "damaged again").unwrap();
+    fs::rename(&new, scratch.db()).unwrap();
     ledger.record(entry("b"));
     until("it is noticed", || ledger.failing());
     ledger.close();
-    assert_eq!((ledger.lost(), beside(&scratch.db(), ".corrupt-").len()), (1, 1));
-    assert_eq!(fs::read(scratch.db()).unwrap(), b"damaged again");
+    assert_eq!(ledger.lost(), 1);
+    assert!(fs::read(scratch.db()).unwrap() == b"damaged again");
 }
 
 #[test]
@@ -89,18 +90,46 @@ fn damage_during_work_is_noticed_too() {
     assert_eq!(beside(&scratch.db(), ".corrupt-").len(), 1);
 }
 
+/// SQLite keeps what it has not yet moved into the database in a log beside it, and would apply
+/// the log of the old file to the new one.
 #[test]
-fn a_deleted_file_is_made_again() {
+fn a_deleted_or_replaced_file_takes_no_row_of_the_old_one() {
+    check(|path| fs::remove_dir_all(path.parent().unwrap()).unwrap(), &["b"]);
+    check(|path| fs::remove_file(path).unwrap(), &["b"]);
+    let replace = |path: &Path| {
+        let other = path.with_file_name("other.db");
+        write(&other, [entry("other")]);
+        fs::rename(other, path).unwrap();
+    };
+    check(replace, &["other", "b"]);
+
+    #[track_caller]
+    fn check(harm: fn(&Path), ids: &[&str]) {
+        let scratch = Scratch::new();
+        let (ledger, said) = start(&scratch.db());
+        ledger.record(entry("a"));
+        until("a row", || rows(&scratch.db()) == Some(1));
+        harm(&scratch.db());
+        ledger.record(entry("b"));
+        ledger.close();
+        assert_eq!(read(&scratch.db(), "SELECT request_id FROM requests ORDER BY id"), ids);
+        assert_eq!((ledger.lost(), said.lock().unwrap().len()), (0, 0));
+    }
+}
+
+#[test]
+fn a_log_without_its_database_is_not_taken_for_the_new_ones() {
     let scratch = Scratch::new();
-    let (ledger, said) = start(&scratch.db());
+    let (ledger, _) = start(&scratch.db());
     ledger.record(entry("a"));
     until("a row", || rows(&scratch.db()) == Some(1));
-    fs::remove_dir_all(scratch.0.join("home")).unwrap();
-    ledger.record(entry("b"));
-    until("a row in a new file", || rows(&scratch.db()) == Some(1));
+    // As after a killed process and a deleted file.
+    let copy = scratch.0.join("copy.db");
+    fs::copy(scratch.db().with_file_name("monitor.db-wal"), scratch.0.join("copy.db-wal")).unwrap();
     ledger.close();
-    assert_eq!(read(&scratch.db(), "SELECT request_id FROM requests"), ["b"]);
-    assert_eq!(*said.lock().unwrap(), [""; 0]);
+    write(&copy, [entry("b")]);
+    assert_eq!(read(&copy, "SELECT request_id FROM requests"), ["b"]);
+    assert_eq!(beside(&copy, ".corrupt-").len(), 1, "it is kept");
 }
 
 #[test]
