@@ -1,6 +1,10 @@
 //! JSON as the providers define it: where a prompt's texts lie, and what an answer says was billed.
 
+pub(crate) mod answer;
 pub(crate) mod prompt;
+mod skim;
+mod sse;
+mod usage;
 
 /// The wire formats that tokenpak understands. A request in any other shape is forwarded untouched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,196 @@
+//! The database file: made private, opened for writing or for reading, put aside when damaged.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::fault::{Fault, Kind};
+use super::schema;
+
+/// How long to wait for a lock that another process holds: longer than any statement of ours.
+const BUSY: Duration = Duration::from_millis(1000);
+
+/// The log of changes that SQLite leaves behind after a checkpoint: bounded, for small disks.
+const JOURNAL_BYTES_MAX: i64 = 4 * 1024 * 1024;
+
+/// Suffix of the log of changes that are not in the database yet.
+const LOG: &str = "-wal";
+
+/// What SQLite keeps beside a database.
+const COMPANIONS: &[&str] = &[LOG, "-shm"];
+
+/// Device and inode: tells whether a name still means the same file.
+type Identity = (u64, u64);
+
+/// A database open for writing, and which files it and its log were when it was opened.
+pub(super) struct Base {
+    pub(super) connection: Connection,
+    file: Identity,
+    log: Option<Identity>,
+}
+
+impl Base {
+    /// Opens for writing; makes what is missing: directories, file, tables.
+    pub(super) fn open(path: &Path) -> Result<Base, Fault> {
+        let fault = |kind| Fault::new(path, kind);
+        make_private(path).map_err(fault)?;
+        let file = identity(path).map_err(|err| fault(err.into()))?;
+        let connection = connect(path).map_err(fault)?;
+        let log = identity(&with_suffix(path, LOG)).ok();
+        Ok(Base { connection, file, log })
+    }
+
+    /// Whether the path still leads to the file that is open. Rows written to a file that was
+    /// deleted or replaced would be lost without an error.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        identity(path).is_ok_and(|now| now == self.file)
+    }
+
+    /// Closes a database whose file was deleted or replaced. Its log must not stay: SQLite would
+    /// apply it to whatever has the name now.
+    pub(super) fn abandon(self, path: &Path) -> Result<(), Fault> {
+        drop(self.connection);
+        let log = identity(&with_suffix(path, LOG)).ok();
+        if log.is_some() && log == self.log {
+            move_all(path, COMPANIONS).map_err(|err| Fault::new(path, err))?;
+        }
+        Ok(())
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Kind> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    schema::bring_up(&mut connection)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // In WAL mode this is safe against a killed process; only a power cut may cost the last rows.
+    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_MAX)?;
+    // Any reading opens the log.
+    schema::check(&connection)?;
+    Ok(connection)
+}
+
+/// Opens for reading only. Works while a proxy writes and while none runs, and from a medium that
+/// cannot be written.
+pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Fault> {
+    let fault = |kind| Fault::new(path, kind);
+    // SQLite's own message would not tell these cases apart.
+    File::open(path).map_err(|err| fault(err.into()))?;
+    match open_plainly(path) {
+        // Nobody writes, and SQLite could not make its own files beside this one.
+        Err(kind) if kind.is_write_protected() && is_empty(&with_suffix(path, LOG)) => {
+            open_unchanging(path).map_err(fault)
+        }
+        other => other.map_err(fault),
+    }
+}
+
+fn open_plainly(path: &Path) -> Result<Connection, Kind> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(BUSY)?;
+    schema::check(&connection)?;
+    Ok(connection)
+}
+
+/// SQLite takes this option in a URI only, in which odd bytes are escaped.
+pub(super) fn open_unchanging(path: &Path) -> Result<Connection, Kind> {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
+            byte => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    schema::check(&connection)?;
+    Ok(connection)
+}
+
+/// Whether a damaged file may be ours to move: it begins like a database, or is named like one.
+/// Anything else is a slip in the configuration, and somebody's notes.
+pub(super) fn may_be_database(path: &Path) -> bool {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut start = [0; MAGIC.len()];
+    let begins = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    (begins.is_ok() && start == MAGIC) || path.extension().is_some_and(|suffix| suffix == "db")
+}
+
+/// Moves a damaged database out of the way, its companions with it. Returns its new name.
+pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    move_all(path, &["", COMPANIONS[0], COMPANIONS[1]])
+}
+
+/// Gives those files that exist a new name, of which the suffixes remain. Returns it without one.
+fn move_all(path: &Path, suffixes: &[&str]) -> io::Result<PathBuf> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let mut aside = with_suffix(path, &format!(".corrupt-{now}"));
+    for again in 1.. {
+        if !suffixes.iter().any(|suffix| with_suffix(&aside, suffix).exists()) {
+            break;
+        }
+        aside = with_suffix(path, &format!(".corrupt-{now}.{again}"));
+    }
+    for suffix in suffixes {
+        match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn is_empty(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |file| file.len() == 0)
+}
+
+fn identity(path: &Path) -> io::Result<Identity> {
+    fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+/// Makes directories (0700) and file (0600) that are not there, whatever the umask. SQLite gives
+/// its companions the mode of the file. A link in the last component is refused: whoever can
+/// plant one would choose what we overwrite.
+fn make_private(path: &Path) -> Result<(), Kind> {
+    match fs::symlink_metadata(path) {
+        Ok(file) if file.is_symlink() => return Err(Kind::Link),
+        Ok(_) => return Ok(()),
+        Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err.into()),
+        Err(_) => {}
+    }
+    make_directories(path.parent().unwrap_or(Path::new("")))?;
+    if COMPANIONS.iter().any(|suffix| with_suffix(path, suffix).exists()) {
+        // Left over from a database that was deleted; not to be taken for the new one's.
+        move_all(path, COMPANIONS)?;
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    Ok(file.set_permissions(Permissions::from_mode(0o600))?)
+}
+
+fn make_directories(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.exists() {
+        return Ok(());
+    }
+    make_directories(path.parent().unwrap_or(Path::new("")))?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        // Somebody else made it in the meantime.
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(err) => Err(err),
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o700)),
+    }
+}

@@ -1,0 +1,138 @@
+//! The accounts: one row per finished request in one SQLite file. The only folder that knows SQL.
+//!
+//! Nothing here may delay or fail a request. A worker hands over an [`Entry`] with one
+//! `try_send`; one thread does the rest. When the disk is full, locked, read-only or gone, records
+//! wait, then get lost, and are counted; recording resumes by itself.
+
+mod fault;
+mod file;
+mod price;
+mod prices;
+mod query;
+mod schema;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+pub(crate) use fault::Fault;
+pub(crate) use prices::AS_OF as PRICES_AS_OF;
+pub(crate) use query::{Overview, Sums, Unpriced, Window, overview};
+
+use crate::wire::Usage;
+
+/// Records that may wait for the disk. At a thousand requests a second this bridges four seconds,
+/// and takes two megabytes at most.
+const QUEUE_RECORDS_MAX: usize = 4096;
+
+/// How long a stopping proxy waits for the last rows: a disk that hangs must not keep it alive.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// What is known of a request when it is over. No prompt, no answer, no key, no address.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// 16 characters, unique; a second record of the same id is lost.
+    pub(crate) request_id: String,
+    /// Unix seconds.
+    pub(crate) ts: i64,
+    pub(crate) provider: String,
+    /// The wire format's name, or `other` for what is forwarded but not counted as a request.
+    pub(crate) api: &'static str,
+    pub(crate) model: Option<String>,
+    pub(crate) project: Option<String>,
+    pub(crate) client: Option<String>,
+    /// `None`: there was no answer.
+    pub(crate) status: Option<u16>,
+    /// Anything but `client_gone` makes the request an error, whatever its status.
+    pub(crate) error: Option<&'static str>,
+    pub(crate) stream: bool,
+    /// Our own raw counts, before and after compression.
+    pub(crate) tokens_before: Option<u64>,
+    pub(crate) tokens_after: Option<u64>,
+    /// What the provider says it billed.
+    pub(crate) usage: Option<Usage>,
+    /// Tokens of the prompt as sent before the place of a cut, and tokens saved there.
+    pub(crate) cuts: Vec<(u64, i64)>,
+    pub(crate) mode: &'static str,
+    pub(crate) level: &'static str,
+    pub(crate) skip_reason: Option<&'static str>,
+    /// Time inside the proxy before the first byte went upstream.
+    pub(crate) proxy_us: u64,
+    /// Until the first byte of the answer.
+    pub(crate) ttfb_ms: Option<u64>,
+    pub(crate) total_ms: u64,
+}
+
+/// The workers' side of the ledger.
+pub(crate) struct Ledger {
+    records: Sender<Box<Entry>>,
+    stop: Sender<()>,
+    /// Closed when the writer has ended.
+    done: Receiver<()>,
+    state: Arc<State>,
+}
+
+/// What the writer lets others see.
+#[derive(Default)]
+struct State {
+    lost: AtomicU64,
+    failing: AtomicBool,
+}
+
+impl Ledger {
+    /// Starts the writer; whether the database can be used shows later, through `warn`, which gets
+    /// one line per change for the better or worse. Rows reach the file within `flush_ms`.
+    pub(crate) fn start(
+        path: &Path,
+        flush_ms: u64,
+        warn: impl Fn(&str) + Send + 'static,
+    ) -> Ledger {
+        // Boxed, because the queue's memory is touched in full at start.
+        let (records, records_out) = bounded(QUEUE_RECORDS_MAX);
+        let (stop, stop_out) = bounded(1);
+        let (done_in, done) = bounded(0);
+        let state = Arc::new(State::default());
+        let writer =
+            writer::Writer::new(path, flush_ms, records_out, Arc::clone(&state), Box::new(warn));
+        let run = move || {
+            writer.run(&stop_out);
+            drop(done_in);
+        };
+        if std::thread::Builder::new().name("ledger".into()).spawn(run).is_err() {
+            // The receivers are gone with the closure, so every record is counted as lost.
+            state.failing.store(true, Ordering::Relaxed);
+        }
+        Ledger { records, stop, done, state }
+    }
+
+    /// Hands over a record. Never waits: with a full queue the record is lost, and counted.
+    pub(crate) fn record(&self, entry: Entry) {
+        if self.records.try_send(Box::new(entry)).is_err() {
+            self.state.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Records that are in no file and never will be.
+    pub(crate) fn lost(&self) -> u64 {
+        self.state.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether the database could not be written when last tried.
+    pub(crate) fn failing(&self) -> bool {
+        self.state.failing.load(Ordering::Relaxed)
+    }
+
+    /// Writes what is waiting and ends the writer. Later records are lost, and counted.
+    pub(crate) fn close(&self) {
+        let _ = self.stop.try_send(());
+        // Nothing is ever sent: the wait ends when the writer drops its side, or in time.
+        let _ = self.done.recv_timeout(CLOSE_WAIT);
+    }
+}

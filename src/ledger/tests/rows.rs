@@ -1,0 +1,108 @@
+//! What a record becomes, when, and who may read it.
+
+use super::*;
+
+#[test]
+fn a_record_becomes_a_row() {
+    let scratch = Scratch::new();
+    write(&scratch.db(), [entry("m3k9qf0a1b2c0004")]);
+    // Billed twice what we counted: 800 saved at the read price of $0.30, 200 at the input's $3;
+    // 1,000 read, 1,000 plain, 100 of output at $15.
+    assert_eq!(
+        read(&scratch.db(), "SELECT * FROM requests"),
+        [
+            "1 m3k9qf0a1b2c0004 1795435200 anthropic messages claude-sonnet-4-5 - claude-cli/2.1 200 - 1 \
+          1500 1000 2000 1000 0 - 100 - 4800000 840000 usage hybrid balanced - 500 300 2000"
+        ]
+    );
+    let header = "SELECT group_concat(name) FROM pragma_table_info('daily')";
+    assert_eq!(
+        read(&scratch.db(), header),
+        [
+            "date,requests,errors,tokens_before,tokens_after,tokens_saved,input_tokens,cache_read_tokens,\
+          cache_write_tokens,output_tokens,cost_usd,saved_usd"
+        ]
+    );
+    assert_eq!(
+        read(&scratch.db(), "SELECT * FROM by_model"),
+        ["claude-sonnet-4-5 1 0 1500 1000 500 2000 1000 0 100 0.0048 0.00084"]
+    );
+}
+
+#[test]
+fn rows_reach_the_file_in_time_without_closing() {
+    let scratch = Scratch::new();
+    let (ledger, _) = start(&scratch.db());
+    until("the file is made at the start", || scratch.db().exists());
+    for number in 0..1000 {
+        ledger.record(entry(&format!("id{number}")));
+    }
+    until("1,000 rows", || rows(&scratch.db()) == Some(1000));
+    ledger.record(entry("late"));
+    let recorded = Instant::now();
+    until("one more row", || rows(&scratch.db()) == Some(1001));
+    assert!(recorded.elapsed() < Duration::from_millis(FLUSH_MS * 20), "{:?}", recorded.elapsed());
+    ledger.close();
+    ledger.record(entry("too late"));
+    assert_eq!(ledger.lost(), 1);
+}
+
+#[test]
+fn closing_writes_everything() {
+    let scratch = Scratch::new();
+    write(&scratch.db(), (0..3000).map(|number| entry(&format!("id{number}"))));
+    assert_eq!(rows(&scratch.db()), Some(3000));
+    assert_eq!(read(&scratch.db(), "PRAGMA integrity_check"), ["ok"]);
+}
+
+/// A process has one umask, so the test starts itself again with one that allows all, and one that
+/// takes away what we need.
+#[test]
+fn only_the_owner_may_read_whatever_the_umask() {
+    if !is_started_again() {
+        for umask in ["0", "0377"] {
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(format!("umask {umask}; exec \"$0\" \"$@\""));
+            command.arg(std::env::current_exe().unwrap());
+            start_again(command, "rows::only_the_owner_may_read_whatever_the_umask");
+        }
+        return;
+    }
+    let scratch = Scratch::new();
+    let (ledger, _) = start(&scratch.db());
+    ledger.record(entry("a"));
+    until("a row", || rows(&scratch.db()) == Some(1));
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for name in ["monitor.db", "monitor.db-wal", "monitor.db-shm"] {
+        assert_eq!(mode(&scratch.db().with_file_name(name)), 0o600, "{name}");
+    }
+    assert_eq!(mode(&scratch.0.join("home")), 0o700);
+    assert_eq!(mode(&scratch.0.join("home/.ocp")), 0o700);
+    ledger.close();
+}
+
+#[test]
+fn a_link_above_the_last_component_is_fine() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.0.join("real")).unwrap();
+    symlink(scratch.0.join("real"), scratch.0.join("state")).unwrap();
+    write(&scratch.0.join("state/monitor.db"), [entry("a")]);
+    assert_eq!(rows(&scratch.0.join("real/monitor.db")), Some(1));
+}
+
+#[test]
+fn nonsense_from_a_provider_or_client_does_no_harm() {
+    let scratch = Scratch::new();
+    let huge = Usage { input: Some(u64::MAX), output: Some(u64::MAX), ..Usage::default() };
+    let entries = (0..100).map(|number| Entry {
+        usage: Some(huge),
+        client: Some("é".repeat(10_000)),
+        cuts: vec![(u64::MAX, i64::MIN)],
+        total_ms: u64::MAX,
+        ..entry(&format!("id{number}"))
+    });
+    write(&scratch.db(), entries);
+    let report = overview(&scratch.db(), NOW).unwrap();
+    assert_eq!((report.windows[0].sums.requests, report.windows[0].sums.cost_nano), (100, None));
+    assert_eq!(read(&scratch.db(), "SELECT max(length(client)) FROM requests"), ["100"]);
+}

@@ -1,0 +1,265 @@
+//! The one thread that writes. Gathers rows into few transactions and outlives every fault of the
+//! disk: rows that cannot be written stay in hand and are tried again, while the queue fills.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, select};
+use rusqlite::{Connection, ErrorCode, Statement, TransactionBehavior, params};
+
+use super::fault::Fault;
+use super::file::{self, Base};
+use super::price::{self, Cuts};
+use super::{Entry, State};
+use crate::wire::Usage;
+
+/// Rows per transaction: most of the speed of larger ones, and little to lose.
+const BATCH_ROWS_MAX: usize = 256;
+
+/// Between two tries to write to a failing disk.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A file that is damaged again within this time is not moved aside again: then the disk is bad.
+const ASIDE_PAUSE: Duration = Duration::from_secs(60);
+
+/// Names come from clients and may have any length.
+const NAME_BYTES_MAX: usize = 200;
+
+pub(super) struct Writer {
+    path: PathBuf,
+    hold: Duration,
+    records: Receiver<Box<Entry>>,
+    state: Arc<State>,
+    warn: Box<dyn Fn(&str) + Send>,
+    base: Option<Base>,
+    batch: Vec<Entry>,
+    last_aside: Option<Instant>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        path: &Path,
+        flush_ms: u64,
+        records: Receiver<Box<Entry>>,
+        state: Arc<State>,
+        warn: Box<dyn Fn(&str) + Send>,
+    ) -> Writer {
+        Writer {
+            path: path.to_path_buf(),
+            // A row must be in the file within `flush_ms`; a quarter is left for writing it.
+            hold: Duration::from_millis(flush_ms * 3 / 4),
+            records,
+            state,
+            warn,
+            base: None,
+            batch: Vec::new(),
+            last_aside: None,
+        }
+    }
+
+    pub(super) fn run(mut self, stop: &Receiver<()>) {
+        // Opens the database, so that a bad one is known at once and reports find an empty one.
+        self.flush();
+        while self.gather(stop) {
+            self.flush();
+        }
+        loop {
+            let room = BATCH_ROWS_MAX - self.batch.len();
+            self.batch.extend(self.records.try_iter().take(room).map(|entry| *entry));
+            if self.batch.is_empty() {
+                return;
+            }
+            if !self.flush() {
+                let unwritten = self.batch.len() + self.records.try_iter().count();
+                self.state.lost.fetch_add(unwritten as u64, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
+
+    /// Waits for rows, then for more of them as long as they may wait. False: time to stop.
+    fn gather(&mut self, stop: &Receiver<()>) -> bool {
+        if !self.batch.is_empty() {
+            // The last try failed. What comes in meanwhile stays in the queue, which is bounded.
+            return stop.recv_timeout(RETRY).is_err_and(|err| err.is_timeout());
+        }
+        select! {
+            recv(self.records) -> entry => match entry {
+                Ok(entry) => self.batch.push(*entry),
+                Err(_) => return false,
+            },
+            recv(stop) -> _ => return false,
+        }
+        let deadline = Instant::now() + self.hold;
+        while self.batch.len() < BATCH_ROWS_MAX {
+            if let Ok(entry) = self.records.try_recv() {
+                self.batch.push(*entry);
+                continue;
+            }
+            select! {
+                recv(self.records) -> entry => match entry {
+                    Ok(entry) => self.batch.push(*entry),
+                    Err(_) => return false,
+                },
+                recv(stop) -> _ => return false,
+                default(deadline.saturating_duration_since(Instant::now())) => break,
+            }
+        }
+        true
+    }
+
+    /// Writes the batch and empties it. False: it failed, and the batch is as it was.
+    fn flush(&mut self) -> bool {
+        let mut outcome = self.write();
+        if let Err(fault) = &outcome
+            && fault.is_damage()
+            && file::may_be_database(&self.path)
+            && self.may_move_aside()
+        {
+            let damage = fault.to_string();
+            match file::set_aside(&self.path) {
+                Ok(aside) => {
+                    (self.warn)(&format!(
+                        "{damage}; moved to {} and started afresh",
+                        aside.display()
+                    ));
+                    outcome = self.write();
+                }
+                Err(err) => outcome = Err(Fault::new(&self.path, err)),
+            }
+        }
+        let failing = outcome.is_err();
+        let was_failing = self.state.failing.swap(failing, Ordering::Relaxed);
+        match outcome {
+            Err(fault) if !was_failing => {
+                (self.warn)(&format!(
+                    "{fault}; requests go on, but are not recorded until it works"
+                ));
+            }
+            Ok(()) if was_failing => {
+                let lost = self.state.lost.load(Ordering::Relaxed);
+                (self.warn)(&format!(
+                    "{}: recording again; {lost} records lost",
+                    self.path.display()
+                ));
+            }
+            _ => {}
+        }
+        !failing
+    }
+
+    fn may_move_aside(&mut self) -> bool {
+        let rested = self.last_aside.is_none_or(|last| last.elapsed() > ASIDE_PAUSE);
+        if rested {
+            self.last_aside = Some(Instant::now());
+        }
+        rested
+    }
+
+    fn write(&mut self) -> Result<(), Fault> {
+        // After a fault the database is opened anew, which is the cure for most of them.
+        let mut base = match self.base.take() {
+            Some(base) if base.is_at(&self.path) => base,
+            Some(base) => {
+                base.abandon(&self.path)?;
+                Base::open(&self.path)?
+            }
+            None => Base::open(&self.path)?,
+        };
+        let refused =
+            insert(&mut base.connection, &self.batch).map_err(|err| Fault::new(&self.path, err))?;
+        self.state.lost.fetch_add(refused, Ordering::Relaxed);
+        self.batch.clear();
+        self.base = Some(base);
+        Ok(())
+    }
+}
+
+/// Writes the rows in one transaction. Returns how many were refused: rows that no repetition would
+/// make good, such as a second one with the same id.
+fn insert(connection: &mut Connection, batch: &[Entry]) -> rusqlite::Result<u64> {
+    if batch.is_empty() {
+        return Ok(0);
+    }
+    let mut refused = 0;
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut statement = change.prepare_cached(INSERT)?;
+        for entry in batch {
+            match insert_row(&mut statement, entry) {
+                Err(err) if err.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                    refused += 1
+                }
+                other => other?,
+            }
+        }
+    }
+    change.commit()?;
+    Ok(refused)
+}
+
+const INSERT: &str = "INSERT INTO requests (
+    request_id, ts, provider, api, model, project, client, status, error, stream,
+    tokens_before, tokens_after, input_tokens, cache_read_tokens, cache_write_tokens,
+    cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_nano, saved_nano, basis,
+    mode, level, skip_reason, proxy_us, ttfb_ms, total_ms
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+fn insert_row(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<()> {
+    let usage = entry.usage.unwrap_or_default();
+    let cuts = Cuts { tokens_after: entry.tokens_after, places: &entry.cuts };
+    let model = entry.model.as_deref();
+    let money = model.and_then(|model| price::money(model, entry.ts, &usage, cuts));
+    statement.execute(params![
+        name(&entry.request_id),
+        entry.ts,
+        name(&entry.provider),
+        entry.api,
+        model.map(name),
+        entry.project.as_deref().map(name),
+        entry.client.as_deref().map(name),
+        entry.status,
+        entry.error,
+        entry.stream,
+        entry.tokens_before.map(whole),
+        entry.tokens_after.map(whole),
+        usage.input.map(whole),
+        usage.cache_read.map(whole),
+        usage.cache_write.map(whole),
+        usage.cache_write_1h.map(whole),
+        usage.output.map(whole),
+        usage.reasoning.map(whole),
+        money.map(|money| money.cost_nano),
+        money.map(|money| money.saved_nano),
+        basis(&entry.usage),
+        entry.mode,
+        entry.level,
+        entry.skip_reason,
+        whole(entry.proxy_us),
+        entry.ttfb_ms.map(whole),
+        whole(entry.total_ms),
+    ])?;
+    Ok(())
+}
+
+/// What the row's money and saving rest on.
+fn basis(usage: &Option<Usage>) -> &'static str {
+    if usage.is_some() { "usage" } else { "estimate" }
+}
+
+fn name(text: &str) -> &str {
+    let mut end = text.len().min(NAME_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// SQLite's integers are signed, and a sum that overflows is an error in every report. So one
+/// nonsensical count must not get in: it is cut to what no honest one reaches.
+fn whole(count: u64) -> i64 {
+    const COUNT_MAX: i64 = 1 << 40;
+    i64::try_from(count).unwrap_or(COUNT_MAX).min(COUNT_MAX)
+}

@@ -1,0 +1,415 @@
+//! What an answer says was billed, and whether it came to its end, read as it passes.
+//!
+//! The relay shows every byte of the answer to a [`Tap`] on its way to the client; nothing is
+//! changed, held back or kept but the usage object itself. Of a stream, events that cannot matter
+//! (nearly all) cost one search for a few words; the rest, and bodies, go through `skim`. So no
+//! answer is too large to be read, and a broken one still yields what was said before the break.
+
+use memchr::memmem::Finder;
+use serde_json::Value;
+
+use super::skim::{Skim, Wanted};
+use super::sse::{Events, Piece};
+use super::{Format, Usage, usage};
+
+/// What was read from an answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reading {
+    pub(crate) usage: Option<Usage>,
+    /// The model that answered, as the provider names it.
+    pub(crate) model: Option<String>,
+    /// The answer said that it is complete: a stream by its end mark, a JSON body by its last bracket.
+    pub(crate) ended: bool,
+    /// The bytes stop inside an event, or inside the JSON value.
+    pub(crate) inside: bool,
+}
+
+/// Reads one answer of a known wire format. The bytes must not be compressed.
+pub(crate) struct Tap {
+    format: Format,
+    /// `None`: the answer is one JSON value.
+    events: Option<Events>,
+    skim: Skim<Field>,
+    /// An event without any of these words, or with `null` behind them, says nothing to us.
+    words: Vec<Finder<'static>>,
+    seen: Seen,
+}
+
+#[derive(Clone, Copy)]
+enum Field {
+    Type,
+    Model,
+    /// Usage as far as known when a Messages stream began.
+    FirstUsage,
+    Usage,
+    /// A reason for ending: any value but `null` is an end mark.
+    Reason,
+}
+
+/// What has been read so far, as the JSON that it was.
+#[derive(Default)]
+struct Seen {
+    model: Vec<u8>,
+    first_usage: Vec<u8>,
+    usage: Vec<u8>,
+    ended: bool,
+    /// The data of an event that came in parts, as long as it may be `[DONE]`.
+    mark: Mark,
+}
+
+/// The first bytes of an event's data, and how many there were.
+#[derive(Default)]
+struct Mark {
+    bytes: [u8; DONE.len()],
+    len: usize,
+}
+
+const DONE: &[u8] = b"[DONE]";
+
+/// Where a format keeps what we want to know: in an event, in an unstreamed body, or in both.
+const MESSAGES: &[Wanted<Field>] = &[
+    Wanted { path: &["type"], field: Field::Type },
+    Wanted { path: &["model"], field: Field::Model },
+    Wanted { path: &["usage"], field: Field::Usage },
+    Wanted { path: &["message", "model"], field: Field::Model },
+    Wanted { path: &["message", "usage"], field: Field::FirstUsage },
+];
+const CHAT: &[Wanted<Field>] = &[
+    Wanted { path: &["model"], field: Field::Model },
+    Wanted { path: &["usage"], field: Field::Usage },
+    Wanted { path: &["choices", "finish_reason"], field: Field::Reason },
+];
+const RESPONSES: &[Wanted<Field>] = &[
+    Wanted { path: &["type"], field: Field::Type },
+    Wanted { path: &["model"], field: Field::Model },
+    Wanted { path: &["usage"], field: Field::Usage },
+    Wanted { path: &["response", "model"], field: Field::Model },
+    Wanted { path: &["response", "usage"], field: Field::Usage },
+];
+const GEMINI: &[Wanted<Field>] = &[
+    Wanted { path: &["modelVersion"], field: Field::Model },
+    Wanted { path: &["usageMetadata"], field: Field::Usage },
+    Wanted { path: &["candidates", "finishReason"], field: Field::Reason },
+    Wanted { path: &["promptFeedback"], field: Field::Reason },
+];
+
+/// Types of the events that end a stream, quoted as in JSON.
+const END_TYPES: &[&str] = &[
+    r#""message_stop""#,
+    r#""error""#,
+    r#""response.completed""#,
+    r#""response.incomplete""#,
+    r#""response.failed""#,
+];
+
+const RESPONSES_WORDS: &[&str] = &[
+    r#""usage""#,
+    r#""error""#,
+    r#""response.completed""#,
+    r#""response.incomplete""#,
+    r#""response.failed""#,
+];
+
+/// The table of a format, and the words of which an event must have one to be looked at.
+fn tables(format: Format) -> (&'static [Wanted<Field>], &'static [&'static str]) {
+    match format {
+        Format::Messages => (MESSAGES, &[r#""usage""#, r#""message_stop""#, r#""error""#]),
+        Format::Chat => (CHAT, &[r#""usage""#, r#""finish_reason""#]),
+        Format::Responses => (RESPONSES, RESPONSES_WORDS),
+        Format::Gemini => {
+            (GEMINI, &[r#""usageMetadata""#, r#""finishReason""#, r#""promptFeedback""#])
+        }
+    }
+}
+
+impl Tap {
+    /// `streamed`: the answer is `text/event-stream`. A Gemini stream without `alt=sse` is not:
+    /// it is one JSON array.
+    pub(crate) fn new(format: Format, streamed: bool) -> Tap {
+        let (wanted, words) = tables(format);
+        Tap {
+            format,
+            events: streamed.then(Events::new),
+            skim: Skim::new(wanted),
+            words: words.iter().map(Finder::new).collect(),
+            seen: Seen::default(),
+        }
+    }
+
+    /// Shows the next bytes of the answer, cut anywhere.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        let Tap { skim, words, seen, .. } = self;
+        let Some(events) = &mut self.events else {
+            skim.feed(bytes, &mut |field, json| seen.note(field, json));
+            return;
+        };
+        events.feed(bytes, &mut |piece| match piece {
+            Piece::Whole(data) if data.trim_ascii() == DONE => seen.ended = true,
+            Piece::Whole(data) => {
+                if words.iter().any(|word| says_something(data, word)) {
+                    skim.feed(data, &mut |field, json| seen.note(field, json));
+                    skim.restart();
+                }
+            }
+            Piece::Part(data) => {
+                seen.mark.extend(data);
+                skim.feed(data, &mut |field, json| seen.note(field, json));
+            }
+            Piece::End => {
+                seen.end_parts();
+                skim.restart();
+            }
+        });
+    }
+
+    /// There are no more bytes.
+    pub(crate) fn finish(mut self) -> Reading {
+        let inside = match &self.events {
+            Some(events) => events.inside(),
+            None => !self.skim.complete(),
+        };
+        if self.events.is_some() {
+            // Some servers leave out the empty line behind the last event.
+            self.seen.end_parts();
+        } else {
+            self.seen.ended = !inside;
+        }
+        let parse =
+            |json: &[u8]| serde_json::from_slice::<Value>(json).ok().filter(Value::is_object);
+        let (first, last) = (parse(&self.seen.first_usage), parse(&self.seen.usage));
+        Reading {
+            usage: usage::read(self.format, first.as_ref(), last.as_ref(), self.seen.ended),
+            model: serde_json::from_slice(&self.seen.model).ok(),
+            ended: self.seen.ended,
+            inside,
+        }
+    }
+}
+
+/// Whether a word is in an event's data other than as a key with `null` behind it.
+fn says_something(data: &[u8], word: &Finder<'_>) -> bool {
+    word.find_iter(data).any(|at| {
+        let behind = data[at + word.needle().len()..].trim_ascii_start();
+        let value = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        !value.is_some_and(|value| value.starts_with(b"null"))
+    })
+}
+
+impl Seen {
+    fn note(&mut self, field: Field, json: &[u8]) {
+        let keep = |slot: &mut Vec<u8>| {
+            slot.clear();
+            slot.extend_from_slice(json);
+        };
+        match field {
+            Field::Type => self.ended |= END_TYPES.iter().any(|kind| kind.as_bytes() == json),
+            Field::Reason => self.ended |= json != b"null",
+            Field::Model if json.starts_with(b"\"") => keep(&mut self.model),
+            Field::FirstUsage if json.starts_with(b"{") => keep(&mut self.first_usage),
+            Field::Usage if json.starts_with(b"{") => keep(&mut self.usage),
+            Field::Model | Field::FirstUsage | Field::Usage => {}
+        }
+    }
+
+    fn end_parts(&mut self) {
+        self.ended |= self.mark.bytes == DONE && self.mark.len == DONE.len();
+        self.mark = Mark::default();
+    }
+}
+
+impl Mark {
+    fn extend(&mut self, data: &[u8]) {
+        let room = &mut self.bytes[self.len.min(DONE.len())..];
+        let copied = data.len().min(room.len());
+        room[..copied].copy_from_slice(&data[..copied]);
+        self.len += data.trim_ascii_end().len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// input, cache_read, cache_write, cache_write_1h, output, reasoning
+    type Counts = [Option<u64>; 6];
+
+    const NO: Option<u64> = None;
+
+    #[test]
+    fn messages_are_read() {
+        let billed = [Some(2861), Some(2000), Some(800), Some(300), Some(412), Some(90)];
+        check(
+            "answer-messages.json",
+            Format::Messages,
+            Some("claude-sonnet-4-5-20250929"),
+            Some(billed),
+        );
+        check(
+            "answer-messages.sse",
+            Format::Messages,
+            Some("claude-sonnet-4-5-20250929"),
+            Some(billed),
+        );
+        // A server tool raises the input after the start.
+        let raised = [Some(10_500), Some(0), Some(0), NO, Some(60), NO];
+        check("answer-messages-tool.sse", Format::Messages, Some("claude-opus-5"), Some(raised));
+        let unknown_end = [Some(25), NO, NO, NO, NO, NO];
+        check(
+            "answer-messages-error.sse",
+            Format::Messages,
+            Some("claude-haiku-4-5"),
+            Some(unknown_end),
+        );
+    }
+
+    #[test]
+    fn chat_and_its_dialects_are_read() {
+        let openai = [Some(1200), Some(1024), Some(64), NO, Some(300), Some(120)];
+        check("answer-chat.json", Format::Chat, Some("gpt-5.6-sol"), Some(openai));
+        check("answer-chat.sse", Format::Chat, Some("gpt-5.6-sol"), Some(openai));
+        check("answer-chat-no-usage.sse", Format::Chat, Some("gpt-4o"), None);
+        check(
+            "answer-chat-xai.sse",
+            Format::Chat,
+            Some("grok-4"),
+            Some([Some(50), Some(7), NO, NO, Some(109), Some(100)]),
+        );
+        check(
+            "answer-chat-deepseek.sse",
+            Format::Chat,
+            Some("deepseek-chat"),
+            Some([Some(90), Some(64), NO, NO, Some(12), NO]),
+        );
+        check(
+            "answer-chat-mistral.json",
+            Format::Chat,
+            Some("mistral-large-4"),
+            Some([Some(33), Some(16), NO, NO, Some(5), NO]),
+        );
+    }
+
+    #[test]
+    fn responses_are_read() {
+        let billed = [Some(1500), Some(1408), Some(50), NO, Some(220), Some(192)];
+        check("answer-responses.json", Format::Responses, Some("gpt-6.1-sol"), Some(billed));
+        check("answer-responses.sse", Format::Responses, Some("gpt-6.1-sol"), Some(billed));
+        check("answer-responses-failed.sse", Format::Responses, Some("gpt-6.1-sol"), None);
+    }
+
+    #[test]
+    fn gemini_is_read() {
+        let billed = [Some(140), Some(96), NO, NO, Some(75), Some(55)];
+        check("answer-gemini.json", Format::Gemini, Some("gemini-3-pro"), Some(billed));
+        check("answer-gemini.sse", Format::Gemini, Some("gemini-3-pro"), Some(billed));
+        check("answer-gemini-array.json", Format::Gemini, Some("gemini-3-pro"), Some(billed));
+        let blocked = [Some(12), NO, NO, NO, Some(0), NO];
+        check("answer-gemini-blocked.sse", Format::Gemini, Some("gemini-3-pro"), Some(blocked));
+    }
+
+    #[test]
+    fn what_came_before_a_break_is_kept() {
+        let whole = fixture("answer-messages.sse");
+        let text = String::from_utf8(whole).unwrap();
+        let broken = &text[..text.find("event: message_delta").unwrap() + 40];
+        let reading = read(Format::Messages, true, &[broken.as_bytes()]);
+        assert!(!reading.ended && reading.inside);
+        let usage = reading.usage.unwrap();
+        assert_eq!((usage.input, usage.cache_read, usage.output), (Some(2861), Some(2000), None));
+
+        let text = String::from_utf8(fixture("answer-gemini.sse")).unwrap();
+        let broken = &text[..text.find("\n\n").unwrap() + 2];
+        let reading = read(Format::Gemini, true, &[broken.as_bytes()]);
+        assert!(!reading.ended && !reading.inside, "between two events, but no end mark");
+        assert_eq!(reading.usage.map(|usage| (usage.input, usage.output)), Some((Some(128), None)));
+
+        let text = String::from_utf8(fixture("answer-chat.json")).unwrap();
+        let reading = read(Format::Chat, false, &[&text.as_bytes()[..text.len() - 2]]);
+        assert!(!reading.ended && reading.inside);
+        assert_eq!(reading.usage.and_then(|usage| usage.input), Some(1200));
+    }
+
+    #[test]
+    fn text_that_speaks_of_usage_is_not_usage() {
+        let event = r#"{"choices":[{"delta":{"content":"\"usage\":{\"prompt_tokens\":9}"},
+            "finish_reason":null}],"usage":null}"#;
+        let event = &event.replace('\n', "");
+        let reading = read(Format::Chat, true, &[format!("data: {event}\n\n").as_bytes()]);
+        assert_eq!(reading, Reading::default());
+        let nested =
+            r#"{"choices":[{"delta":{"usage":{"prompt_tokens":9}},"finish_reason":null}]}"#;
+        let reading = read(Format::Chat, true, &[format!("data: {nested}\n\n").as_bytes()]);
+        assert_eq!(reading, Reading::default());
+        let words = tables(Format::Chat).1;
+        let says = |text: &str| {
+            words.iter().any(|word| says_something(text.as_bytes(), &Finder::new(word)))
+        };
+        assert!(!says(event), "such an event must cost a search only");
+        assert!(says(nested) && says(r#"{"usage" : { }"#));
+    }
+
+    #[test]
+    fn done_ends_a_chat_at_any_split() {
+        check("data: [DONE]\n\n", true);
+        check("data:[DONE]\r\n\r\n", true);
+        check("data: {}\n\ndata: [DONE] \n", true);
+        check("data: [DONE]", true);
+        check("data: [DON", false);
+        check("data: [DONE]]\n\n", false);
+        check("data: \"[DONE]\"\n\n", false);
+        check("event: [DONE]\n\n", false);
+
+        #[track_caller]
+        fn check(stream: &str, ended: bool) {
+            for cut in 0..=stream.len() {
+                let (first, second) = stream.as_bytes().split_at(cut);
+                let reading = read(Format::Chat, true, &[first, second]);
+                assert_eq!(reading.ended, ended, "{stream:?} cut at {cut}");
+            }
+        }
+    }
+
+    /// Reads a fixture whole, cut in two at every byte, and byte by byte, with each line break.
+    #[track_caller]
+    fn check(name: &str, format: Format, model: Option<&str>, counts: Option<Counts>) {
+        let streamed = name.ends_with(".sse");
+        let want = Reading {
+            usage: counts.map(
+                |[input, cache_read, cache_write, cache_write_1h, output, reasoning]| Usage {
+                    input,
+                    cache_read,
+                    cache_write,
+                    cache_write_1h,
+                    output,
+                    reasoning,
+                },
+            ),
+            model: model.map(str::to_string),
+            ended: true,
+            inside: false,
+        };
+        let text = String::from_utf8(fixture(name)).unwrap();
+        for line_break in ["\n", "\r\n", "\r"] {
+            let text = text.replace('\n', line_break);
+            let bytes = text.as_bytes();
+            for cut in 0..=bytes.len() {
+                let (first, second) = bytes.split_at(cut);
+                assert_eq!(read(format, streamed, &[first, second]), want, "{name} cut at {cut}");
+            }
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(read(format, streamed, &single), want, "{name} byte by byte");
+        }
+    }
+
+    fn fixture(name: &str) -> Vec<u8> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/wire/").to_string() + name;
+        std::fs::read(&path).unwrap_or_else(|err| panic!("{path}: {err}"))
+    }
+
+    fn read(format: Format, streamed: bool, pieces: &[&[u8]]) -> Reading {
+        let mut tap = Tap::new(format, streamed);
+        for piece in pieces {
+            tap.feed(piece);
+        }
+        tap.finish()
+    }
+}

@@ -1,0 +1,107 @@
+//! From each provider's own words for billed tokens to the one normal form, [`Usage`].
+//!
+//! The traps: Anthropic's `input_tokens` is only what the cache did not serve, everybody else's
+//! includes the cached part; Gemini counts thoughts beside the candidates, OpenAI inside the
+//! output, and xAI's Chat dialect beside it although the field is OpenAI's.
+
+use serde_json::Value;
+
+use super::{Format, Usage};
+
+/// Reads what an answer said: `first` when a Messages stream began, `last` the last word.
+/// `ended`: the answer was seen to its end.
+///
+/// The numbers of output that come before the end of a stream are preliminary and nobody's bill:
+/// they are not reported, so that a broken answer is not priced as if it had been a short one.
+pub(super) fn read(
+    format: Format,
+    first: Option<&Value>,
+    last: Option<&Value>,
+    ended: bool,
+) -> Option<Usage> {
+    match format {
+        Format::Messages => messages(first, last),
+        Format::Chat => last.map(chat),
+        Format::Responses => last.map(responses),
+        Format::Gemini => last.map(|usage| gemini(usage, ended)),
+    }
+}
+
+/// A count at a JSON pointer below a usage object.
+fn count(usage: &Value, pointer: &str) -> Option<u64> {
+    usage.pointer(pointer).and_then(Value::as_u64)
+}
+
+/// The last word is cumulative and overrules the first field by field; it is never added.
+fn messages(first: Option<&Value>, last: Option<&Value>) -> Option<Usage> {
+    let either = |pointer: &str| {
+        let of = |usage: Option<&Value>| usage.and_then(|usage| count(usage, pointer));
+        of(last).or_else(|| of(first))
+    };
+    last.or(first)?;
+    let cache_read = either("/cache_read_input_tokens");
+    let write_1h = either("/cache_creation/ephemeral_1h_input_tokens");
+    let write_5m = either("/cache_creation/ephemeral_5m_input_tokens");
+    let cache_write = either("/cache_creation_input_tokens").or_else(|| sum(&[write_5m, write_1h]));
+    let uncached = either("/input_tokens");
+    Some(Usage {
+        input: uncached.and_then(|_| sum(&[uncached, cache_read, cache_write])),
+        cache_read,
+        cache_write,
+        cache_write_1h: write_1h,
+        output: last.and_then(|usage| count(usage, "/output_tokens")),
+        reasoning: last.and_then(|usage| count(usage, "/output_tokens_details/thinking_tokens")),
+    })
+}
+
+fn chat(usage: &Value) -> Usage {
+    let input = count(usage, "/prompt_tokens");
+    let completion = count(usage, "/completion_tokens");
+    let reasoning = count(usage, "/completion_tokens_details/reasoning_tokens");
+    // xAI counts reasoning beside the completion; only the total tells.
+    let with_reasoning = sum(&[completion, reasoning]);
+    let total = count(usage, "/total_tokens");
+    let beside = total.is_some() && total == sum(&[input, with_reasoning]);
+    let details = |name: &str| count(usage, &format!("/prompt_tokens_details/{name}"));
+    Usage {
+        input,
+        // The second name is DeepSeek's.
+        cache_read: details("cached_tokens").or_else(|| count(usage, "/prompt_cache_hit_tokens")),
+        cache_write: details("cache_write_tokens"),
+        cache_write_1h: None,
+        output: if beside { completion.and(with_reasoning) } else { completion },
+        reasoning,
+    }
+}
+
+fn responses(usage: &Value) -> Usage {
+    Usage {
+        input: count(usage, "/input_tokens"),
+        cache_read: count(usage, "/input_tokens_details/cached_tokens"),
+        cache_write: count(usage, "/input_tokens_details/cache_write_tokens"),
+        cache_write_1h: None,
+        output: count(usage, "/output_tokens"),
+        reasoning: count(usage, "/output_tokens_details/reasoning_tokens"),
+    }
+}
+
+/// Google leaves out what is zero, so an answer that ended without candidates had none.
+fn gemini(usage: &Value, ended: bool) -> Usage {
+    let prompt = count(usage, "/promptTokenCount");
+    let thoughts = count(usage, "/thoughtsTokenCount");
+    let output = sum(&[count(usage, "/candidatesTokenCount"), thoughts]);
+    Usage {
+        // What its own tools fetched is billed as input too, and not in the prompt's count.
+        input: prompt.and_then(|_| sum(&[prompt, count(usage, "/toolUsePromptTokenCount")])),
+        cache_read: count(usage, "/cachedContentTokenCount"),
+        cache_write: None,
+        cache_write_1h: None,
+        output: ended.then(|| output.unwrap_or(0)),
+        reasoning: thoughts,
+    }
+}
+
+/// The sum of what was said; `None` if nothing was.
+fn sum(counts: &[Option<u64>]) -> Option<u64> {
+    counts.iter().flatten().copied().reduce(u64::saturating_add)
+}
