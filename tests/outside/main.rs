@@ -1,0 +1,12 @@
+//! tokenpak from outside: the real program in a scratch home, between a raw client and a provider
+//! stand-in. A file for each kind of behaviour; `support` holds what they share.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
+
+#[path = "../provider/mod.rs"]
+mod provider;
+#[path = "../sandbox/mod.rs"]
+mod sandbox;
+mod support;
+
+mod stand_in;
