@@ -9,4 +9,15 @@ mod provider;
 mod sandbox;
 mod support;
 
+mod command_line;
+mod compression;
+mod corpus;
+mod faults;
+mod forwarding;
+mod malformed;
+mod reports;
+mod routing;
+mod secrets;
+mod shutdown;
 mod stand_in;
+mod streaming;

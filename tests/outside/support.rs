@@ -39,10 +39,7 @@ pub(crate) fn say(text: &str) {
 /// Names a test that cannot run here, and why.
 #[track_caller]
 pub(crate) fn skip(what: &str, why: &str) {
-    assert!(
-        std::env::var_os(STRICT).is_none(),
-        "{what} must run here: {why}"
-    );
+    assert!(std::env::var_os(STRICT).is_none(), "{what} must run here: {why}");
     say(&format!("SKIPPED {what}: {why}"));
 }
 
@@ -185,15 +182,8 @@ pub(crate) fn listing(n: usize) -> String {
 
 /// `n` sentences, no two alike, about 11 tokens each.
 pub(crate) fn prose(n: usize) -> String {
-    const THINGS: [&str; 7] = [
-        "lock file",
-        "manifest",
-        "cache",
-        "runner",
-        "branch",
-        "release",
-        "mirror",
-    ];
+    const THINGS: [&str; 7] =
+        ["lock file", "manifest", "cache", "runner", "branch", "release", "mirror"];
     let line = |k: usize| {
         let (a, b) = (THINGS[k % 7], THINGS[(k / 7 + k * 3 + 1) % 7]);
         format!("Case {k}: check the {a} before you touch the {b}.")

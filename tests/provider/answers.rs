@@ -42,28 +42,17 @@ impl Ask {
         let path = target.split('?').next().unwrap_or_default();
         let dialect = dialect(&method, path);
         let request: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
-        let in_path = path
-            .rsplit('/')
-            .next()
-            .and_then(|name| name.split(':').next());
+        let in_path = path.rsplit('/').next().and_then(|name| name.split(':').next());
         Ask {
             stream: match dialect {
                 Dialect::Gemini => path.ends_with(":streamGenerateContent"),
                 Dialect::Messages | Dialect::Chat | Dialect::Responses => request["stream"] == true,
                 _ => false,
             },
-            model: request["model"]
-                .as_str()
-                .or(in_path)
-                .unwrap_or_default()
-                .to_owned(),
+            model: request["model"].as_str().or(in_path).unwrap_or_default().to_owned(),
             include_usage: request["stream_options"]["include_usage"] == true,
-            close: seen
-                .header("connection")
-                .is_some_and(|v| v.eq_ignore_ascii_case("close")),
-            content_type: seen
-                .header("content-type")
-                .unwrap_or("application/octet-stream".into()),
+            close: seen.header("connection").is_some_and(|v| v.eq_ignore_ascii_case("close")),
+            content_type: seen.header("content-type").unwrap_or("application/octet-stream".into()),
             body: seen.body.clone(),
             dialect,
             method,
@@ -89,19 +78,10 @@ fn dialect(method: &str, path: &str) -> Dialect {
 /// The content type, and the body in the pieces in which it is written.
 pub(super) fn pieces(script: &Script, ask: &Ask) -> (String, Vec<Vec<u8>>) {
     if let Some(body) = &script.body {
-        return (
-            script
-                .content_type
-                .clone()
-                .unwrap_or("application/json".into()),
-            body.clone(),
-        );
+        return (script.content_type.clone().unwrap_or("application/json".into()), body.clone());
     }
     if script.status >= 400 {
-        return (
-            "application/json".into(),
-            vec![refusal(ask.dialect, script.status)],
-        );
+        return ("application/json".into(), vec![refusal(ask.dialect, script.status)]);
     }
     let words = words(script);
     let billed = script.billed.unwrap_or_else(|| billed(ask, words.len()));
@@ -135,10 +115,7 @@ pub(super) fn pieces(script: &Script, ask: &Ask) -> (String, Vec<Vec<u8>>) {
     // Two pieces, so that a plain answer can be cut, delayed and held back as well.
     let body = body.to_string().into_bytes();
     let (first, second) = body.split_at(body.len() / 2);
-    (
-        "application/json".into(),
-        vec![first.to_vec(), second.to_vec()],
-    )
+    ("application/json".into(), vec![first.to_vec(), second.to_vec()])
 }
 
 /// What a provider would bill, roughly: a token for four bytes, most of them read from the cache.
@@ -188,13 +165,7 @@ fn refusal(dialect: Dialect, status: u16) -> Vec<u8> {
 }
 
 pub(super) fn messages_usage(billed: Billed, output: u64) -> Value {
-    let Billed {
-        input,
-        cache_read,
-        cache_write,
-        cache_write_1h,
-        ..
-    } = billed;
+    let Billed { input, cache_read, cache_write, cache_write_1h, .. } = billed;
     json!({
         "input_tokens": input - cache_read - cache_write,
         "cache_creation_input_tokens": cache_write,

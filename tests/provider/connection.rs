@@ -26,11 +26,7 @@ pub(super) fn serve(shared: &Shared, stream: TcpStream, number: usize) {
         };
         shared.busy(number, true);
         let script = shared.script();
-        let body = if script.early {
-            Ok(Vec::new())
-        } else {
-            read_body(&mut reader, &head)
-        };
+        let body = if script.early { Ok(Vec::new()) } else { read_body(&mut reader, &head) };
         let Ok(body) = body else { return };
         let seen = Seen {
             connection: number,
@@ -49,13 +45,7 @@ pub(super) fn serve(shared: &Shared, stream: TcpStream, number: usize) {
         if script.drop_reused && nth > 0 {
             return;
         }
-        let mut out = Out {
-            shared,
-            stream: &stream,
-            index,
-            chunked: false,
-            silent: false,
-        };
+        let mut out = Out { shared, stream: &stream, index, chunked: false, silent: false };
         let keep = match out.answer(&script, &Ask::of(&seen, index)) {
             Ok(keep) => keep,
             Err(_) => {
@@ -95,16 +85,10 @@ impl Out<'_> {
         self.stream.write_all(&script.interim)?;
         let (content_type, pieces) = answers::pieces(script, ask);
         self.head(script, ask, &content_type, &pieces)?;
-        let wanted = script
-            .cut
-            .map_or(pieces.len(), |(after, _)| after.min(pieces.len()));
+        let wanted = script.cut.map_or(pieces.len(), |(after, _)| after.min(pieces.len()));
         for (k, piece) in pieces[..wanted].iter().enumerate() {
             self.stay(if k == 0 { Duration::ZERO } else { script.gap })?;
-            while script
-                .gate
-                .as_ref()
-                .is_some_and(|gate| !gate.wait_briefly(k))
-            {
+            while script.gate.as_ref().is_some_and(|gate| !gate.wait_briefly(k)) {
                 self.stay(Duration::from_millis(1))?;
             }
             self.piece(&stamped(piece, script.stamps))?;
@@ -116,8 +100,7 @@ impl Out<'_> {
             return Ok(false);
         }
         // The record first: whoever has read the end may ask for it at once.
-        self.shared
-            .change(|state| state.seen[self.index].answered = true);
+        self.shared.change(|state| state.seen[self.index].answered = true);
         if self.chunked {
             self.stream.write_all(b"0\r\n\r\n")?;
         }
@@ -170,8 +153,7 @@ impl Out<'_> {
         if self.silent {
             return Ok(());
         }
-        self.shared
-            .change(|state| state.seen[self.index].answer.extend_from_slice(piece));
+        self.shared.change(|state| state.seen[self.index].answer.extend_from_slice(piece));
         if self.chunked {
             let framed = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
             return self.stream.write_all(&framed);
@@ -187,8 +169,7 @@ impl Out<'_> {
             if left.is_zero() {
                 return Ok(());
             }
-            self.stream
-                .set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+            self.stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
             let peeked = self.stream.peek(&mut [0]);
             self.stream.set_read_timeout(None)?;
             match peeked {
@@ -212,12 +193,8 @@ fn stamped(piece: &[u8], stamps: bool) -> Vec<u8> {
     if !stamps || !text.contains(answers::STAMP) {
         return piece.to_vec();
     }
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_micros();
-    text.replace(answers::STAMP, &format!("{now:016}"))
-        .into_bytes()
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
+    text.replace(answers::STAMP, &format!("{now:016}")).into_bytes()
 }
 
 fn reason(status: u16) -> &'static str {
@@ -244,12 +221,8 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
 
 fn read_body(reader: &mut impl BufRead, head: &[u8]) -> io::Result<Vec<u8>> {
     let headers = headers(head);
-    let value = |name: &str| {
-        headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.to_ascii_lowercase())
-    };
+    let value =
+        |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.to_ascii_lowercase());
     if value("transfer-encoding").is_some_and(|v| v == b"chunked") {
         return read_chunks(reader);
     }

@@ -49,14 +49,10 @@ pub(super) fn chat(
         chunk
     };
     let choice = |delta: Value, finish: Value| json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
-    let mut events = vec![chunk(
-        choice(json!({"role": "assistant", "content": ""}), Value::Null),
-        None,
-    )];
+    let mut events =
+        vec![chunk(choice(json!({"role": "assistant", "content": ""}), Value::Null), None)];
     events.extend(
-        words
-            .iter()
-            .map(|word| chunk(choice(json!({"content": word}), Value::Null), None)),
+        words.iter().map(|word| chunk(choice(json!({"content": word}), Value::Null), None)),
     );
     events.push(chunk(choice(json!({}), "stop".into()), None));
     events.extend(billed.map(|billed| chunk(json!([]), Some(chat_usage(billed)))));
@@ -81,10 +77,7 @@ pub(super) fn responses(
     let at = |kind: &str, rest: Value| {
         let mut event =
             json!({"type": kind, "item_id": item, "output_index": 0, "content_index": 0});
-        event
-            .as_object_mut()
-            .unwrap()
-            .extend(rest.as_object().unwrap().clone());
+        event.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         event
     };
     let mut events = vec![
@@ -93,16 +86,10 @@ pub(super) fn responses(
         json!({"type": "response.output_item.added", "output_index": 0, "item": empty}),
         at("response.content_part.added", json!({"part": part("")})),
     ];
-    events.extend(
-        words
-            .iter()
-            .map(|word| at("response.output_text.delta", json!({"delta": word}))),
-    );
+    events
+        .extend(words.iter().map(|word| at("response.output_text.delta", json!({"delta": word}))));
     events.push(at("response.output_text.done", json!({"text": text})));
-    events.push(at(
-        "response.content_part.done",
-        json!({"part": part(&text)}),
-    ));
+    events.push(at("response.content_part.done", json!({"part": part(&text)})));
     events.push(
         json!({"type": "response.output_item.done", "output_index": 0, "item": done["output"][0]}),
     );
@@ -118,23 +105,13 @@ pub(super) fn gemini(model: &str, index: usize, words: &[String], billed: Billed
     let event = |k: usize, word: &String| {
         let last = k + 1 == words.len();
         // So far: it grows with the answer, and only the last one counts.
-        let output = if last {
-            billed.output
-        } else {
-            billed.reasoning + (k as u64 + 1).min(billed.output)
-        };
-        let so_far = Billed {
-            output: output.max(billed.reasoning),
-            ..billed
-        };
+        let output =
+            if last { billed.output } else { billed.reasoning + (k as u64 + 1).min(billed.output) };
+        let so_far = Billed { output: output.max(billed.reasoning), ..billed };
         let json = candidate(model, index, word, last.then_some("STOP"), so_far);
         format!("data: {json}\r\n\r\n").into_bytes()
     };
-    words
-        .iter()
-        .enumerate()
-        .map(|(k, word)| event(k, word))
-        .collect()
+    words.iter().enumerate().map(|(k, word)| event(k, word)).collect()
 }
 
 fn named(event: &Value) -> Vec<u8> {

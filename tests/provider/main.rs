@@ -21,11 +21,8 @@ fn main() {
     let (mut port, mut bodies) = (0, false);
     let mut args = std::env::args().skip(1);
     while let Some(option) = args.next() {
-        let mut number = || {
-            args.next()
-                .and_then(|v| v.parse::<u64>().ok())
-                .unwrap_or_else(|| usage())
-        };
+        let mut number =
+            || args.next().and_then(|v| v.parse::<u64>().ok()).unwrap_or_else(|| usage());
         match option.as_str() {
             "--port" => port = number() as u16,
             "--words" => script.words = number() as usize,
@@ -47,12 +44,7 @@ fn main() {
     println!("{}", provider.url());
     for n in 1.. {
         let seen = provider.wait_next(n);
-        println!(
-            "{n} {} {} {} bytes",
-            seen.method(),
-            seen.target(),
-            seen.body.len()
-        );
+        println!("{n} {} {} {} bytes", seen.method(), seen.target(), seen.body.len());
         if bodies {
             println!("{}", String::from_utf8_lossy(&seen.body));
         }

@@ -68,17 +68,11 @@ impl Seen {
 
     /// Every value of a header, in order.
     pub(crate) fn all(&self, name: &str) -> Vec<Vec<u8>> {
-        self.headers()
-            .into_iter()
-            .filter(|(n, _)| n == name)
-            .map(|(_, v)| v)
-            .collect()
+        self.headers().into_iter().filter(|(n, _)| n == name).map(|(_, v)| v).collect()
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<String> {
-        self.all(name)
-            .first()
-            .map(|v| String::from_utf8_lossy(v).into_owned())
+        self.all(name).first().map(|v| String::from_utf8_lossy(v).into_owned())
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
@@ -139,39 +133,37 @@ impl Provider {
         self.shared.lock().seen.clone()
     }
 
+    /// Frees the bodies of the requests so far.
+    pub(crate) fn forget(&self) {
+        self.shared.lock().seen.iter_mut().for_each(|seen| {
+            seen.body = Vec::new();
+            seen.answer = Vec::new();
+        });
+    }
+
     /// The latest request.
     #[track_caller]
     pub(crate) fn last(&self) -> Seen {
-        self.seen()
-            .pop()
-            .expect("no request has reached the provider")
+        self.seen().pop().expect("no request has reached the provider")
     }
 
     /// Waits until `n` requests have come.
     #[track_caller]
     pub(crate) fn wait_seen(&self, n: usize) -> Seen {
-        self.shared
-            .wait("a request", |state| state.seen.get(n - 1).cloned())
+        self.shared.wait("a request", |state| state.seen.get(n - 1).cloned())
     }
 
     /// Waits for request number `n`, counted from 1, for as long as it takes.
     pub(crate) fn wait_next(&self, n: usize) -> Seen {
         let state = self.shared.lock();
-        let state = self
-            .shared
-            .changed
-            .wait_while(state, |state| state.seen.len() < n)
-            .unwrap();
+        let state = self.shared.changed.wait_while(state, |state| state.seen.len() < n).unwrap();
         state.seen[n - 1].clone()
     }
 
     /// Waits until the other side has left request number `n`, counted from 1, before its answer ended.
     #[track_caller]
     pub(crate) fn wait_left(&self, n: usize) -> Instant {
-        self.shared
-            .wait("the proxy to close a connection", |state| {
-                state.seen.get(n - 1)?.left
-            })
+        self.shared.wait("the proxy to close a connection", |state| state.seen.get(n - 1)?.left)
     }
 
     /// Connections so far.
@@ -242,10 +234,7 @@ impl Shared {
     }
 
     fn opened(&self, stream: &TcpStream) -> usize {
-        let connection = Connection {
-            stream: stream.try_clone().ok(),
-            busy: false,
-        };
+        let connection = Connection { stream: stream.try_clone().ok(), busy: false };
         self.change(|state| {
             state.connections.push(connection);
             state.connections.len() - 1
@@ -265,9 +254,6 @@ impl Shared {
 
     fn script(&self) -> Script {
         let mut state = self.lock();
-        state
-            .queue
-            .pop_front()
-            .unwrap_or_else(|| state.default.clone())
+        state.queue.pop_front().unwrap_or_else(|| state.default.clone())
     }
 }

@@ -105,40 +105,24 @@ impl Default for Script {
 impl Script {
     /// A refusal with the body that its provider would send.
     pub(crate) fn status(status: u16) -> Script {
-        Script {
-            status,
-            ..Script::default()
-        }
+        Script { status, ..Script::default() }
     }
 
     pub(crate) fn raw(bytes: impl Into<Vec<u8>>) -> Script {
-        Script {
-            raw: Some(bytes.into()),
-            ..Script::default()
-        }
+        Script { raw: Some(bytes.into()), ..Script::default() }
     }
 
     pub(crate) fn hang() -> Script {
-        Script {
-            hang: true,
-            ..Script::default()
-        }
+        Script { hang: true, ..Script::default() }
     }
 
     pub(crate) fn cut(pieces: usize, end: End) -> Script {
-        Script {
-            cut: Some((pieces, end)),
-            ..Script::default()
-        }
+        Script { cut: Some((pieces, end)), ..Script::default() }
     }
 
     /// A stream whose pieces leave one by one, each when the gate lets it.
     pub(crate) fn gated(words: usize, gate: &Gate) -> Script {
-        Script {
-            words,
-            gate: Some(gate.clone()),
-            ..Script::default()
-        }
+        Script { words, gate: Some(gate.clone()), ..Script::default() }
     }
 
     pub(crate) fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Script {

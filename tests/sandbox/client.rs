@@ -35,33 +35,24 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn header(&self, name: &str) -> Option<String> {
-        self.all(name)
-            .first()
-            .map(|value| String::from_utf8_lossy(value).into_owned())
+        self.all(name).first().map(|value| String::from_utf8_lossy(value).into_owned())
     }
 
     pub(crate) fn all(&self, name: &str) -> Vec<Vec<u8>> {
-        self.headers
-            .iter()
-            .filter(|(n, _)| n == name)
-            .map(|(_, value)| value.clone())
-            .collect()
+        self.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.clone()).collect()
     }
 
     /// One of the proxy's own numbers, by the last part of its name.
     #[track_caller]
     pub(crate) fn tokens(&self, name: &str) -> i64 {
         let name = format!("x-tokenpak-tokens-{name}");
-        let value = self
-            .header(&name)
-            .unwrap_or_else(|| panic!("no {name} in {self:?}"));
+        let value = self.header(&name).unwrap_or_else(|| panic!("no {name} in {self:?}"));
         value.parse().unwrap()
     }
 
     #[track_caller]
     pub(crate) fn request_id(&self) -> String {
-        self.header("x-tokenpak-request-id")
-            .expect("every answer names its request")
+        self.header("x-tokenpak-request-id").expect("every answer names its request")
     }
 }
 
@@ -96,12 +87,7 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        Client {
-            stream,
-            pending: Vec::new(),
-            framing: Framing::Done,
-            port,
-        }
+        Client { stream, pending: Vec::new(), framing: Framing::Done, port }
     }
 
     /// Sends bytes as they are; false when the other side takes no more.
@@ -116,10 +102,7 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) {
-        let mut head = format!(
-            "{method} {target} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\n",
-            self.port
-        );
+        let mut head = format!("{method} {target} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\n", self.port);
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -133,8 +116,7 @@ impl Client {
     /// The next head, and nothing of the body behind it.
     #[track_caller]
     pub(crate) fn head(&mut self) -> Head {
-        self.try_head()
-            .expect("the connection was closed instead of an answer")
+        self.try_head().expect("the connection was closed instead of an answer")
     }
 
     /// The next head; `None` when the connection is closed instead.
@@ -143,17 +125,9 @@ impl Client {
         let end = self.fill_until(b"\r\n\r\n")?;
         let bytes: Vec<u8> = self.pending.drain(..end).collect();
         let line = String::from_utf8_lossy(&bytes[..bytes.len().min(64)]).into_owned();
-        let status = line
-            .split(' ')
-            .nth(1)
-            .and_then(|code| code.get(..3)?.parse().ok());
-        let head = Head {
-            status: status.expect(&line),
-            headers: crate::provider::headers(&bytes),
-        };
-        let length = head
-            .header("content-length")
-            .map(|value| value.parse().unwrap());
+        let status = line.split(' ').nth(1).and_then(|code| code.get(..3)?.parse().ok());
+        let head = Head { status: status.expect(&line), headers: crate::provider::headers(&bytes) };
+        let length = head.header("content-length").map(|value| value.parse().unwrap());
         self.framing = match (head.header("transfer-encoding"), length) {
             _ if matches!(head.status, 100..=199 | 204 | 304) => Framing::Done,
             (Some(_), _) => Framing::Chunked,
@@ -230,10 +204,7 @@ impl Client {
         while !String::from_utf8_lossy(&read).contains(text) {
             let piece = self.piece().ok().flatten();
             read.extend(piece.unwrap_or_else(|| {
-                panic!(
-                    "ended before {text:?}: {:?}",
-                    String::from_utf8_lossy(&read)
-                )
+                panic!("ended before {text:?}: {:?}", String::from_utf8_lossy(&read))
             }));
         }
         String::from_utf8_lossy(&read).into_owned()
@@ -260,10 +231,7 @@ impl Client {
     #[track_caller]
     fn fill_until(&mut self, mark: &[u8]) -> Option<usize> {
         loop {
-            let found = self
-                .pending
-                .windows(mark.len())
-                .position(|window| window == mark);
+            let found = self.pending.windows(mark.len()).position(|window| window == mark);
             if let Some(at) = found {
                 return Some(at + mark.len());
             }

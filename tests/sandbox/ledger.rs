@@ -12,9 +12,7 @@ pub(crate) struct Row(BTreeMap<String, Value>);
 impl Row {
     #[track_caller]
     fn value(&self, column: &str) -> &Value {
-        self.0
-            .get(column)
-            .unwrap_or_else(|| panic!("no column {column}"))
+        self.0.get(column).unwrap_or_else(|| panic!("no column {column}"))
     }
 
     /// A text; empty when NULL.
@@ -48,10 +46,7 @@ fn read(database: &Path) -> rusqlite::Result<Vec<Row>> {
     let mut statement = connection.prepare("select * from requests order by id")?;
     let names: Vec<String> = statement.column_names().map(String::from).collect();
     let row = |row: &rusqlite::Row| {
-        let cells = names
-            .iter()
-            .enumerate()
-            .map(|(i, name)| Ok((name.clone(), row.get(i)?)));
+        let cells = names.iter().enumerate().map(|(i, name)| Ok((name.clone(), row.get(i)?)));
         cells.collect::<rusqlite::Result<_>>().map(Row)
     };
     statement.query_map([], row)?.collect()

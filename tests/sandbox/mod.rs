@@ -37,23 +37,13 @@ pub(crate) struct Output {
 impl Sandbox {
     pub(crate) fn of(binary: &Path) -> Sandbox {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!(
-            "tokenpak-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name =
+            format!("tokenpak-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let home = std::env::temp_dir().join(name);
         fs::create_dir_all(&home).unwrap();
-        let sandbox = Sandbox {
-            binary: binary.to_owned(),
-            home,
-            environment: Vec::new(),
-        };
+        let sandbox = Sandbox { binary: binary.to_owned(), home, environment: Vec::new() };
         let home = sandbox.home.display().to_string();
-        sandbox
-            .set("TOKENPAK_HOME", &home)
-            .set("HOME", &home)
-            .set("TZ", "UTC")
+        sandbox.set("TOKENPAK_HOME", &home).set("HOME", &home).set("TZ", "UTC")
     }
 
     pub(crate) fn home(&self) -> &Path {
@@ -68,14 +58,9 @@ impl Sandbox {
 
     /// Sends what is meant for the three built-in providers to the stand-in.
     pub(crate) fn providers(self, provider: &Provider) -> Sandbox {
-        ["ANTHROPIC", "OPENAI", "GOOGLE"]
-            .iter()
-            .fold(self, |sandbox, name| {
-                sandbox.set(
-                    &format!("TOKENPAK_PROXY_PROVIDERS_{name}_URL"),
-                    &provider.url(),
-                )
-            })
+        ["ANTHROPIC", "OPENAI", "GOOGLE"].iter().fold(self, |sandbox, name| {
+            sandbox.set(&format!("TOKENPAK_PROXY_PROVIDERS_{name}_URL"), &provider.url())
+        })
     }
 
     /// Writes `config.json`.
@@ -123,9 +108,7 @@ impl Sandbox {
     pub(crate) fn serve_with(&self, arguments: &[&str]) -> Proxy {
         let mut command = self.command(&["serve", "--port", "0"]);
         // Rows are waited for all the time: the shortest that is allowed.
-        command
-            .args(arguments)
-            .env("TOKENPAK_STORAGE_FLUSH_MS", "100");
+        command.args(arguments).env("TOKENPAK_STORAGE_FLUSH_MS", "100");
         Proxy::start(command.stdin(Stdio::null()))
     }
 
@@ -133,17 +116,13 @@ impl Sandbox {
     #[track_caller]
     pub(crate) fn row(&self, request_id: &str) -> Row {
         let rows = || ledger::rows(&self.database()).into_iter();
-        wait("the request's row", || {
-            rows().find(|row| row.text("request_id") == request_id)
-        })
+        wait("the request's row", || rows().find(|row| row.text("request_id") == request_id))
     }
 
     /// All rows, once there are `n` of them.
     #[track_caller]
     pub(crate) fn rows(&self, n: usize) -> Vec<Row> {
-        wait("rows", || {
-            Some(ledger::rows(&self.database())).filter(|rows| rows.len() >= n)
-        })
+        wait("rows", || Some(ledger::rows(&self.database())).filter(|rows| rows.len() >= n))
     }
 }
 
@@ -161,10 +140,7 @@ pub(crate) fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(
-            Instant::now() < until,
-            "waited {DEADLINE:?} in vain for {what}"
-        );
+        assert!(Instant::now() < until, "waited {DEADLINE:?} in vain for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

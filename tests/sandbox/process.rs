@@ -72,23 +72,11 @@ pub(crate) struct Proxy {
 impl Proxy {
     #[track_caller]
     pub(super) fn start(command: &mut Command) -> Proxy {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, out) = Written::follow(child.stdout.take().unwrap());
         let (stderr, err) = Written::follow(child.stderr.take().unwrap());
-        let mut proxy = Proxy {
-            child,
-            stdout,
-            stderr,
-            readers: vec![out, err],
-            port: 0,
-        };
-        proxy.port = proxy
-            .stderr
-            .wait("the proxy to listen", |text, _| listening_port(text));
+        let mut proxy = Proxy { child, stdout, stderr, readers: vec![out, err], port: 0 };
+        proxy.port = proxy.stderr.wait("the proxy to listen", |text, _| listening_port(text));
         proxy
     }
 
@@ -142,8 +130,7 @@ impl Proxy {
     /// Waits for its end; the exit status.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> i32 {
-        self.stderr
-            .wait("the proxy to end", |_, ended| ended.then_some(()));
+        self.stderr.wait("the proxy to end", |_, ended| ended.then_some(()));
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
             let _ = reader.join();
@@ -171,19 +158,12 @@ fn listening_port(stderr: &str) -> Option<u16> {
         .find(|line| line.contains("listening ") && line.ends_with('\n'))?;
     let at = line.find("127.0.0.1:").or(line.find("localhost:"))?;
     let digits = line[at..].split(':').nth(1)?;
-    digits
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// Runs a command to its end.
 pub(super) fn run(mut command: Command, input: &[u8]) -> Output {
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
