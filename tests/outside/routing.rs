@@ -67,13 +67,16 @@ impl World {
     }
 
     #[track_caller]
-    fn check(&self, cases: &[(&str, &[(&str, &str)], &str, &str)]) {
+    fn check(&self, cases: &[Case]) {
         for (target, headers, upstream, there) in cases {
             let want = (upstream.to_string(), there.to_string());
             assert_eq!(self.goes(target, headers), want, "{target} {headers:?}");
         }
     }
 }
+
+/// A target, its headers, the upstream that it must reach, and the target there.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
 
 const ANTHROPIC: (&str, &str) = ("authorization", "Bearer sk-ant-not-a-key");
 const OPENAI: (&str, &str) = ("authorization", "Bearer sk-not-a-key");
