@@ -9,6 +9,7 @@ mod provider;
 mod sandbox;
 mod support;
 
+mod answers;
 mod command_line;
 mod compression;
 mod corpus;

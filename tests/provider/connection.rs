@@ -91,6 +91,9 @@ impl Out<'_> {
             while script.gate.as_ref().is_some_and(|gate| !gate.wait_briefly(k)) {
                 self.stay(Duration::from_millis(1))?;
             }
+            // The record first: whoever has read the last byte may ask for it at once.
+            let last = k + 1 == pieces.len() && script.cut.is_none();
+            self.shared.change(|state| state.seen[self.index].answered = last);
             self.piece(&stamped(piece, script.stamps))?;
         }
         if let Some((_, end)) = script.cut {
@@ -99,8 +102,6 @@ impl Out<'_> {
             }
             return Ok(false);
         }
-        // The record first: whoever has read the end may ask for it at once.
-        self.shared.change(|state| state.seen[self.index].answered = true);
         if self.chunked {
             self.stream.write_all(b"0\r\n\r\n")?;
         }
