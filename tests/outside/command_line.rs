@@ -173,3 +173,19 @@ fn closed_pipe_is_success() {
     let output = command.arg("--help").stdout(writer).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
+
+#[test]
+fn keys_are_not_sent_in_the_clear_unless_allowed() {
+    let name = "TOKENPAK_PROXY_PROVIDERS_OPENAI_URL";
+    for url in
+        ["http://api.example.test", "http://127.0.0.1.example.test", "http://127.example.test"]
+    {
+        let output = sandbox().set(name, url).run(&["serve", "--port", "0"]);
+        fails(output, 78, &["allow_http", url]);
+    }
+    for url in ["http://localhost:9", "http://127.0.0.2/v1", "http://[::1]", "http://[::1]:9/v1"] {
+        sandbox().set(name, url).serve();
+    }
+    let allowed = sandbox().set(name, "http://api.example.test");
+    allowed.config("{\"proxy\": {\"allow_http\": true}}").serve();
+}
