@@ -15,6 +15,7 @@ fn refused(scene: &(Provider, Proxy), status: u16, bytes: &str) {
     let mut client = proxy.connect();
     client.send(bytes.as_bytes());
     let head = client.head();
+    let bytes = &bytes[..bytes.len().min(300)];
     assert_eq!(head.status, status, "{bytes:?}");
     let (_, clean) = client.body();
     assert!(clean, "{bytes:?}");
