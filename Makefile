@@ -18,7 +18,8 @@ run:
 
 # No key and no network needed: a provider stand-in answers.
 demo: all
-	@$(CARGO) run --locked --quiet --example demo -- $(BINARY)
+	$(CARGO) build --locked --release --example demo
+	@target/release/examples/demo $(BINARY)
 
 # What cannot be tested on this machine is named in the output, behind the word SKIPPED.
 test:
