@@ -60,7 +60,7 @@ fn tool(name: &str, parameter: &str) -> Value {
 
 /// A system prompt as long as those of real agents.
 fn handbook() -> String {
-    const AREAS: [&str; 12] = [
+    const AREAS: [&str; 24] = [
         "billing",
         "basket",
         "catalogue",
@@ -72,7 +72,19 @@ fn handbook() -> String {
         "reports",
         "imports",
         "exports",
-        "search index",
+        "vouchers",
+        "reviews",
+        "stock",
+        "suppliers",
+        "taxes",
+        "invoices",
+        "newsletters",
+        "wish lists",
+        "gift cards",
+        "languages",
+        "images",
+        "payments",
+        "audit",
     ];
     const RULES: [&str; 9] = [
         "changes to the {} service need a test that fails without them",
