@@ -1,0 +1,24 @@
+//! tokenpak from outside: the real program in a scratch home, between a raw client and a provider
+//! stand-in. A file for each kind of behaviour; `support` holds what they share.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
+
+#[path = "../provider/mod.rs"]
+mod provider;
+#[path = "../sandbox/mod.rs"]
+mod sandbox;
+mod support;
+
+mod answers;
+mod command_line;
+mod compression;
+mod corpus;
+mod faults;
+mod forwarding;
+mod malformed;
+mod reports;
+mod routing;
+mod secrets;
+mod shutdown;
+mod stand_in;
+mod streaming;

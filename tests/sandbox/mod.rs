@@ -1,0 +1,146 @@
+//! A scratch home, a clean environment and the real binary in it: everything the tests and the demo
+//! need to use tokenpak as a person would.
+
+// Shared by the tests and the demo, neither of which uses all of it.
+#![allow(dead_code, unused_imports)]
+
+mod client;
+mod ledger;
+mod process;
+
+pub(crate) use client::{Answer, Client, Head};
+pub(crate) use ledger::Row;
+pub(crate) use process::Proxy;
+
+use crate::provider::{DEADLINE, Provider};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// A home of its own for one tokenpak; it is removed at the end.
+pub(crate) struct Sandbox {
+    binary: PathBuf,
+    home: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+/// What a verb that ends by itself left behind.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Sandbox {
+    pub(crate) fn of(binary: &Path) -> Sandbox {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name =
+            format!("tokenpak-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let home = std::env::temp_dir().join(name);
+        fs::create_dir_all(&home).unwrap();
+        let sandbox = Sandbox { binary: binary.to_owned(), home, environment: Vec::new() };
+        let home = sandbox.home.display().to_string();
+        sandbox.set("TOKENPAK_HOME", &home).set("HOME", &home).set("TZ", "UTC")
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// An environment variable of every program that is started from here.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Sandbox {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sends what is meant for the three built-in providers to the stand-in.
+    pub(crate) fn providers(self, provider: &Provider) -> Sandbox {
+        ["ANTHROPIC", "OPENAI", "GOOGLE"].iter().fold(self, |sandbox, name| {
+            sandbox.set(&format!("TOKENPAK_PROXY_PROVIDERS_{name}_URL"), &provider.url())
+        })
+    }
+
+    /// Writes `config.json`.
+    pub(crate) fn config(self, text: &str) -> Sandbox {
+        self.write("config.json", text);
+        self
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.home.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.home.join(".ocp/monitor.db")
+    }
+
+    /// The program with this home and nothing else around it.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).current_dir(&self.home).env_clear();
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs a verb to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, b"")
+    }
+
+    /// Runs a verb to its end, with something to read.
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &[u8]) -> Output {
+        process::run(self.command(arguments), input)
+    }
+
+    /// Starts the proxy on a free port and waits until it listens.
+    #[track_caller]
+    pub(crate) fn serve(&self) -> Proxy {
+        self.serve_with(&[])
+    }
+
+    #[track_caller]
+    pub(crate) fn serve_with(&self, arguments: &[&str]) -> Proxy {
+        let mut command = self.command(&["serve", "--port", "0"]);
+        // Rows are waited for all the time: the shortest that is allowed.
+        command.args(arguments).env("TOKENPAK_STORAGE_FLUSH_MS", "100");
+        Proxy::start(command.stdin(Stdio::null()))
+    }
+
+    /// The row of a request, once it is on disk.
+    #[track_caller]
+    pub(crate) fn row(&self, request_id: &str) -> Row {
+        let rows = || ledger::rows(&self.database()).into_iter();
+        wait("the request's row", || rows().find(|row| row.text("request_id") == request_id))
+    }
+
+    /// All rows, once there are `n` of them.
+    #[track_caller]
+    pub(crate) fn rows(&self, n: usize) -> Vec<Row> {
+        wait("rows", || Some(ledger::rows(&self.database())).filter(|rows| rows.len() >= n))
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.home);
+    }
+}
+
+/// Asks again until there is an answer: only for what cannot tell by itself that it is there.
+#[track_caller]
+pub(crate) fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < until, "waited {DEADLINE:?} in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,179 @@
+//! The program as a process: started, listened to, ended.
+
+use super::{Answer, Client, Output};
+use crate::provider::DEADLINE;
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+/// What a process has written to one of its outputs so far.
+#[derive(Default)]
+struct Written {
+    state: Mutex<(String, bool)>,
+    changed: Condvar,
+}
+
+impl Written {
+    fn follow(mut pipe: impl Read + Send + 'static) -> (Arc<Written>, JoinHandle<()>) {
+        let written = Arc::new(Written::default());
+        let state = written.clone();
+        let reader = thread::spawn(move || {
+            let mut piece = [0; 4096];
+            loop {
+                let n = pipe.read(&mut piece).unwrap_or(0);
+                let mut guard = state.state.lock().unwrap();
+                guard.0.push_str(&String::from_utf8_lossy(&piece[..n]));
+                guard.1 = n == 0;
+                state.changed.notify_all();
+                if n == 0 {
+                    return;
+                }
+            }
+        });
+        (written, reader)
+    }
+
+    fn text(&self) -> String {
+        self.state.lock().unwrap().0.clone()
+    }
+
+    /// Waits until `found` finds something, or the output ends.
+    #[track_caller]
+    fn wait<T>(&self, what: &str, found: impl Fn(&str, bool) -> Option<T>) -> T {
+        let until = Instant::now() + DEADLINE;
+        let mut state = self.state.lock().unwrap();
+        loop {
+            if let Some(value) = found(&state.0, state.1) {
+                return value;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            let (text, ended) = &*state;
+            assert!(
+                !ended && !left.is_zero(),
+                "waited for {what} in vain; standard error says:\n{text}"
+            );
+            state = self.changed.wait_timeout(state, left).unwrap().0;
+        }
+    }
+}
+
+/// A running `tokenpak serve`; it is killed at the end if it still runs.
+pub(crate) struct Proxy {
+    child: Child,
+    stdout: Arc<Written>,
+    stderr: Arc<Written>,
+    readers: Vec<JoinHandle<()>>,
+    port: u16,
+}
+
+impl Proxy {
+    #[track_caller]
+    pub(super) fn start(command: &mut Command) -> Proxy {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (stdout, out) = Written::follow(child.stdout.take().unwrap());
+        let (stderr, err) = Written::follow(child.stderr.take().unwrap());
+        let mut proxy = Proxy { child, stdout, stderr, readers: vec![out, err], port: 0 };
+        proxy.port = proxy.stderr.wait("the proxy to listen", |text, _| listening_port(text));
+        proxy
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Standard output and standard error so far.
+    pub(crate) fn output(&self) -> (String, String) {
+        (self.stdout.text(), self.stderr.text())
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.port)
+    }
+
+    /// One request on a connection of its own.
+    #[track_caller]
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let mut client = self.connect();
+        client.request((method, target), headers, body);
+        client.answer()
+    }
+
+    #[track_caller]
+    pub(crate) fn post(&self, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.ask("POST", target, headers, body)
+    }
+
+    /// Asks it to end, as an init system does.
+    pub(crate) fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits for its end; the exit status.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> i32 {
+        self.stderr.wait("the proxy to end", |_, ended| ended.then_some(()));
+        let status = self.child.wait().unwrap();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+        status.code().unwrap_or(-1)
+    }
+
+    #[track_caller]
+    pub(crate) fn stop(&mut self) -> i32 {
+        self.terminate();
+        self.wait()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The banner's first line on a terminal, a line of key=value pairs elsewhere.
+fn listening_port(stderr: &str) -> Option<u16> {
+    let line = stderr
+        .split_inclusive('\n')
+        .find(|line| line.contains("listening ") && line.ends_with('\n'))?;
+    let at = line.find("127.0.0.1:").or(line.find("localhost:"))?;
+    let digits = line[at..].split(':').nth(1)?;
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Runs a command to its end.
+pub(super) fn run(mut command: Command, input: &[u8]) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // Beside the reading below; the program may write before it has read everything.
+    let writer = thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().unwrap();
+    let _ = writer.join();
+    Output {
+        status: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
