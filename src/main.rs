@@ -1,12 +1,53 @@
 //! Parse, dispatch, print the error, exit status.
+//!
+//! A closed standard output is success: `tokenpak stats | head` is not a failure of ours.
 
+mod cli;
 mod cmd;
 mod compress;
+mod config;
+mod error;
 mod json;
 mod ledger;
 mod pack;
+mod proxy;
 mod report;
+mod route;
 mod tokens;
 mod wire;
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+
+use cli::Request;
+use error::Error;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if !error.is_silent() {
+                eprintln!("{error}");
+            }
+            ExitCode::from(error.status())
+        }
+    }
+}
+
+fn run() -> Result<(), Error> {
+    let arguments: Option<Vec<String>> =
+        std::env::args_os().skip(1).map(|argument| argument.into_string().ok()).collect();
+    let arguments = arguments.ok_or_else(|| Error::usage("an argument is not UTF-8"))?;
+    match cli::parse(&arguments)? {
+        Request::Run(command) => cmd::run(command),
+        Request::Print(text) => print(&text),
+        Request::Version => print(&cmd::version()),
+        Request::Nothing(help) => Err(Error::usage(help)),
+    }
+}
+
+/// Writes to standard output, where a closed pipe is an `Error` without words.
+fn print(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::output)
+}

@@ -1,3 +1,78 @@
 //! The commands, a file each.
 
-pub(crate) mod stats;
+mod compress;
+mod count;
+mod serve;
+mod stats;
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use crate::cli::Command;
+use crate::config::{self, Config, Flag, Surroundings};
+use crate::error::Error;
+
+/// Runs one command; its data has been written when this returns.
+pub(crate) fn run(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Stats(args) => {
+            let database = args.db.as_deref().map(|path| ("storage.path", path));
+            let config = settings(None, database.as_slice())?;
+            let text = stats::run(&config.database, args.json);
+            write(
+                text.map_err(|fault| Error::ledger(fault.exit_code(), fault.to_string()))?
+                    .as_bytes(),
+            )
+        }
+        Command::Compress(args) => compress::run(&args),
+        Command::Count(args) => count::run(&args),
+        Command::Version(_) => write(version().as_bytes()),
+    }
+}
+
+/// The line of `tokenpak version`.
+pub(crate) fn version() -> String {
+    format!("tokenpak {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// Reads the configuration and says its warnings.
+fn settings(file: Option<&Path>, flags: &[Flag]) -> Result<Config, Error> {
+    let (config, warnings) = config::load(&Surroundings::of_process(), file, flags)?;
+    for warning in warnings {
+        eprintln!("tokenpak: warning: {warning}");
+    }
+    Ok(config)
+}
+
+/// The content of a file, or of standard input without a name.
+fn read(name: Option<&str>) -> Result<Vec<u8>, Error> {
+    let path = match name {
+        Some(name) if name != "-" => Path::new(name),
+        _ => {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().lock().read_to_end(&mut bytes);
+            return read
+                .map(|_| bytes)
+                .map_err(|error| Error::read(Path::new("standard input"), error));
+        }
+    };
+    std::fs::read(path).map_err(|error| Error::read(path, error))
+}
+
+fn write(bytes: &[u8]) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(Error::output)
+}
+
+/// 12345 as `12,345`.
+fn commas(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .filter_map(|group| std::str::from_utf8(group).ok())
+        .collect();
+    groups.join(",")
+}

@@ -6,6 +6,10 @@ mod skim;
 mod sse;
 mod usage;
 
+use memchr::memmem;
+
+use crate::json::{Reader, Span};
+
 /// The wire formats that tokenpak understands. A request in any other shape is forwarded untouched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -29,6 +33,25 @@ impl Format {
             return None;
         }
         SUFFIXES.iter().find(|(suffix, _)| path.ends_with(suffix)).map(|(_, format)| *format)
+    }
+
+    /// The format of a body without a path, by what only one format has; `None` for any other text.
+    pub(crate) fn of_body(body: &[u8]) -> Option<Format> {
+        let text = std::str::from_utf8(body).ok()?;
+        let keys = ["messages", "contents", "input", "system", "anthropic_version", "thinking"];
+        let (_, [messages, contents, input, rest @ ..]) = Reader::new(text).members(keys)?;
+        let ours = |span: &Span| {
+            let names = |word: &[u8]| memmem::find(&body[span.clone()], word).is_some();
+            names(b"\"tool_use_id\"") || names(b"\"cache_control\"") || names(b"\"input_schema\"")
+        };
+        let format = match (&messages, contents, input) {
+            (Some(span), ..) if rest.iter().any(Option::is_some) || ours(span) => Format::Messages,
+            (Some(_), ..) => Format::Chat,
+            (None, Some(_), _) => Format::Gemini,
+            (None, None, Some(_)) => Format::Responses,
+            (None, None, None) => return None,
+        };
+        prompt::read(format, body).map(|_| format)
     }
 
     /// The name in the ledger's `api` column.

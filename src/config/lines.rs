@@ -1,0 +1,118 @@
+//! From a key of the configuration file to the line it stands on, for error messages.
+
+use std::collections::HashMap;
+
+/// The line of every key in one file.
+pub(crate) struct Origins {
+    name: String,
+    lines: HashMap<String, usize>,
+}
+
+impl Origins {
+    /// Scans `text`, which must be valid JSON; `name` is the file's name in messages.
+    pub(crate) fn new(name: &str, text: &str) -> Origins {
+        let mut scan = Scan { line: 1, ..Scan::default() };
+        let mut rest = text.as_bytes();
+        while let Some((&byte, after)) = rest.split_first() {
+            rest = match byte {
+                b'"' => scan.string(after),
+                _ => {
+                    scan.punctuation(byte);
+                    after
+                }
+            };
+        }
+        Origins { name: name.to_owned(), lines: scan.lines }
+    }
+
+    /// `config.json:7`, or `config.json` where the key is not known.
+    pub(crate) fn of(&self, key: &str) -> String {
+        match self.lines.get(key) {
+            Some(line) => format!("{}:{line}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Scan {
+    line: usize,
+    /// The key that is open in each container around this place.
+    open: Vec<Option<String>>,
+    string: String,
+    lines: HashMap<String, usize>,
+}
+
+impl Scan {
+    /// Takes a string literal, its opening quote already read; returns what follows it.
+    fn string<'a>(&mut self, text: &'a [u8]) -> &'a [u8] {
+        let mut end = 0;
+        while end < text.len() && text[end] != b'"' {
+            end += if text[end] == b'\\' { 2 } else { 1 };
+        }
+        let end = end.min(text.len());
+        self.string = String::from_utf8_lossy(&text[..end]).into_owned();
+        &text[(end + 1).min(text.len())..]
+    }
+
+    fn punctuation(&mut self, byte: u8) {
+        match byte {
+            b'\n' => self.line += 1,
+            b'{' | b'[' => self.open.push(None),
+            b'}' | b']' => drop(self.open.pop()),
+            b',' => drop(self.open.last_mut().and_then(Option::take)),
+            b':' => {
+                if let Some(key) = self.open.last_mut() {
+                    *key = Some(std::mem::take(&mut self.string));
+                }
+                let path: Vec<_> = self.open.iter().flatten().map(String::as_str).collect();
+                self.lines.insert(path.join("."), self.line);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The parser's complaint with the place it means.
+///
+/// serde_json points past the end of the faulty line when a word is cut short: column 0 of the
+/// line below. The line before is the one to look at.
+pub(crate) fn syntax_fault(name: &str, text: &str, error: &serde_json::Error) -> String {
+    let (mut line, mut column) = (error.line(), error.column());
+    if column == 0 && line > 1 {
+        line -= 1;
+        column = text.lines().nth(line - 1).map_or(0, str::len);
+    }
+    let what = error.to_string();
+    let what = what.split(" at line ").next().unwrap_or_default();
+    format!("{name}:{line}:{column}: {what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_knows_its_line() {
+        let text = "{\n \"proxy\": {\n  \"port\": 1, \"hosts\": [\"a:b\", {\"x\":\n 2}],\n\
+                    \"mode\": \"a\\\"}\"\n },\n\"log\": {}}";
+        let origins = Origins::new("c.json", text);
+        for (key, want) in [
+            ("proxy", "c.json:2"),
+            ("proxy.port", "c.json:3"),
+            ("proxy.hosts", "c.json:3"),
+            ("proxy.mode", "c.json:5"),
+            ("log", "c.json:7"),
+            ("nowhere", "c.json"),
+        ] {
+            assert_eq!(origins.of(key), want, "{key}");
+        }
+    }
+
+    #[test]
+    fn syntax_fault_names_the_faulty_line() {
+        let text = "{\n \"a\": tru\n}\n";
+        let error = serde_json::from_str::<serde_json::Value>(text).unwrap_err();
+        assert!(syntax_fault("c.json", text, &error).starts_with("c.json:2:"));
+    }
+}

@@ -1,0 +1,368 @@
+//! The table of settings. Adding one is a row here and a paragraph in the manual.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::{Config, LogLevel};
+use crate::compress::{Level, Mode};
+
+/// One setting: its dotted key, its default as text, and how a text becomes a value.
+pub(super) struct Setting {
+    pub(super) key: &'static str,
+    /// The short variable of the guide; the long one follows from the key.
+    variable: Option<&'static str>,
+    /// Empty: no value.
+    pub(super) default: &'static str,
+    /// `None`: known, but without effect in this version; a value is warned about.
+    pub(super) set: Option<fn(&mut Config, &str) -> Result<(), String>>,
+}
+
+const fn row(
+    key: &'static str,
+    default: &'static str,
+    set: fn(&mut Config, &str) -> Result<(), String>,
+) -> Setting {
+    Setting { key, variable: None, default, set: Some(set) }
+}
+
+const fn later(key: &'static str) -> Setting {
+    Setting { key, variable: None, default: "", set: None }
+}
+
+impl Setting {
+    const fn short(mut self, variable: &'static str) -> Setting {
+        self.variable = Some(variable);
+        self
+    }
+}
+
+/// Every setting, in the manual's order.
+pub(super) const SETTINGS: &[Setting] = &[
+    row("proxy.port", "8766", |c, v| put(&mut c.port, port(v))).short("TOKENPAK_PORT"),
+    row("proxy.bind", "localhost", |c, v| put(&mut c.bind, loopback(v))),
+    row("proxy.mode", "hybrid", |c, v| put(&mut c.mode, mode(v))).short("TOKENPAK_MODE"),
+    row("proxy.passthrough_url", "", |c, v| put(&mut c.passthrough_url, url(v).map(Some))),
+    row("proxy.workers", "640", |c, v| put(&mut c.workers, number(v, 1, 4096))),
+    row("proxy.hosts", "", |c, v| put(&mut c.hosts, Ok(list(v)))),
+    row("proxy.max_body_mb", "64", |c, v| put(&mut c.max_body_mb, number(v, 1, 1024))),
+    row("proxy.body_memory_mb", "96", |c, v| put(&mut c.body_memory_mb, number(v, 1, 65_536))),
+    row("proxy.connect_timeout_s", "10", |c, v| put(&mut c.connect_timeout_s, number(v, 1, 600))),
+    row("proxy.first_byte_timeout_s", "3600", |c, v| {
+        put(&mut c.first_byte_timeout_s, number(v, 1, 86_400))
+    }),
+    row("proxy.stream_idle_timeout_s", "900", |c, v| {
+        put(&mut c.stream_idle_timeout_s, number(v, 1, 86_400))
+    }),
+    row("proxy.allow_http", "false", |c, v| put(&mut c.allow_http, yes_or_no(v))),
+    row("compression.enabled", "true", |c, v| put(&mut c.enabled, yes_or_no(v)))
+        .short("TOKENPAK_COMPACT"),
+    row("compression.level", "", |c, v| put(&mut c.level, level(v).map(Some))),
+    row("compression.threshold_tokens", "4500", |c, v| {
+        put(&mut c.threshold_tokens, number(v, 0, 100_000_000))
+    })
+    .short("TOKENPAK_COMPACT_THRESHOLD_TOKENS"),
+    row("compression.preserve_json", "false", |c, v| put(&mut c.preserve_json, yes_or_no(v))),
+    row("storage.path", ".ocp/monitor.db", |_, _| Ok(())).short("TOKENPAK_DB"),
+    row("storage.flush_ms", "500", |c, v| put(&mut c.flush_ms, number(v, 100, 60_000))),
+    row("log.level", "info", |c, v| put(&mut c.log, log_level(v))).short("TOKENPAK_LOG"),
+    later("proxy.stats_footer").short("TOKENPAK_STATS_FOOTER"),
+    later("proxy.ask_usage"),
+    later("proxy.endpoints"),
+    later("proxy.auth_token"),
+    later("tls.roots"),
+    later("compression.preserve_code"),
+    later("compression.memo_mb"),
+    later("storage.retention_days"),
+];
+
+/// Variables that are not settings: where things are, and which credential is ours.
+pub(super) const OTHER_VARIABLES: &[&str] = &["TOKENPAK_HOME", "TOKENPAK_CONFIG"];
+
+/// Names that a provider cannot have, since they are paths of their own.
+const RESERVED_PROVIDERS: &[&str] = &["v1", "v1beta", "p", "t", "health", "metrics", "stats"];
+
+/// The providers that are known without configuration.
+const BUILT_IN_PROVIDERS: &[(&str, &str)] = &[
+    ("anthropic", "https://api.anthropic.com"),
+    ("openai", "https://api.openai.com"),
+    ("google", "https://generativelanguage.googleapis.com"),
+];
+
+/// A configuration before the defaults have been applied.
+pub(super) fn blank() -> Config {
+    let providers =
+        BUILT_IN_PROVIDERS.iter().map(|(name, url)| (name.to_string(), url.to_string()));
+    Config {
+        port: 0,
+        bind: String::new(),
+        hosts: Vec::new(),
+        passthrough_url: None,
+        providers: providers.collect::<BTreeMap<_, _>>(),
+        allow_http: false,
+        workers: 0,
+        max_body_mb: 0,
+        body_memory_mb: 0,
+        connect_timeout_s: 0,
+        first_byte_timeout_s: 0,
+        stream_idle_timeout_s: 0,
+        mode: Mode::Hybrid,
+        enabled: true,
+        level: None,
+        threshold_tokens: 0,
+        preserve_json: false,
+        database: PathBuf::new(),
+        flush_ms: 0,
+        log: LogLevel::Info,
+        file: (PathBuf::new(), false),
+    }
+}
+
+/// The provider's name in `proxy.providers.NAME.url`.
+pub(super) fn provider_of(key: &str) -> Option<&str> {
+    key.strip_prefix("proxy.providers.")?.strip_suffix(".url")
+}
+
+/// Adds a provider or moves a built-in one to another address.
+pub(super) fn set_provider(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || !name.bytes().all(plain) {
+        return Err(format!("\"{name}\" is not a provider's name (letters, digits, - _ .)"));
+    }
+    if RESERVED_PROVIDERS.contains(&name) {
+        return Err(format!("\"{name}\" cannot be a provider's name, it is a path of its own"));
+    }
+    config.providers.insert(name.to_owned(), url(value)?);
+    Ok(())
+}
+
+/// Whether `key` is an object in the file, not a value.
+pub(super) fn is_section(key: &str) -> bool {
+    let below =
+        |setting: &Setting| setting.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+    let provider = key.strip_prefix("proxy.providers").is_some_and(|rest| {
+        rest.is_empty() || rest.strip_prefix('.').is_some_and(|name| !name.contains('.'))
+    });
+    provider || SETTINGS.iter().any(below)
+}
+
+/// Whether `key` is a setting.
+pub(super) fn is_known(key: &str) -> bool {
+    provider_of(key).is_some() || SETTINGS.iter().any(|setting| setting.key == key)
+}
+
+/// What to say about a key that is none.
+pub(super) fn unknown(key: &str) -> String {
+    match nearest(key, SETTINGS.iter().map(|setting| setting.key)) {
+        Some(near) => format!("unknown key; did you mean {near}?"),
+        None => "unknown key".to_owned(),
+    }
+}
+
+/// The key that an environment variable stands for.
+pub(super) struct VariableKey {
+    pub(super) key: String,
+    pub(super) short: bool,
+}
+
+/// Looks a `TOKENPAK_...` variable up: short names first, then the long form of every key.
+pub(super) fn key_of_variable(name: &str) -> Option<VariableKey> {
+    if let Some(setting) = SETTINGS.iter().find(|setting| setting.variable == Some(name)) {
+        return Some(VariableKey { key: setting.key.to_owned(), short: true });
+    }
+    if let Some(setting) = SETTINGS.iter().find(|setting| long_variable(setting.key) == name) {
+        return Some(VariableKey { key: setting.key.to_owned(), short: false });
+    }
+    let provider = name.strip_prefix("TOKENPAK_PROXY_PROVIDERS_")?.strip_suffix("_URL")?;
+    let key = format!("proxy.providers.{}.url", provider.to_ascii_lowercase());
+    Some(VariableKey { key, short: false })
+}
+
+/// The warning for a variable that looks like ours, but is not.
+pub(super) fn unknown_variable(name: &str) -> String {
+    let long: Vec<String> = SETTINGS.iter().map(|setting| long_variable(setting.key)).collect();
+    let short = SETTINGS.iter().filter_map(|setting| setting.variable);
+    let all = short.chain(long.iter().map(String::as_str)).chain(OTHER_VARIABLES.iter().copied());
+    match nearest(name, all) {
+        Some(near) => format!("{name}: unknown variable; did you mean {near}?"),
+        None => format!("{name}: unknown variable"),
+    }
+}
+
+fn long_variable(key: &str) -> String {
+    format!("TOKENPAK_{}", key.replace('.', "_").to_ascii_uppercase())
+}
+
+/// What no single value shows: an upstream that would be sent keys in the clear.
+pub(super) fn contradictions(config: &Config) -> Vec<String> {
+    let mut faults = Vec::new();
+    let passthrough =
+        config.passthrough_url.iter().map(|url| ("proxy.passthrough_url".into(), url));
+    let providers =
+        config.providers.iter().map(|(name, url)| (format!("proxy.providers.{name}.url"), url));
+    for (key, url) in providers.chain(passthrough) {
+        if url.starts_with("http://") && !config.allow_http && !is_loopback_url(url) {
+            faults.push(format!(
+                "{key}: {url} would send keys unencrypted; use https, or set proxy.allow_http"
+            ));
+        }
+    }
+    faults
+}
+
+fn is_loopback_url(url: &str) -> bool {
+    let host = url.trim_start_matches("http://").split(['/', '?']).next().unwrap_or_default();
+    let port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let host = host.rsplit_once(':').filter(|(_, end)| port(end)).map_or(host, |(host, _)| host);
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || literal.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *place = value?;
+    Ok(())
+}
+
+fn port(value: &str) -> Result<u16, String> {
+    match value.parse::<i64>() {
+        // 0 lets the system choose; the banner says which.
+        Ok(port @ 0..=65_535) => Ok(port as u16),
+        Ok(_) => Err(format!("{value} is not a port (1 to 65535)")),
+        Err(_) => Err(format!("\"{value}\" is not a number")),
+    }
+}
+
+fn number<T: FromStr + PartialOrd + Display>(value: &str, least: T, most: T) -> Result<T, String> {
+    match value.parse::<T>() {
+        Ok(number) if number >= least && number <= most => Ok(number),
+        Ok(_) => Err(format!("{value} is out of range ({least} to {most})")),
+        Err(_) => Err(format!("\"{value}\" is not a number")),
+    }
+}
+
+fn yes_or_no(value: &str) -> Result<bool, String> {
+    match value {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err(format!("unknown value \"{value}\"; one of true, false")),
+    }
+}
+
+fn mode(value: &str) -> Result<Mode, String> {
+    one_of(
+        value,
+        &["strict", "hybrid", "aggressive"],
+        Mode::parse(value).filter(|mode| *mode != Mode::Off),
+    )
+}
+
+fn level(value: &str) -> Result<Level, String> {
+    one_of(value, &["light", "balanced", "aggressive"], Level::parse(value))
+}
+
+fn log_level(value: &str) -> Result<LogLevel, String> {
+    let level = match value {
+        "error" => Some(LogLevel::Error),
+        "warn" => Some(LogLevel::Warn),
+        "info" => Some(LogLevel::Info),
+        "debug" => Some(LogLevel::Debug),
+        _ => None,
+    };
+    one_of(value, &["error", "warn", "info", "debug"], level)
+}
+
+fn one_of<T>(value: &str, names: &[&str], found: Option<T>) -> Result<T, String> {
+    found.ok_or_else(|| format!("unknown value \"{value}\"; one of {}", names.join(", ")))
+}
+
+fn list(value: &str) -> Vec<String> {
+    value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}
+
+fn loopback(value: &str) -> Result<String, String> {
+    let is_loopback = value.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    match value == "localhost" || is_loopback {
+        true => Ok(value.to_owned()),
+        false => Err(format!("{value} is not localhost or an address of this machine's loopback")),
+    }
+}
+
+/// A base URL without its trailing slash. A query or fragment would be lost when paths are joined.
+fn url(value: &str) -> Result<String, String> {
+    let host = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+    let host = host.unwrap_or_default().split('/').next().unwrap_or_default();
+    let clean =
+        value.bytes().all(|byte| byte.is_ascii_graphic()) && !value.contains(['?', '#', '@']);
+    match !host.is_empty() && clean {
+        true => Ok(value.trim_end_matches('/').to_owned()),
+        false => Err(format!("\"{value}\" is not a URL (https://host or https://host/path)")),
+    }
+}
+
+/// The candidate within two letters of `word`, if any.
+pub(crate) fn nearest<'a>(word: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const LETTERS_MAX: usize = 2;
+    let near = all.map(|candidate| (distance(word, candidate), candidate)).min();
+    near.filter(|(letters, _)| *letters <= LETTERS_MAX).map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance, in bytes.
+fn distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.bytes().enumerate() {
+            let changed = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_words_are_suggested() {
+        check("proxy.prot", Some("proxy.port"));
+        check("compression.levl", Some("compression.level"));
+        check("colour", None);
+
+        #[track_caller]
+        fn check(word: &str, want: Option<&str>) {
+            assert_eq!(nearest(word, SETTINGS.iter().map(|setting| setting.key)), want);
+        }
+    }
+
+    #[test]
+    fn variables_name_settings() {
+        check("TOKENPAK_PORT", "proxy.port");
+        check("TOKENPAK_PROXY_BIND", "proxy.bind");
+        check("TOKENPAK_PROXY_PROVIDERS_OPENAI_URL", "proxy.providers.openai.url");
+        assert!(key_of_variable("TOKENPAK_PROT").is_none());
+
+        #[track_caller]
+        fn check(name: &str, want: &str) {
+            assert_eq!(key_of_variable(name).map(|found| found.key).as_deref(), Some(want));
+        }
+    }
+
+    #[test]
+    fn urls_are_bases() {
+        check("https://api.example.com/", Ok("https://api.example.com"));
+        check("http://127.0.0.1:8080/base", Ok("http://127.0.0.1:8080/base"));
+        check("api.example.com", Err(()));
+        check("https://", Err(()));
+        check("https://user@host", Err(()));
+        check("https://host/?key=1", Err(()));
+
+        #[track_caller]
+        fn check(value: &str, want: Result<&str, ()>) {
+            assert_eq!(url(value).as_deref().map_err(|_| ()), want, "{value}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The one error type: what could not be done, to what, and why; and the exit status it means.
+//!
+//! All wording is in `Display`, and only `main` prints it. Exit statuses follow sysexits(3), the
+//! convention cron and mail tools know, and are listed in tokenpak(1).
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Anything that ends a command. One or more lines, each complete without the others.
+#[derive(Debug)]
+pub(crate) struct Error(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Usage(String),
+    Input { name: String, place: Option<(usize, usize)>, what: String },
+    Missing { path: PathBuf, hint: Option<&'static str> },
+    Unreadable { path: PathBuf, source: io::Error },
+    Output(io::Error),
+    Listen { address: SocketAddr, source: io::Error },
+    Ledger { status: u8, what: String },
+    System { what: &'static str, source: io::Error },
+    Config(Vec<String>),
+}
+
+impl Error {
+    /// A wrong command, option or value on the command line.
+    pub(crate) fn usage(what: impl Into<String>) -> Error {
+        Error(Kind::Usage(what.into()))
+    }
+
+    /// Input that is not what it should be; `place` is line and column, both from 1.
+    pub(crate) fn input(
+        name: &str,
+        place: Option<(usize, usize)>,
+        what: impl Into<String>,
+    ) -> Error {
+        Error(Kind::Input { name: name.to_owned(), place, what: what.into() })
+    }
+
+    /// A file that was named, but is not there.
+    pub(crate) fn missing(path: &Path, hint: Option<&'static str>) -> Error {
+        Error(Kind::Missing { path: path.to_owned(), hint })
+    }
+
+    /// A file that is there, but cannot be read.
+    pub(crate) fn read(path: &Path, source: io::Error) -> Error {
+        match source.kind() {
+            io::ErrorKind::NotFound => Error::missing(path, None),
+            _ => Error(Kind::Unreadable { path: path.to_owned(), source }),
+        }
+    }
+
+    /// A configuration file that cannot be read, or was named and is not there.
+    pub(crate) fn config_file(path: &Path, source: &io::Error) -> Error {
+        Error::config(vec![format!("cannot read {}: {}", path.display(), reason(source))])
+    }
+
+    /// Standard output failed. A closed pipe is success (`tokenpak stats | head`), see `status`.
+    pub(crate) fn output(source: io::Error) -> Error {
+        Error(Kind::Output(source))
+    }
+
+    /// The address cannot be listened on.
+    pub(crate) fn listen(address: SocketAddr, source: io::Error) -> Error {
+        Error(Kind::Listen { address, source })
+    }
+
+    /// The ledger cannot be reported on; `status` is its exit status.
+    pub(crate) fn ledger(status: u8, what: impl Into<String>) -> Error {
+        Error(Kind::Ledger { status, what: what.into() })
+    }
+
+    /// The operating system refused something that the proxy cannot run without.
+    pub(crate) fn system(what: &'static str, source: impl Into<io::Error>) -> Error {
+        Error(Kind::System { what, source: source.into() })
+    }
+
+    /// All faults of the configuration at once, each with its place.
+    pub(crate) fn config(faults: Vec<String>) -> Error {
+        Error(Kind::Config(faults))
+    }
+
+    /// The exit status (tokenpak(1), EXIT STATUS).
+    pub(crate) fn status(&self) -> u8 {
+        match &self.0 {
+            Kind::Usage(_) => 64,
+            Kind::Input { .. } => 65,
+            Kind::Missing { .. } => 66,
+            Kind::Listen { .. } => 69,
+            Kind::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => 0,
+            Kind::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                77
+            }
+            Kind::Output(_) | Kind::Unreadable { .. } | Kind::System { .. } => 74,
+            Kind::Ledger { status, .. } => *status,
+            Kind::Config(_) => 78,
+        }
+    }
+
+    /// Whether somebody else listens where we want to.
+    pub(crate) fn is_address_in_use(&self) -> bool {
+        matches!(&self.0, Kind::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
+    }
+
+    /// Whether there is nothing to say: the reader of our output has left.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.status() == 0
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Usage(what) | Kind::Ledger { what, .. } => write!(f, "tokenpak: {what}"),
+            Kind::Input { name, place: Some((line, column)), what } => {
+                write!(f, "tokenpak: {name}:{line}:{column}: {what}")
+            }
+            Kind::Input { name, place: None, what } => write!(f, "tokenpak: {name}: {what}"),
+            Kind::Missing { path, hint: None } => {
+                write!(f, "tokenpak: {}: no such file", path.display())
+            }
+            Kind::Missing { path, hint: Some(hint) } => {
+                write!(f, "tokenpak: {}: not there yet; {hint}", path.display())
+            }
+            Kind::Unreadable { path, source } => {
+                write!(f, "tokenpak: cannot read {}: {}", path.display(), reason(source))
+            }
+            Kind::Output(source) => write!(f, "tokenpak: cannot write: {}", reason(source)),
+            Kind::Listen { address, source } => {
+                write!(f, "tokenpak: {address}: {}", reason(source))
+            }
+            Kind::System { what, source } => write!(f, "tokenpak: {what}: {}", reason(source)),
+            Kind::Config(faults) => {
+                let lines: Vec<_> =
+                    faults.iter().map(|fault| format!("tokenpak: {fault}")).collect();
+                f.write_str(&lines.join("\n"))
+            }
+        }
+    }
+}
+
+/// The operating system's words, in our style: lower case, without "(os error 98)".
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => text.to_owned(),
+    }
+}

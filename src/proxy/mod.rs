@@ -1,0 +1,129 @@
+//! The only folder that knows sockets: listens, reads requests, forwards them, relays answers.
+//!
+//! One front thread accepts and reads (`front`), workers carry one request each (`exchange`), and
+//! nothing else moves bytes.
+
+mod client;
+mod exchange;
+mod forward;
+mod front;
+mod guard;
+mod identity;
+mod local;
+mod relay;
+mod request;
+mod transport;
+mod workers;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+pub(crate) use exchange::Done;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::ledger::Ledger;
+
+/// Connections that may wait for `accept`; bursts of clients are larger than std's 128.
+const BACKLOG: i32 = 4096;
+/// How long a client may take to accept a piece of its answer.
+const WRITE_STALL: Duration = Duration::from_secs(60);
+/// How long requests in flight may take to finish after the first SIGTERM.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// What every part of the proxy may look at while it runs.
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) ledger: Ledger,
+    pub(crate) upstream: forward::Upstream,
+    pub(crate) totals: Totals,
+    /// Called with each finished exchange, for the line on the terminal or in the log.
+    pub(crate) report: Box<dyn Fn(&Done) + Send + Sync>,
+    ids: identity::Ids,
+    started: Instant,
+    draining: AtomicBool,
+    /// Requests that a worker carries or that wait for one.
+    in_flight: AtomicUsize,
+}
+
+/// Sums since start, for the last line.
+#[derive(Default)]
+pub(crate) struct Totals {
+    pub(crate) requests: AtomicU64,
+    pub(crate) before: AtomicU64,
+    pub(crate) after: AtomicU64,
+}
+
+impl Context {
+    pub(crate) fn new(
+        config: Config,
+        ledger: Ledger,
+        report: Box<dyn Fn(&Done) + Send + Sync>,
+    ) -> Context {
+        Context {
+            upstream: forward::Upstream::new(&config),
+            ids: identity::Ids::new(),
+            totals: Totals::default(),
+            started: Instant::now(),
+            draining: AtomicBool::new(false),
+            in_flight: AtomicUsize::new(0),
+            config,
+            ledger,
+            report,
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// Opens the listening sockets: for `localhost` also ::1 where the machine has it.
+pub(crate) fn listen(config: &Config) -> Result<Vec<TcpListener>, Error> {
+    let first = match config.bind.parse::<IpAddr>() {
+        Ok(address) => return Ok(vec![bind(SocketAddr::new(address, config.port))?]),
+        Err(_) => bind(SocketAddr::from((Ipv4Addr::LOCALHOST, config.port)))?,
+    };
+    let port =
+        first.local_addr().map_err(|error| Error::system("the listening socket", error))?.port();
+    let mut listeners = vec![first];
+    match bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))) {
+        Ok(second) => listeners.push(second),
+        // Taken by somebody else is an error only if clients could mistake them for us.
+        Err(error) if config.port != 0 && error.is_address_in_use() => return Err(error),
+        Err(_) => {}
+    }
+    Ok(listeners)
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    let listener = TcpListener::bind(address).map_err(|error| Error::listen(address, error))?;
+    // A second listen(2) only raises the backlog.
+    rustix::net::listen(&listener, BACKLOG)
+        .map_err(|error| Error::listen(address, error.into()))?;
+    // Accepted sockets inherit it; without, answers of a few kilobytes wait 40 ms.
+    rustix::net::sockopt::set_tcp_nodelay(&listener, true)
+        .map_err(|error| Error::listen(address, error.into()))?;
+    // Inherited as well: a client that does not read for so long is gone.
+    rustix::net::sockopt::set_socket_timeout(
+        &listener,
+        rustix::net::sockopt::Timeout::Send,
+        Some(WRITE_STALL),
+    )
+    .map_err(|error| Error::listen(address, error.into()))?;
+    listener.set_nonblocking(true).map_err(|error| Error::listen(address, error))?;
+    Ok(listener)
+}
+
+/// Serves until `signals` says stop, and finishes what is in flight. A second signal ends at once.
+pub(crate) fn serve(
+    context: &Arc<Context>,
+    listeners: Vec<TcpListener>,
+    signals: UnixStream,
+) -> Result<(), Error> {
+    let workers = workers::Workers::new(Arc::clone(context));
+    front::run(context, listeners, signals, &workers)
+}

@@ -1,0 +1,110 @@
+//! Threads on demand: one carries one request from its last byte to the answer's.
+//!
+//! A stream holds a worker for minutes, so the pool must not be what limits streams: threads are
+//! started when none is free, up to `proxy.workers`, and end when idle. Beyond that requests wait
+//! in a bounded queue, then are refused.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use super::exchange::{self, Worker};
+use super::front::Job;
+use super::{Context, local};
+
+/// Requests that may wait for a worker once all are busy.
+const QUEUE_MAX: usize = 1024;
+/// Enough for TLS and the walk over a prompt, small enough for hundreds.
+const STACK_BYTES: usize = 256 * 1024;
+/// A worker without work ends after this.
+const IDLE: Duration = Duration::from_secs(10);
+
+pub(crate) struct Workers {
+    context: Arc<Context>,
+    jobs: Sender<Job>,
+    waiting: Receiver<Job>,
+    count: Arc<Count>,
+}
+
+#[derive(Default)]
+struct Count {
+    threads: AtomicUsize,
+    /// Threads that wait for a job and have none promised to them.
+    free: AtomicUsize,
+}
+
+impl Count {
+    /// Takes one free worker, if there is one.
+    fn reserve(&self) -> bool {
+        let take = |free: usize| free.checked_sub(1);
+        self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
+    }
+}
+
+impl Workers {
+    pub(crate) fn new(context: Arc<Context>) -> Workers {
+        let (jobs, waiting) = bounded(QUEUE_MAX);
+        Workers { context, jobs, waiting, count: Arc::default() }
+    }
+
+    /// Hands a request over; gives it back if no worker can take it soon.
+    pub(crate) fn submit(&self, mut job: Job) -> Result<(), Job> {
+        job.is_promised = self.count.reserve() || self.start();
+        match self.jobs.try_send(job) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => Err(job),
+        }
+    }
+
+    fn start(&self) -> bool {
+        if self.count.threads.load(Ordering::Relaxed) >= self.context.config.workers {
+            return false;
+        }
+        let (context, jobs, count) =
+            (Arc::clone(&self.context), self.waiting.clone(), Arc::clone(&self.count));
+        self.count.threads.fetch_add(1, Ordering::Relaxed);
+        let thread = std::thread::Builder::new().name("worker".into()).stack_size(STACK_BYTES);
+        let is_started = thread.spawn(move || work(&context, &jobs, &count)).is_ok();
+        if !is_started {
+            self.count.threads.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_started
+    }
+}
+
+fn work(context: &Arc<Context>, jobs: &Receiver<Job>, count: &Count) {
+    let mut worker = Worker::new();
+    loop {
+        match jobs.recv_timeout(IDLE) {
+            Ok(job) => {
+                if !job.is_promised {
+                    // It came from the queue, so this thread was still counted as free.
+                    count.reserve();
+                }
+                carry(context, &mut worker, job);
+            }
+            // Without a promise to anybody this thread may end.
+            Err(_) if count.reserve() => break,
+            Err(_) => continue,
+        }
+        count.free.fetch_add(1, Ordering::AcqRel);
+    }
+    count.threads.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// A panic ends one request, not the process.
+fn carry(context: &Arc<Context>, worker: &mut Worker, job: Job) {
+    let client = job.client.clone();
+    let run = AssertUnwindSafe(|| exchange::run(context, worker, job));
+    if catch_unwind(run).is_err() {
+        *worker = Worker::new();
+        client.close_with(&local::plain(
+            500,
+            "a fault in tokenpak ended this request; please report it",
+        ));
+    }
+    context.in_flight.fetch_sub(1, Ordering::AcqRel);
+}

@@ -1,0 +1,241 @@
+//! From a request's head to its upstream and wire format. Pure.
+//!
+//! A key goes only to the provider that it belongs to. The first rule that matches decides, and a
+//! request that no rule claims is answered by us with an explanation, never by a guess.
+
+use std::collections::BTreeMap;
+
+use crate::wire::Format;
+
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// The provider's configured name; `passthrough` for `proxy.passthrough_url`.
+    pub(crate) provider: String,
+    /// The whole upstream URL, the client's query included.
+    pub(crate) url: String,
+    /// `None`: forwarded untouched.
+    pub(crate) format: Option<Format>,
+    /// From `/p/NAME/` in the path.
+    pub(crate) project: Option<String>,
+}
+
+/// What a route is decided from.
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a str,
+    /// Path and query, or the absolute form, whose host is never used.
+    pub(crate) target: &'a str,
+    /// The first value of a header, by lower-case name.
+    pub(crate) header: &'a dyn Fn(&str) -> Option<&'a [u8]>,
+}
+
+/// The upstreams to choose from.
+pub(crate) struct Upstreams<'a> {
+    /// Base URLs by provider name.
+    pub(crate) providers: &'a BTreeMap<String, String>,
+    pub(crate) passthrough_url: Option<&'a str>,
+}
+
+/// A path that only one provider has, for local servers without keys and for opaque tokens.
+const PATHS: &[(&str, &str)] = &[
+    ("/v1/messages", "anthropic"),
+    ("/v1/chat/completions", "openai"),
+    ("/v1/responses", "openai"),
+    ("/v1beta/", "google"),
+];
+
+/// Decides; `None` if no rule claims the request.
+pub(crate) fn pick(asked: &Asked, upstreams: &Upstreams) -> Option<Route> {
+    let target = origin_form(asked.target);
+    let (project, target) = cut_project(target);
+    let named =
+        (asked.header)("x-tokenpak-provider").and_then(|name| std::str::from_utf8(name).ok());
+    let segment = first_segment(target).filter(|name| upstreams.providers.contains_key(*name));
+    let rest = match segment {
+        Some(name) => &target[1 + name.len()..],
+        None => target,
+    };
+    let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    let path = rest.split('?').next().unwrap_or_default();
+    let provider = named
+        .or(segment)
+        .or_else(|| by_credential(asked))
+        .or_else(|| by_path(path).filter(|_| !belongs_elsewhere(asked)))
+        .filter(|name| upstreams.providers.contains_key(*name));
+    let (provider, base) = match provider {
+        Some(name) => (name, upstreams.providers.get(name)?.as_str()),
+        None if named.is_some() => return None,
+        None => ("passthrough", upstreams.passthrough_url?),
+    };
+    Some(Route {
+        provider: provider.to_owned(),
+        url: join(base, &rest),
+        format: Format::of_path(path).filter(|_| asked.method == "POST"),
+        project: project.map(str::to_owned),
+    })
+}
+
+/// Whether the request carries a credential of its own.
+pub(crate) fn has_credential(asked: &Asked) -> bool {
+    let any = |names: &[&str]| names.iter().any(|name| (asked.header)(name).is_some());
+    any(&["authorization", "x-api-key", "x-goog-api-key"]) || has_query_key(asked.target)
+}
+
+fn by_credential<'a>(asked: &Asked<'a>) -> Option<&'a str> {
+    match bearer(asked) {
+        Some(token) if token.starts_with(b"sk-ant-") => Some("anthropic"),
+        Some(token) if token.starts_with(OPENROUTER) => None,
+        Some(token) if token.starts_with(b"sk-") => Some("openai"),
+        _ => by_key_header(asked),
+    }
+}
+
+/// OpenRouter's keys begin like OpenAI's and are sent to the same paths, but must not go there.
+const OPENROUTER: &[u8] = b"sk-or-";
+
+fn belongs_elsewhere(asked: &Asked) -> bool {
+    bearer(asked).is_some_and(|token| token.starts_with(OPENROUTER))
+}
+
+fn by_key_header<'a>(asked: &Asked<'a>) -> Option<&'a str> {
+    let has = |name: &str| (asked.header)(name).is_some();
+    if has("x-api-key") && has("anthropic-version") {
+        return Some("anthropic");
+    }
+    (has("x-goog-api-key") || has_query_key(asked.target)).then_some("google")
+}
+
+fn bearer<'a>(asked: &Asked<'a>) -> Option<&'a [u8]> {
+    let value = (asked.header)("authorization")?;
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii_start())
+}
+
+fn has_query_key(target: &str) -> bool {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').any(|pair| pair.starts_with("key="))
+}
+
+fn by_path(path: &str) -> Option<&'static str> {
+    PATHS.iter().find(|(prefix, _)| path.starts_with(prefix)).map(|(_, provider)| *provider)
+}
+
+/// The path of an absolute target: its host never chooses the upstream.
+fn origin_form(target: &str) -> &str {
+    match target.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains('/') => {
+            rest.find(['/', '?']).map_or("/", |at| &rest[at..])
+        }
+        _ => target,
+    }
+}
+
+fn cut_project(target: &str) -> (Option<&str>, &str) {
+    let Some(rest) = target.strip_prefix("/p/") else { return (None, target) };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    match end {
+        0 => (None, target),
+        _ => (Some(&rest[..end]), &rest[end..]),
+    }
+}
+
+fn first_segment(target: &str) -> Option<&str> {
+    target.strip_prefix('/')?.split(['/', '?']).next().filter(|name| !name.is_empty())
+}
+
+/// Appends a path to a base URL; a version that both carry is kept once.
+fn join(base: &str, path: &str) -> String {
+    let base = base.trim_end_matches('/');
+    for version in ["/v1beta", "/v1"] {
+        let doubled = path.strip_prefix(version).filter(|rest| {
+            base.ends_with(version) && (rest.is_empty() || rest.starts_with(['/', '?']))
+        });
+        if let Some(rest) = doubled {
+            return format!("{base}{rest}");
+        }
+    }
+    format!("{base}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(target: &str, headers: &[(&str, &str)], want: Option<(&str, &str)>) {
+        let providers = BTreeMap::from(
+            [
+                ("anthropic", "https://a.test"),
+                ("openai", "https://o.test"),
+                ("google", "https://g.test"),
+                ("custom", "https://c.test/base/v1"),
+            ]
+            .map(|(name, url)| (name.to_owned(), url.to_owned())),
+        );
+        let header = |name: &str| {
+            headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_bytes())
+        };
+        let asked = Asked { method: "POST", target, header: &header };
+        let upstreams = Upstreams { providers: &providers, passthrough_url: None };
+        let route = pick(&asked, &upstreams);
+        let got = route.as_ref().map(|route| (route.provider.as_str(), route.url.as_str()));
+        assert_eq!(got, want, "{target} {headers:?}");
+    }
+
+    #[test]
+    fn first_rule_that_matches_decides() {
+        let key = |value| [("authorization", value)];
+        check("/x", &key("Bearer sk-ant-dummy"), Some(("anthropic", "https://a.test/x")));
+        check("/x", &key("Bearer sk-dummy"), Some(("openai", "https://o.test/x")));
+        check("/x", &key("Bearer sk-or-dummy"), None);
+        check("/v1/chat/completions", &key("Bearer sk-or-dummy"), None);
+        check("/x", &key("Bearer opaque"), None);
+        let anthropic = [("x-api-key", "dummy"), ("anthropic-version", "2023-06-01")];
+        check("/v1/models", &anthropic, Some(("anthropic", "https://a.test/v1/models")));
+        check("/v1/models", &anthropic[..1], None);
+        check(
+            "/v1beta/m:x",
+            &[("x-goog-api-key", "k")],
+            Some(("google", "https://g.test/v1beta/m:x")),
+        );
+        check("/v1/m?key=k", &[], Some(("google", "https://g.test/v1/m?key=k")));
+        check(
+            "/v1/messages/count_tokens",
+            &[],
+            Some(("anthropic", "https://a.test/v1/messages/count_tokens")),
+        );
+        check(
+            "/v1/responses",
+            &key("Bearer opaque"),
+            Some(("openai", "https://o.test/v1/responses")),
+        );
+        check("/elsewhere", &[], None);
+    }
+
+    #[test]
+    fn request_may_name_its_provider() {
+        let openai = ("authorization", "Bearer sk-dummy");
+        check("/custom/v1/x", &[openai], Some(("custom", "https://c.test/base/v1/x")));
+        check("/custom", &[openai], Some(("custom", "https://c.test/base/v1/")));
+        check("/custom?x=1", &[], Some(("custom", "https://c.test/base/v1/?x=1")));
+        check(
+            "/x",
+            &[openai, ("x-tokenpak-provider", "google")],
+            Some(("google", "https://g.test/x")),
+        );
+        check("/x", &[openai, ("x-tokenpak-provider", "nobody")], None);
+        check("/p/shop/openai/v1/x", &[], Some(("openai", "https://o.test/v1/x")));
+        check("/p/shop/v1/x", &[openai], Some(("openai", "https://o.test/v1/x")));
+    }
+
+    #[test]
+    fn absolute_target_does_not_choose_the_host() {
+        let openai = [("authorization", "Bearer sk-dummy")];
+        check("http://elsewhere.test/v1/x", &openai, Some(("openai", "https://o.test/v1/x")));
+        check(
+            "/v1/x?u=http://y.test/",
+            &openai,
+            Some(("openai", "https://o.test/v1/x?u=http://y.test/")),
+        );
+    }
+}
