@@ -8,7 +8,7 @@ use argh::FromArgs;
 use crate::config::nearest;
 use crate::error::Error;
 
-/// A proxy between LLM clients and their providers that compresses prompts and keeps the accounts.
+/// A proxy for LLM clients that compresses prompts and keeps the accounts.
 #[derive(FromArgs)]
 #[argh(help_triggers("-h", "--help"))]
 struct Top {
@@ -128,7 +128,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Request, Error> {
     }
     match Top::from_args(&["tokenpak"], &words) {
         Ok(top) => Ok(Request::Run(top.command)),
-        Err(exit) if exit.status.is_ok() => Ok(Request::Print(exit.output)),
+        Err(exit) if exit.status.is_ok() => Ok(Request::Print(wrap(&exit.output))),
         Err(exit) => Err(Error::usage(explain(&words, &exit.output))),
     }
 }
@@ -137,9 +137,29 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Request, Error> {
 pub(crate) fn help(command: Option<&str>) -> Result<String, Error> {
     let words: Vec<&str> = command.into_iter().chain(["--help"]).collect();
     match Top::from_args(&["tokenpak"], &words) {
-        Err(exit) if exit.status.is_ok() => Ok(exit.output),
+        Err(exit) if exit.status.is_ok() => Ok(wrap(&exit.output)),
         _ => Err(Error::usage(unknown_command(command.unwrap_or_default()))),
     }
+}
+
+/// Breaks argh's long usage line before an option, for terminals of 80 columns.
+fn wrap(help: &str) -> String {
+    const COLUMNS: usize = 79;
+    let mut out = String::with_capacity(help.len() + 16);
+    for line in help.lines() {
+        let mut column = 0;
+        for word in line.split_inclusive(" [") {
+            if column + word.len() > COLUMNS && column > 0 {
+                out.truncate(out.trim_end_matches(" [").len());
+                out.push_str("\n         [");
+                column = 10;
+            }
+            out.push_str(word);
+            column += word.len();
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// `--option=value` becomes two arguments, up to `--`.

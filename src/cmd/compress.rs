@@ -6,11 +6,12 @@ use super::{commas, read, settings, write};
 use crate::cli;
 use crate::compress::{Level, Mode};
 use crate::error::Error;
-use crate::pack::{self, Packed};
+use crate::pack::{self, Packed, Plan};
 use crate::tokens::Counter;
 use crate::wire::Format;
 
 pub(crate) fn run(args: &cli::Compress) -> Result<(), Error> {
+    let plan = plan(args)?;
     let body = read(args.file.as_deref())?;
     let name = args.file.as_deref().unwrap_or("standard input");
     let format = format_of(name, &body)?;
@@ -18,18 +19,23 @@ pub(crate) fn run(args: &cli::Compress) -> Result<(), Error> {
         let expanded = pack::expand(format, &body).ok_or_else(|| not_a_request(name))?;
         return write(&expanded);
     }
-    let mut plan = settings(None, &[])?.plan(asked_mode(args)?);
-    if let Some(level) = &args.level {
-        let what =
-            || format!("--level: unknown value \"{level}\"; one of light, balanced, aggressive");
-        plan.level = Level::parse(level).ok_or_else(|| Error::usage(what()))?;
-    }
     let packed = pack::pack(&mut Counter::new(), &plan, format, &body);
     write(packed.body.as_deref().unwrap_or(&body))?;
     if args.report || std::io::stderr().is_terminal() {
         eprint!("{}", summary(&packed, args.report));
     }
     Ok(())
+}
+
+/// What the settings and the options say about compression.
+fn plan(args: &cli::Compress) -> Result<Plan, Error> {
+    let mut plan = settings(None, &[])?.plan(asked_mode(args)?);
+    if let Some(level) = &args.level {
+        let what =
+            || format!("--level: unknown value \"{level}\"; one of light, balanced, aggressive");
+        plan.level = Level::parse(level).ok_or_else(|| Error::usage(what()))?;
+    }
+    Ok(plan)
 }
 
 fn asked_mode(args: &cli::Compress) -> Result<Option<Mode>, Error> {

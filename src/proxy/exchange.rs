@@ -189,7 +189,7 @@ impl Exchange<'_> {
         let format = route.format;
         let counted = format.is_some() && !uncounted(packed.skip);
         let text = |name| self.head.header(name).and_then(|value| std::str::from_utf8(value).ok());
-        let client = text("user-agent").and_then(|agent| agent.split([' ', '/']).next());
+        let client = text("user-agent").and_then(|agent| agent.split(' ').next());
         let project =
             text("x-tokenpak-project").map(str::to_owned).or_else(|| route.project.clone());
         let path = self.head.target();
@@ -321,5 +321,7 @@ fn speaks_of_length(reason: &[u8]) -> bool {
 
 fn host_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?']).next().unwrap_or_default()
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    // The port is nobody's business but the configuration's.
+    host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(host, |(host, _)| host)
 }

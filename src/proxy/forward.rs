@@ -185,7 +185,8 @@ fn build(url: &str, head: &Head, identity_only: bool) -> Result<Request<()>, Fai
         };
         request.headers_mut().append(name, value);
     }
-    if identity_only {
+    // Providers send plain text unless asked; one that the client did not ask gets no word of ours.
+    if identity_only && head.header("accept-encoding").is_some() {
         request.headers_mut().insert("accept-encoding", HeaderValue::from_static("identity"));
     }
     Ok(request)

@@ -72,7 +72,7 @@ pub(crate) fn no_websocket() -> Vec<u8> {
 
 fn print(status: u16, kind: &str, headers: &[(&str, &str)], body: String) -> Vec<u8> {
     let length = body.len();
-    let mut all = vec![("content-type", kind)];
+    let mut all = vec![("server", "tokenpak"), ("content-type", kind)];
     all.extend_from_slice(headers);
     let fields = all.iter().filter_map(|(name, value)| Header::from_bytes(*name, *value).ok());
     let response = Response::new(

@@ -82,7 +82,10 @@ impl Relay<'_> {
         };
         let reading = tap.map(Tap::finish);
         let error = self.judge(copied, end, reading.as_ref());
-        Relayed { keep_alive: keep_alive && error.is_none(), error, reading }
+        // The end is marked only when it is known to be one.
+        let is_whole = matches!(error, None | Some("cut?"));
+        let is_ended = is_whole && (end != End::Chunks || self.write(&[b"0\r\n\r\n"]).is_ok());
+        Relayed { keep_alive: keep_alive && is_ended, error, reading }
     }
 
     fn pieces(
@@ -105,7 +108,7 @@ impl Relay<'_> {
                 tap.feed(&out[data.clone()]);
             }
             let bytes = match (end, count) {
-                (End::Chunks, 0) => &b"0\r\n\r\n"[..],
+                (_, 0) => &[][..],
                 (End::Chunks, _) => frame(out, count),
                 _ => &out[data],
             };

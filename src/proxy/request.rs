@@ -152,6 +152,10 @@ fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
     let (Some(method), Some(target)) = (request.method, request.path) else {
         return refuse(400, "the request line is incomplete");
     };
+    if !(target.starts_with('/') || target.contains("://") || target == "*" || method == "CONNECT")
+    {
+        return refuse(400, "the request's target is malformed");
+    }
     if target.len() > TARGET_BYTES_MAX {
         return refuse(414, "the request's target is too long");
     }

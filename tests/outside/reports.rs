@@ -55,7 +55,7 @@ fn stats_counts_requests_errors_tokens_and_money() {
 
     let json: Value = serde_json::from_str(&sandbox.run(&["stats", "--json"]).stdout).unwrap();
     assert_eq!((&json["schema"], &json["timezone"]), (&1.into(), &"UTC".into()));
-    let total = &json["total"];
+    let total = &json["windows"][3];
     assert_eq!((&total["requests"], &total["errors"]), (&5.into(), &1.into()), "{json}");
     assert_eq!(total["tokens_before"], before, "{json}");
     assert_eq!(total["tokens_after"], after, "{json}");

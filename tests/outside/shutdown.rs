@@ -42,7 +42,7 @@ fn sigterm_ends_an_idle_proxy_at_once() {
     say(&format!("an idle proxy ends {} ms after SIGTERM", begun.elapsed().as_millis()));
     // A second life in the same home.
     let proxy = sandbox.serve();
-    assert_eq!(proxy.ask("HEAD", "/", &[], b"").status(), 200);
+    assert_eq!(proxy.ask("GET", "/", &[], b"").status(), 200);
 }
 
 #[test]
