@@ -216,7 +216,7 @@ impl Loader {
             .variables
             .iter()
             .filter(|(name, value)| name.starts_with("TOKENPAK_") && !value.is_empty())
-            .filter_map(|(name, value)| Some((settings::key_of_variable(name), name, value)))
+            .map(|(name, value)| (settings::key_of_variable(name), name, value))
             .collect();
         ours.sort_by_key(|(key, name, _)| (key.as_ref().is_some_and(|key| key.short), *name));
         for (key, name, value) in ours {

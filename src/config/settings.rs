@@ -8,6 +8,9 @@ use std::str::FromStr;
 use super::{Config, LogLevel};
 use crate::compress::{Level, Mode};
 
+/// Reads a text into its place, or says what is wrong with it.
+type Set = fn(&mut Config, &str) -> Result<(), String>;
+
 /// One setting: its dotted key, its default as text, and how a text becomes a value.
 pub(super) struct Setting {
     pub(super) key: &'static str,
@@ -16,14 +19,10 @@ pub(super) struct Setting {
     /// Empty: no value.
     pub(super) default: &'static str,
     /// `None`: known, but without effect in this version; a value is warned about.
-    pub(super) set: Option<fn(&mut Config, &str) -> Result<(), String>>,
+    pub(super) set: Option<Set>,
 }
 
-const fn row(
-    key: &'static str,
-    default: &'static str,
-    set: fn(&mut Config, &str) -> Result<(), String>,
-) -> Setting {
+const fn row(key: &'static str, default: &'static str, set: Set) -> Setting {
     Setting { key, variable: None, default, set: Some(set) }
 }
 

@@ -9,7 +9,7 @@ use ureq::Body;
 use ureq::http::Response;
 
 use super::Context;
-use super::forward::{Failure, Outgoing};
+use super::forward::{Failure, Outgoing, Target};
 use super::front::{Client, Incoming, Job};
 use super::local::{self, Trouble};
 use super::relay::{Buffer, Relay, Relayed};
@@ -59,6 +59,8 @@ struct Exchange<'a> {
     id: String,
     arrived: Instant,
     plan: Plan,
+    /// The connection cannot serve another request.
+    must_close: bool,
 }
 
 /// The whole life of one request.
@@ -67,6 +69,7 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
     let exchange = Exchange {
         id: context.ids.next(),
         plan: context.config.plan(asked_mode(&head)),
+        must_close: matches!(body, Incoming::Streamed(_)) || context.is_draining(),
         context,
         client: &client,
         head: &head,
@@ -78,7 +81,6 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
         Incoming::Streamed(upload) => (Packed::default(), Vec::new(), Some(upload)),
     };
     let proxy_time = arrived.elapsed();
-    let must_close = upload.is_some();
     let sent = match &mut upload {
         Some(upload) => {
             let framing = head.framing;
@@ -91,7 +93,7 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
     match sent {
         Ok((answer, reason)) => {
             entry.status = Some(answer.status().as_u16());
-            let relayed = exchange.relay(worker, &route, (answer, reason), &entry, must_close);
+            let relayed = exchange.relay(worker, &route, (answer, reason), &entry);
             entry.error = relayed.error;
             read_answer(&mut entry, relayed.reading);
             exchange.finish(entry);
@@ -131,10 +133,8 @@ impl Exchange<'_> {
     }
 
     fn send(&self, route: &Route, body: Outgoing) -> Result<Answer, Failure> {
-        let identity_only = route.format.is_some();
-        let upstream = &self.context.upstream;
-        let answer =
-            upstream.send(&route.url, self.head, body, &self.client.watch, identity_only)?;
+        let target = Target { url: &route.url, identity_only: route.format.is_some() };
+        let answer = self.context.upstream.send(&target, self.head, body, &self.client.watch)?;
         Ok((answer, Vec::new()))
     }
 
@@ -166,7 +166,6 @@ impl Exchange<'_> {
         route: &Route,
         (answer, read): Answer,
         entry: &Entry,
-        must_close: bool,
     ) -> Relayed {
         let (parts, body) = answer.into_parts();
         let kind = parts.headers.get("content-type").map_or(&b""[..], |value| value.as_bytes());
@@ -179,7 +178,7 @@ impl Exchange<'_> {
             client: &self.client.stream,
             watch: &self.client.watch,
             ours: &headers(entry),
-            must_close: must_close || self.context.is_draining(),
+            must_close: self.must_close,
         };
         let mut body = Cursor::new(read).chain(body.into_reader());
         relay.copy(&mut body, &mut worker.buffer, tap)

@@ -43,6 +43,13 @@ pub(crate) struct Upstream {
     proxied: Option<(Agent, Proxy)>,
 }
 
+/// Where a request goes.
+pub(crate) struct Target<'a> {
+    pub(crate) url: &'a str,
+    /// The answer's usage is read, so it must not come encoded.
+    pub(crate) identity_only: bool,
+}
+
 /// A request's body as it goes upstream.
 pub(crate) enum Outgoing<'a> {
     Whole(&'a [u8]),
@@ -72,16 +79,15 @@ impl Upstream {
         }
     }
 
-    /// Sends `head` with `body` to `url` and waits for the answer's head.
+    /// Sends `head` with `body` and waits for the answer's head.
     pub(crate) fn send(
         &self,
-        url: &str,
+        target: &Target,
         head: &Head,
         body: Outgoing,
         watch: &Arc<Watch>,
-        identity_only: bool,
     ) -> Result<Response<Body>, Failure> {
-        let parts = build(url, head, identity_only)?;
+        let parts = build(target, head)?;
         let agent = self.agent(parts.uri());
         match body {
             Outgoing::Whole(bytes) => self.send_whole(agent, &parts, bytes, watch),
@@ -161,8 +167,9 @@ fn agent(config: &Config, proxy: Option<Proxy>) -> Agent {
 }
 
 /// The request without its body.
-fn build(url: &str, head: &Head, identity_only: bool) -> Result<Request<()>, Failure> {
-    let uri: Uri = url.parse().map_err(|_| Failure::Refused("the target is not a valid URI"))?;
+fn build(target: &Target, head: &Head) -> Result<Request<()>, Failure> {
+    let uri: Uri =
+        target.url.parse().map_err(|_| Failure::Refused("the target is not a valid URI"))?;
     let method = Method::from_bytes(head.method().as_bytes());
     let method = method.map_err(|_| Failure::Refused("the method is not valid"))?;
     let mut request = Request::new(());
@@ -172,7 +179,7 @@ fn build(url: &str, head: &Head, identity_only: bool) -> Result<Request<()>, Fai
     for (name, value) in head.headers() {
         let is_ours =
             name.len() >= 11 && name.as_bytes()[..11].eq_ignore_ascii_case(b"x-tokenpak-");
-        let is_narrowed = identity_only && name.eq_ignore_ascii_case("accept-encoding");
+        let is_narrowed = target.identity_only && name.eq_ignore_ascii_case("accept-encoding");
         let is_named = named.iter().any(|token| token.eq_ignore_ascii_case(name));
         if is_ours || is_narrowed || is_named || is_hop_by_hop(name) {
             continue;
@@ -186,7 +193,7 @@ fn build(url: &str, head: &Head, identity_only: bool) -> Result<Request<()>, Fai
         request.headers_mut().append(name, value);
     }
     // Providers send plain text unless asked; one that the client did not ask gets no word of ours.
-    if identity_only && head.header("accept-encoding").is_some() {
+    if target.identity_only && head.header("accept-encoding").is_some() {
         request.headers_mut().insert("accept-encoding", HeaderValue::from_static("identity"));
     }
     Ok(request)

@@ -276,7 +276,7 @@ impl Front<'_> {
                     Some(next) => return next,
                     None => continue,
                 },
-                Ok(Step::Request(job)) => return self.dispatch(index, *job),
+                Ok(Step::Request(job)) => return self.dispatch(index, job),
                 Err(refusal) => return self.refuse(index, refusal),
             }
             let Some(connection) = &mut self.connections[index] else { return Next::Keep };
@@ -315,7 +315,7 @@ impl Front<'_> {
             Framing::Chunked if is_prompt => {}
             _ => {
                 let job = connection.upload(head);
-                return Some(self.dispatch(index, job));
+                return Some(self.dispatch(index, Box::new(job)));
             }
         }
         if head.expects_continue && connection.buffer.is_empty() {
@@ -364,7 +364,7 @@ impl Front<'_> {
         self.pump(index)
     }
 
-    fn dispatch(&mut self, index: usize, job: Job) -> Next {
+    fn dispatch(&mut self, index: usize, job: Box<Job>) -> Next {
         self.context.in_flight.fetch_add(1, Ordering::AcqRel);
         let Err(job) = self.workers.submit(job) else { return Next::Keep };
         self.context.in_flight.fetch_sub(1, Ordering::AcqRel);

@@ -24,8 +24,8 @@ const IDLE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Workers {
     context: Arc<Context>,
-    jobs: Sender<Job>,
-    waiting: Receiver<Job>,
+    jobs: Sender<Box<Job>>,
+    waiting: Receiver<Box<Job>>,
     count: Arc<Count>,
 }
 
@@ -51,7 +51,7 @@ impl Workers {
     }
 
     /// Hands a request over; gives it back if no worker can take it soon.
-    pub(crate) fn submit(&self, mut job: Job) -> Result<(), Job> {
+    pub(crate) fn submit(&self, mut job: Box<Job>) -> Result<(), Box<Job>> {
         job.is_promised = self.count.reserve() || self.start();
         match self.jobs.try_send(job) {
             Ok(()) => Ok(()),
@@ -75,7 +75,7 @@ impl Workers {
     }
 }
 
-fn work(context: &Arc<Context>, jobs: &Receiver<Job>, count: &Count) {
+fn work(context: &Arc<Context>, jobs: &Receiver<Box<Job>>, count: &Count) {
     let mut worker = Worker::new();
     loop {
         match jobs.recv_timeout(IDLE) {
@@ -96,9 +96,9 @@ fn work(context: &Arc<Context>, jobs: &Receiver<Job>, count: &Count) {
 }
 
 /// A panic ends one request, not the process.
-fn carry(context: &Arc<Context>, worker: &mut Worker, job: Job) {
+fn carry(context: &Arc<Context>, worker: &mut Worker, job: Box<Job>) {
     let client = job.client.clone();
-    let run = AssertUnwindSafe(|| exchange::run(context, worker, job));
+    let run = AssertUnwindSafe(|| exchange::run(context, worker, *job));
     if catch_unwind(run).is_err() {
         *worker = Worker::new();
         client.close_with(&local::plain(
