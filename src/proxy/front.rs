@@ -44,6 +44,9 @@ const READ_BYTES: usize = 64 * 1024;
 const EVENTS_MAX: usize = 256;
 const TICK: Duration = Duration::from_millis(500);
 
+const TOO_LARGE: Refusal =
+    Refusal { status: 413, why: "the body is too large; see proxy.max_body_mb" };
+
 const LISTENERS: u64 = u64::MAX - 16;
 const SIGNALS: u64 = u64::MAX;
 
@@ -271,6 +274,10 @@ impl Front<'_> {
         loop {
             let Some(connection) = &mut self.connections[index] else { return Next::Keep };
             match connection.advance() {
+                // A chunked body does not say beforehand how long it will be.
+                Ok(Step::Wait) if connection.body_bytes() > self.body_bytes_max() => {
+                    return self.refuse(index, TOO_LARGE);
+                }
                 Ok(Step::Wait) => {}
                 Ok(Step::Head(head)) => match self.on_head(index, head) {
                     Some(next) => return next,
@@ -304,12 +311,11 @@ impl Front<'_> {
         }
         let path = head.target();
         let is_prompt = head.method() == "POST" && Format::of_path(path).is_some();
-        let max = self.context.config.max_body_mb as u64 * 1024 * 1024;
+        let max = self.body_bytes_max();
         let connection = self.connections[index].as_mut()?;
         match head.framing {
             Framing::Length(length) if is_prompt && length > max => {
-                let why = "the body is too large; see proxy.max_body_mb";
-                return Some(self.refuse(index, Refusal { status: 413, why }));
+                return Some(self.refuse(index, TOO_LARGE));
             }
             Framing::Length(length) if is_prompt || length <= WHOLE_BODY_BYTES_MAX => {}
             Framing::Chunked if is_prompt => {}
@@ -355,6 +361,11 @@ impl Front<'_> {
         }
         connection.half_close();
         self.pump(index)
+    }
+
+    /// The most that the body of a prompt may have.
+    fn body_bytes_max(&self) -> u64 {
+        self.context.config.max_body_mb as u64 * 1024 * 1024
     }
 
     fn refuse(&mut self, index: usize, refusal: Refusal) -> Next {
@@ -435,6 +446,14 @@ impl Connection {
                 self.buffer = Vec::new();
                 Ok(Step::Wait)
             }
+        }
+    }
+
+    /// What has come of a body so far.
+    fn body_bytes(&self) -> u64 {
+        match &self.phase {
+            Phase::Body { body, .. } => body.len() as u64,
+            _ => 0,
         }
     }
 
