@@ -74,6 +74,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     later("compression.preserve_code"),
     later("compression.memo_mb"),
     later("storage.retention_days"),
+    later("prices"),
 ];
 
 /// Variables that are not settings: where things are, and which credential is ours.
