@@ -21,13 +21,18 @@ struct Top {
 #[argh(subcommand)]
 pub(crate) enum Command {
     Serve(Serve),
+    Stop(Stop),
     Stats(Stats),
+    Config(Config),
+    Service(Service),
     Compress(Compress),
     Count(Count),
+    Man(Man),
+    Completions(Completions),
     Version(Version),
 }
 
-/// Run the proxy in the foreground.
+/// Run the proxy.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "serve", help_triggers("-h", "--help"))]
 pub(crate) struct Serve {
@@ -40,12 +45,150 @@ pub(crate) struct Serve {
     /// when to compress: strict, hybrid or aggressive
     #[argh(option, arg_name = "mode")]
     pub(crate) mode: Option<String>,
+    /// run in the background, with tokenpak.log for what it says
+    #[argh(switch)]
+    pub(crate) daemon: bool,
     /// configuration file (default ~/.tokenpak/config.json)
     #[argh(option, arg_name = "file")]
     pub(crate) config: Option<String>,
     /// how much to say: error, warn, info or debug
     #[argh(option, arg_name = "level")]
     pub(crate) log: Option<String>,
+}
+
+/// Stop the running proxy, after what is in flight.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "stop", help_triggers("-h", "--help"))]
+pub(crate) struct Stop {
+    /// how long to wait for its end (default 40)
+    #[argh(option, arg_name = "seconds")]
+    pub(crate) timeout: Option<u64>,
+}
+
+/// Show and change settings.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "config", help_triggers("-h", "--help"))]
+pub(crate) struct Config {
+    #[argh(subcommand)]
+    pub(crate) what: ConfigCommand,
+}
+
+/// What to do with the settings.
+#[derive(FromArgs)]
+#[argh(subcommand)]
+pub(crate) enum ConfigCommand {
+    List(ConfigList),
+    Get(ConfigGet),
+    Set(ConfigSet),
+    Unset(ConfigUnset),
+    Path(ConfigPath),
+    Check(ConfigCheck),
+}
+
+/// Print every setting in force.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
+pub(crate) struct ConfigList {
+    /// say where each value comes from
+    #[argh(switch)]
+    pub(crate) show_origin: bool,
+}
+
+/// Print one setting.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "get", help_triggers("-h", "--help"))]
+pub(crate) struct ConfigGet {
+    /// for example proxy.mode
+    #[argh(positional)]
+    pub(crate) key: String,
+}
+
+/// Write one setting into the configuration file.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "set", help_triggers("-h", "--help"))]
+pub(crate) struct ConfigSet {
+    /// for example proxy.mode
+    #[argh(positional)]
+    pub(crate) key: String,
+    /// JSON, or plain text
+    #[argh(positional)]
+    pub(crate) value: String,
+}
+
+/// Take one setting out of the configuration file.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "unset", help_triggers("-h", "--help"))]
+pub(crate) struct ConfigUnset {
+    /// for example proxy.mode
+    #[argh(positional)]
+    pub(crate) key: String,
+}
+
+/// Print where the configuration file is.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "path", help_triggers("-h", "--help"))]
+pub(crate) struct ConfigPath {}
+
+/// Check a configuration file: silent if it is right.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "check", help_triggers("-h", "--help"))]
+pub(crate) struct ConfigCheck {
+    /// file (default: the one that serve reads)
+    #[argh(positional)]
+    pub(crate) file: Option<String>,
+}
+
+/// Run the proxy as a service of systemd.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "service", help_triggers("-h", "--help"))]
+pub(crate) struct Service {
+    #[argh(subcommand)]
+    pub(crate) what: ServiceCommand,
+}
+
+/// What to do with the service.
+#[derive(FromArgs)]
+#[argh(subcommand)]
+pub(crate) enum ServiceCommand {
+    Install(ServiceInstall),
+    Uninstall(ServiceUninstall),
+    Status(ServiceStatus),
+}
+
+/// Write the unit.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "install", help_triggers("-h", "--help"))]
+pub(crate) struct ServiceInstall {
+    /// for the whole machine instead of this user
+    #[argh(switch)]
+    pub(crate) system: bool,
+    /// print the unit and write nothing
+    #[argh(switch)]
+    pub(crate) print: bool,
+    /// overwrite a unit that was edited
+    #[argh(switch)]
+    pub(crate) force: bool,
+}
+
+/// Remove the unit.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "uninstall", help_triggers("-h", "--help"))]
+pub(crate) struct ServiceUninstall {
+    /// the one for the whole machine
+    #[argh(switch)]
+    pub(crate) system: bool,
+    /// remove a unit that was edited
+    #[argh(switch)]
+    pub(crate) force: bool,
+}
+
+/// Say whether the unit is there, enabled and active.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "status", help_triggers("-h", "--help"))]
+pub(crate) struct ServiceStatus {
+    /// the one for the whole machine
+    #[argh(switch)]
+    pub(crate) system: bool,
 }
 
 /// Report requests, tokens and money.
@@ -93,13 +236,47 @@ pub(crate) struct Count {
     pub(crate) model: Option<String>,
 }
 
+/// Print a page of the manual.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "man", help_triggers("-h", "--help"))]
+pub(crate) struct Man {
+    /// page (default tokenpak)
+    #[argh(positional)]
+    pub(crate) page: Option<String>,
+}
+
+/// Print a completion script.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "completions", help_triggers("-h", "--help"))]
+pub(crate) struct Completions {
+    /// bash, zsh or fish
+    #[argh(positional)]
+    pub(crate) shell: String,
+}
+
 /// Print the version.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "version", help_triggers("-h", "--help"))]
-pub(crate) struct Version {}
+pub(crate) struct Version {
+    /// print one JSON object: also target, libraries, price table and tokenizer
+    #[argh(switch)]
+    pub(crate) json: bool,
+}
 
-/// Every command's name, in the order of the help.
-const COMMANDS: &[&str] = &["serve", "stats", "compress", "count", "version", "help"];
+/// Every command and what it is divided into, in the order of the help.
+pub(crate) const COMMANDS: &[(&str, &[&str])] = &[
+    ("serve", &[]),
+    ("stop", &[]),
+    ("stats", &[]),
+    ("config", &["list", "get", "set", "unset", "path", "check"]),
+    ("service", &["install", "uninstall", "status"]),
+    ("compress", &[]),
+    ("count", &[]),
+    ("man", &[]),
+    ("completions", &[]),
+    ("version", &[]),
+    ("help", &[]),
+];
 
 /// What the command line asks for.
 pub(crate) enum Request {
@@ -114,7 +291,7 @@ pub(crate) enum Request {
 /// Reads the arguments, the program's name left out.
 pub(crate) fn parse(arguments: &[String]) -> Result<Request, Error> {
     if arguments.is_empty() {
-        return Ok(Request::Nothing(help(None)?));
+        return Ok(Request::Nothing(help(&[])?));
     }
     let arguments = normalise(arguments);
     let options = arguments.iter().take_while(|argument| *argument != "--");
@@ -124,7 +301,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Request, Error> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     // argh keeps the word for itself, so the command is ours.
     if let ["help", rest @ ..] = words.as_slice() {
-        return Ok(Request::Print(help(rest.first().copied())?));
+        return Ok(Request::Print(help(rest)?));
     }
     match Top::from_args(&["tokenpak"], &words) {
         Ok(top) => Ok(Request::Run(top.command)),
@@ -133,12 +310,30 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Request, Error> {
     }
 }
 
-/// The help of the program, or of one command.
-pub(crate) fn help(command: Option<&str>) -> Result<String, Error> {
-    let words: Vec<&str> = command.into_iter().chain(["--help"]).collect();
+/// The help of the program, or of the command that these words name.
+pub(crate) fn help(words: &[&str]) -> Result<String, Error> {
+    let command = command_of(words)?;
+    let words: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
     match Top::from_args(&["tokenpak"], &words) {
         Err(exit) if exit.status.is_ok() => Ok(wrap(&exit.output)),
-        _ => Err(Error::usage(unknown_command(command.unwrap_or_default()))),
+        _ => Err(Error::usage("there is no help for this; try: tokenpak --help")),
+    }
+}
+
+/// Those of the first words that name a command. A word that should, but does not, is an error.
+fn command_of<'w>(words: &'w [&'w str]) -> Result<&'w [&'w str], Error> {
+    let Some(first) = words.first() else { return Ok(&[]) };
+    let names = || COMMANDS.iter().map(|(name, _)| *name);
+    let Some((_, parts)) = COMMANDS.iter().find(|(name, _)| name == first) else {
+        return Err(Error::usage(unknown("command", first, names())));
+    };
+    match words.get(1) {
+        Some(second) if parts.contains(second) => Ok(&words[..2]),
+        Some(second) if !parts.is_empty() && !second.starts_with('-') => {
+            let what = format!("{first} command");
+            Err(Error::usage(unknown(&what, second, parts.iter().copied())))
+        }
+        _ => Ok(&words[..1]),
     }
 }
 
@@ -180,28 +375,40 @@ fn normalise(arguments: &[String]) -> Vec<String> {
 
 /// argh's complaint in one line of ours, with the next step where there is one.
 fn explain(words: &[&str], complaint: &str) -> String {
+    if let Some(option) = words.first().filter(|word| word.starts_with('-')) {
+        return format!("unknown option {option}; try: tokenpak --help");
+    }
+    let command = match command_of(words) {
+        Ok(command) => command.join(" "),
+        Err(error) => return error.words(),
+    };
     let line = complaint.lines().next().unwrap_or_default().trim_end_matches('.');
-    let command = words.first().copied().unwrap_or_default();
-    if !COMMANDS.contains(&command) {
-        return match command.starts_with('-') {
-            true => format!("unknown option {command}; try: tokenpak --help"),
-            false => unknown_command(command),
-        };
-    }
     if let Some(option) = line.strip_prefix("Unrecognized argument: ") {
-        return unknown_option(command, option);
+        return unknown_option(&command, option);
     }
-    let option = line.split('\'').nth(1).unwrap_or(line);
-    match line.starts_with("No value provided") {
-        true => format!("{option} of {command} needs a value"),
-        false => format!("{command}: {}; try: tokenpak {command} --help", line.to_lowercase()),
+    if line.starts_with("No value provided") {
+        let option = line.split('\'').nth(1).unwrap_or(line);
+        return format!("{option} of {command} needs a value");
     }
+    // The names stand below the first line of the complaint.
+    let missing: Vec<&str> = complaint.lines().skip(1).map(str::trim).collect();
+    let missing = missing.into_iter().take_while(|name| !name.is_empty()).collect::<Vec<_>>();
+    if line.starts_with("Required positional arguments") {
+        let missing = missing.join(" and ").to_uppercase();
+        return format!("{command} needs {missing}; try: tokenpak {command} --help");
+    }
+    if let Some((_, parts)) =
+        COMMANDS.iter().find(|(name, parts)| *name == command && !parts.is_empty())
+    {
+        return format!("{command} needs one of {}", parts.join(", "));
+    }
+    format!("{command}: {}; try: tokenpak {command} --help", line.to_lowercase())
 }
 
-fn unknown_command(name: &str) -> String {
-    match nearest(name, COMMANDS.iter().copied()) {
-        Some(near) => format!("unknown command {name}; did you mean {near}?"),
-        None => format!("unknown command {name}; one of {}", COMMANDS.join(", ")),
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    match nearest(name, known.clone()) {
+        Some(near) => format!("unknown {what} {name}; did you mean {near}?"),
+        None => format!("unknown {what} {name}; one of {}", known.collect::<Vec<_>>().join(", ")),
     }
 }
 
@@ -209,7 +416,8 @@ fn unknown_option(command: &str, option: &str) -> String {
     if !option.starts_with('-') {
         return format!("unexpected argument {option} for {command}");
     }
-    let help = help(Some(command)).unwrap_or_default();
+    let words: Vec<&str> = command.split(' ').collect();
+    let help = help(&words).unwrap_or_default();
     let known = help.split_whitespace().filter(|word| word.starts_with("--"));
     match nearest(option, known) {
         Some(near) => format!("unknown option {option} for {command}; did you mean {near}?"),

@@ -3,17 +3,20 @@
 //! One table drives all four layers, so that an error can name the layer it comes from and a new
 //! setting is one row. Nothing else reads the environment or the configuration file.
 
+mod edit;
 mod lines;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use crate::compress::{Level, Mode};
 use crate::error::Error;
 use crate::pack::Plan;
+pub(crate) use edit::Edit;
 pub(crate) use settings::nearest;
 use settings::{SETTINGS, Setting};
 
@@ -78,13 +81,14 @@ impl Surroundings {
         }
     }
 
-    fn variable(&self, name: &str) -> Option<&str> {
+    /// A variable that is set and not empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         let found = self.variables.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
     /// Where tokenpak keeps its files: `TOKENPAK_HOME`, else `~/.tokenpak`.
-    fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         match (self.variable("TOKENPAK_HOME"), self.variable("HOME")) {
             (Some(home), _) => self.directory.join(home),
             (None, Some(home)) => Path::new(home).join(".tokenpak"),
@@ -96,6 +100,45 @@ impl Surroundings {
 /// One setting given on the command line: key and value.
 pub(crate) type Flag<'a> = (&'static str, &'a str);
 
+/// Which layer a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Default,
+    /// Name of the file and line: `config.json:7`.
+    File(String),
+    /// An environment variable.
+    Variable(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::File(place) => f.write_str(place),
+            Origin::Variable(name) => write!(f, "env {name}"),
+        }
+    }
+}
+
+/// A setting in force: its key, its value as text, and where that was said.
+#[derive(Clone, Debug)]
+pub(crate) struct Value {
+    pub(crate) key: String,
+    /// `None`: no value.
+    text: Option<String>,
+    pub(crate) origin: Origin,
+}
+
+impl Value {
+    /// What may be shown of it. A token of our own is never more than `set`.
+    pub(crate) fn shown(&self) -> Option<&str> {
+        match self.text.as_deref() {
+            Some(_) if settings::is_secret(&self.key) => Some("set"),
+            text => text,
+        }
+    }
+}
+
 /// Reads all layers. Every fault is reported, not only the first; warnings come beside.
 pub(crate) fn load(
     around: &Surroundings,
@@ -103,24 +146,66 @@ pub(crate) fn load(
     flags: &[Flag],
 ) -> Result<(Config, Vec<String>), Error> {
     let mut loader = Loader::new(around);
-    let (path, named) = match (file, around.variable("TOKENPAK_CONFIG")) {
-        (Some(path), _) => (around.directory.join(path), true),
-        (None, Some(path)) => (around.directory.join(path), true),
-        (None, None) => (around.home().join("config.json"), false),
-    };
-    loader.file(&path, named)?;
-    loader.environment(around);
+    loader.layers(around, file)?;
     for (key, value) in flags {
         let name = key.rsplit('.').next().unwrap_or(key);
         let applied = loader.apply(key, value, &around.directory);
         applied.map_err(|what| Error::usage(format!("--{name}: {what}")))?;
     }
-    loader.finish()
+    loader.finish().map(|loader| (loader.config, loader.warnings))
+}
+
+/// Every setting with its origin, in the manual's order.
+pub(crate) fn values(around: &Surroundings) -> Result<Vec<Value>, Error> {
+    let mut loader = Loader::new(around);
+    loader.layers(around, None)?;
+    Ok(loader.finish()?.values)
+}
+
+/// The configuration file, there or not, and whether somebody named it.
+pub(crate) fn path(around: &Surroundings) -> (PathBuf, bool) {
+    match around.variable("TOKENPAK_CONFIG") {
+        Some(path) => (around.directory.join(path), true),
+        None => (around.home().join("config.json"), false),
+    }
+}
+
+/// Checks one file alone, without the environment. Faults are an error, warnings are given back.
+pub(crate) fn check(around: &Surroundings, file: Option<&Path>) -> Result<Vec<String>, Error> {
+    let (path, named) = match file {
+        Some(file) => (around.directory.join(file), true),
+        None => path(around),
+    };
+    let mut loader = Loader::new(around);
+    loader.file(&path, named)?;
+    loader.finish().map(|loader| loader.warnings)
+}
+
+/// Whether `key` could have this value, as JSON; and the variable that would override it.
+pub(crate) fn may_set(
+    around: &Surroundings,
+    key: &str,
+    value: &Json,
+) -> Result<Option<String>, Error> {
+    let mut loader = Loader::new(around);
+    let applied = match value {
+        Json::Object(_) => Err("an object; set its members one by one".to_owned()),
+        Json::Null if settings::is_known(key) => Ok(true),
+        value => loader.apply(key, &text_of(value), &loader.home.clone()),
+    };
+    applied.map_err(|what| Error::usage(format!("{key}: {what}")))?;
+    loader.environment(around);
+    let value = loader.values.into_iter().find(|value| value.key == key);
+    Ok(value.and_then(|value| match value.origin {
+        Origin::Variable(name) => Some(name),
+        _ => None,
+    }))
 }
 
 struct Loader {
     config: Config,
     home: PathBuf,
+    values: Vec<Value>,
     faults: Vec<String>,
     warnings: Vec<String>,
 }
@@ -131,22 +216,53 @@ impl Loader {
         let mut loader = Loader {
             config: settings::blank(),
             home: home.clone(),
+            values: Vec::new(),
             faults: Vec::new(),
             warnings: Vec::new(),
         };
-        for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
-            loader.set(setting.key, setting.default, "default", &home);
+        for setting in SETTINGS {
+            match setting.default {
+                "" => loader.note(setting.key, None, Origin::Default),
+                text => loader.set(setting.key, text, Origin::Default, &home),
+            }
+        }
+        for (name, url) in loader.config.providers.clone() {
+            loader.note(&format!("proxy.providers.{name}.url"), Some(&url), Origin::Default);
         }
         loader
     }
 
-    /// Applies one value. `origin` names its layer in an error; `base` is what a relative path
-    /// counts from.
-    fn set(&mut self, key: &str, value: &str, origin: &str, base: &Path) {
+    /// The file and the environment.
+    fn layers(&mut self, around: &Surroundings, file: Option<&Path>) -> Result<(), Error> {
+        let (path, named) = match file {
+            Some(file) => (around.directory.join(file), true),
+            None => path(around),
+        };
+        self.file(&path, named)?;
+        self.environment(around);
+        Ok(())
+    }
+
+    /// Remembers where a value comes from.
+    fn note(&mut self, key: &str, text: Option<&str>, origin: Origin) {
+        let value = Value { key: key.to_owned(), text: text.map(str::to_owned), origin };
+        match self.values.iter_mut().find(|known| known.key == key) {
+            Some(known) => *known = value,
+            None => self.values.push(value),
+        }
+    }
+
+    /// Applies one value; `base` is what a relative path counts from.
+    fn set(&mut self, key: &str, value: &str, origin: Origin, base: &Path) {
+        let place = match &origin {
+            Origin::Default => "default".to_owned(),
+            Origin::File(place) => format!("{place}: {key}"),
+            Origin::Variable(name) => name.clone(),
+        };
         match self.apply(key, value, base) {
-            Ok(true) => {}
-            Ok(false) => self.warnings.push(format!("{origin}: not used by this version")),
-            Err(what) => self.faults.push(format!("{origin}: {what}")),
+            Ok(true) => self.note(key, Some(value), origin),
+            Ok(false) => self.warnings.push(format!("{place}: not used by this version")),
+            Err(what) => self.faults.push(format!("{place}: {what}")),
         }
     }
 
@@ -179,7 +295,7 @@ impl Loader {
             Err(error) => return Err(Error::config_file(path, &error)),
         };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match serde_json::from_str::<Value>(&text) {
+        match serde_json::from_str::<Json>(&text) {
             Ok(value) => self.object(&value, "", &lines::Origins::new(&name, &text)),
             Err(error) => self.faults.push(lines::syntax_fault(&name, &text, &error)),
         }
@@ -187,8 +303,8 @@ impl Loader {
     }
 
     /// Walks the file's object; `path` is the dotted key so far.
-    fn object(&mut self, value: &Value, path: &str, origins: &lines::Origins) {
-        let Value::Object(members) = value else {
+    fn object(&mut self, value: &Json, path: &str, origins: &lines::Origins) {
+        let Json::Object(members) = value else {
             self.faults.push(format!("{}: not an object", origins.of(path)));
             return;
         };
@@ -196,15 +312,15 @@ impl Loader {
             let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             let place = origins.of(&key);
             match value {
-                Value::Object(_) if settings::is_section(&key) => self.object(value, &key, origins),
+                Json::Object(_) if settings::is_section(&key) => self.object(value, &key, origins),
                 _ if settings::is_section(&key) => {
                     self.faults.push(format!("{place}: {key}: not an object"));
                 }
                 // null is "as if it were not there".
-                Value::Null if settings::is_known(&key) => {}
+                Json::Null if settings::is_known(&key) => {}
                 value => {
                     let home = self.home.clone();
-                    self.set(&key, &text_of(value), &format!("{place}: {key}"), &home);
+                    self.set(&key, &text_of(value), Origin::File(place), &home);
                 }
             }
         }
@@ -221,27 +337,30 @@ impl Loader {
         ours.sort_by_key(|(key, name, _)| (key.as_ref().is_some_and(|key| key.short), *name));
         for (key, name, value) in ours {
             match key {
-                Some(key) => self.set(&key.key, value, name, &around.directory),
+                Some(key) => {
+                    let origin = Origin::Variable(name.clone());
+                    self.set(&key.key, value, origin, &around.directory);
+                }
                 None if settings::OTHER_VARIABLES.contains(&name.as_str()) => {}
                 None => self.warnings.push(settings::unknown_variable(name)),
             }
         }
     }
 
-    fn finish(mut self) -> Result<(Config, Vec<String>), Error> {
+    fn finish(mut self) -> Result<Loader, Error> {
         self.faults.extend(settings::contradictions(&self.config));
         match self.faults.is_empty() {
-            true => Ok((self.config, self.warnings)),
+            true => Ok(self),
             false => Err(Error::config(self.faults)),
         }
     }
 }
 
 /// A value as the text that the environment would hold.
-fn text_of(value: &Value) -> String {
+fn text_of(value: &Json) -> String {
     match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(text_of).collect::<Vec<_>>().join(","),
+        Json::String(text) => text.clone(),
+        Json::Array(items) => items.iter().map(text_of).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     }
 }
@@ -259,4 +378,24 @@ impl Config {
             ..plan
         }
     }
+}
+
+/// Whether `key` is a setting.
+pub(crate) fn is_known(key: &str) -> bool {
+    settings::is_known(key)
+}
+
+/// Whether its value must not be shown.
+pub(crate) fn is_secret(key: &str) -> bool {
+    settings::is_secret(key)
+}
+
+/// Whether a running proxy cannot take a new value of `key`.
+pub(crate) fn needs_restart(key: &str) -> bool {
+    settings::FIXED.contains(&key)
+}
+
+/// The error for a key that is none.
+pub(crate) fn unknown(key: &str) -> Error {
+    Error::usage(format!("{key}: {}", settings::unknown(key)))
 }

@@ -8,6 +8,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::instance::Running;
+
 /// Anything that ends a command. One or more lines, each complete without the others.
 #[derive(Debug)]
 pub(crate) struct Error(Kind);
@@ -19,7 +21,11 @@ enum Kind {
     Missing { path: PathBuf, hint: Option<&'static str> },
     Unreadable { path: PathBuf, source: io::Error },
     Output(io::Error),
-    Listen { address: SocketAddr, source: io::Error },
+    Create { path: PathBuf, source: io::Error },
+    Answer(String),
+    NotRunning(String),
+    Listen { address: SocketAddr, source: io::Error, holder: Option<i32> },
+    Child { status: u8, said: String },
     Ledger { status: u8, what: String },
     System { what: &'static str, source: io::Error },
     Config(Vec<String>),
@@ -63,9 +69,40 @@ impl Error {
         Error(Kind::Output(source))
     }
 
+    /// A file that cannot be written.
+    pub(crate) fn create(path: &Path, source: io::Error) -> Error {
+        Error(Kind::Create { path: path.to_owned(), source })
+    }
+
+    /// The question was understood, and the answer is bad. Without words if all was said.
+    pub(crate) fn answer(what: impl Into<String>) -> Error {
+        Error(Kind::Answer(what.into()))
+    }
+
+    /// There is no proxy to stop or to ask.
+    pub(crate) fn not_running(what: impl Into<String>) -> Error {
+        Error(Kind::NotRunning(what.into()))
+    }
+
     /// The address cannot be listened on.
     pub(crate) fn listen(address: SocketAddr, source: io::Error) -> Error {
-        Error(Kind::Listen { address, source })
+        Error(Kind::Listen { address, source, holder: None })
+    }
+
+    /// Adds who listens there, if it is the proxy that runs.
+    pub(crate) fn held_by(mut self, running: Running) -> Error {
+        if let Kind::Listen { address, holder, .. } = &mut self.0
+            && running.address.is_some_and(|there| there.port() == address.port())
+        {
+            *holder = Some(running.pid);
+        }
+        self
+    }
+
+    /// A process of ours ended too early; `said` is all that it said.
+    pub(crate) fn child(status: Option<i32>, said: &str) -> Error {
+        let status = status.and_then(|status| u8::try_from(status).ok()).filter(|&code| code > 0);
+        Error(Kind::Child { status: status.unwrap_or(70), said: said.to_owned() })
     }
 
     /// The ledger cannot be reported on; `status` is its exit status.
@@ -86,18 +123,29 @@ impl Error {
     /// The exit status (tokenpak(1), EXIT STATUS).
     pub(crate) fn status(&self) -> u8 {
         match &self.0 {
+            Kind::Answer(_) => 1,
+            Kind::NotRunning(_) => 3,
             Kind::Usage(_) => 64,
             Kind::Input { .. } => 65,
             Kind::Missing { .. } => 66,
             Kind::Listen { .. } => 69,
             Kind::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => 0,
-            Kind::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Kind::Unreadable { source, .. } | Kind::Create { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
                 77
             }
+            Kind::Create { .. } => 73,
             Kind::Output(_) | Kind::Unreadable { .. } | Kind::System { .. } => 74,
-            Kind::Ledger { status, .. } => *status,
+            Kind::Ledger { status, .. } | Kind::Child { status, .. } => *status,
             Kind::Config(_) => 78,
         }
+    }
+
+    /// What there is to say, for a sentence of its own.
+    pub(crate) fn words(&self) -> String {
+        let text = self.to_string();
+        text.strip_prefix("tokenpak: ").unwrap_or(&text).to_owned()
     }
 
     /// Whether somebody else listens where we want to.
@@ -107,14 +155,17 @@ impl Error {
 
     /// Whether there is nothing to say: the reader of our output has left.
     pub(crate) fn is_silent(&self) -> bool {
-        self.status() == 0
+        self.status() == 0 || matches!(&self.0, Kind::Answer(what) if what.is_empty())
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Usage(what) | Kind::Ledger { what, .. } => write!(f, "tokenpak: {what}"),
+            Kind::Usage(what)
+            | Kind::Answer(what)
+            | Kind::NotRunning(what)
+            | Kind::Ledger { what, .. } => write!(f, "tokenpak: {what}"),
             Kind::Input { name, place: Some((line, column)), what } => {
                 write!(f, "tokenpak: {name}:{line}:{column}: {what}")
             }
@@ -128,10 +179,19 @@ impl fmt::Display for Error {
             Kind::Unreadable { path, source } => {
                 write!(f, "tokenpak: cannot read {}: {}", path.display(), reason(source))
             }
-            Kind::Output(source) => write!(f, "tokenpak: cannot write: {}", reason(source)),
-            Kind::Listen { address, source } => {
-                write!(f, "tokenpak: {address}: {}", reason(source))
+            Kind::Create { path, source } => {
+                write!(f, "tokenpak: cannot write {}: {}", path.display(), reason(source))
             }
+            Kind::Output(source) => write!(f, "tokenpak: cannot write: {}", reason(source)),
+            Kind::Listen { address, source, holder } => {
+                write!(f, "tokenpak: {address}: {}", reason(source))?;
+                match holder {
+                    Some(pid) => write!(f, " (by a running tokenpak, pid {pid})"),
+                    None => Ok(()),
+                }
+            }
+            Kind::Child { said, .. } if said.starts_with("tokenpak: ") => f.write_str(said),
+            Kind::Child { said, .. } => write!(f, "tokenpak: {said}"),
             Kind::System { what, source } => write!(f, "tokenpak: {what}: {}", reason(source)),
             Kind::Config(faults) => {
                 let lines: Vec<_> =

@@ -7,6 +7,7 @@ mod cmd;
 mod compress;
 mod config;
 mod error;
+mod instance;
 mod json;
 mod ledger;
 mod pack;

@@ -1,21 +1,34 @@
 //! The commands, a file each.
 
+mod completions;
 mod compress;
+mod config;
 mod count;
+mod man;
 mod serve;
+mod service;
 mod stats;
+mod stop;
+mod version;
 
 use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::cli::Command;
-use crate::config::{self, Config, Flag, Surroundings};
+use crate::config::{Config, Flag, Surroundings, load};
 use crate::error::Error;
+
+pub(crate) use version::line as version;
 
 /// Runs one command; its data has been written when this returns.
 pub(crate) fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Serve(args) => serve::run(&args),
+        Command::Stop(args) => stop::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Service(args) => service::run(&args),
+        Command::Man(args) => man::run(&args),
+        Command::Completions(args) => completions::run(&args),
         Command::Stats(args) => {
             let database = args.db.as_deref().map(|path| ("storage.path", path));
             let config = settings(None, database.as_slice())?;
@@ -27,18 +40,13 @@ pub(crate) fn run(command: Command) -> Result<(), Error> {
         }
         Command::Compress(args) => compress::run(&args),
         Command::Count(args) => count::run(&args),
-        Command::Version(_) => write(version().as_bytes()),
+        Command::Version(args) => version::run(&args),
     }
-}
-
-/// The line of `tokenpak version`.
-pub(crate) fn version() -> String {
-    format!("tokenpak {}\n", env!("CARGO_PKG_VERSION"))
 }
 
 /// Reads the configuration and says its warnings.
 fn settings(file: Option<&Path>, flags: &[Flag]) -> Result<Config, Error> {
-    let (config, warnings) = config::load(&Surroundings::of_process(), file, flags)?;
+    let (config, warnings) = load(&Surroundings::of_process(), file, flags)?;
     for warning in warnings {
         eprintln!("tokenpak: warning: {warning}");
     }

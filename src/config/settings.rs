@@ -78,7 +78,15 @@ pub(super) const SETTINGS: &[Setting] = &[
 ];
 
 /// Variables that are not settings: where things are, and which credential is ours.
-pub(super) const OTHER_VARIABLES: &[&str] = &["TOKENPAK_HOME", "TOKENPAK_CONFIG"];
+pub(super) const OTHER_VARIABLES: &[&str] =
+    &["TOKENPAK_HOME", "TOKENPAK_CONFIG", "TOKENPAK_DAEMON_CHILD"];
+
+/// Settings that a running proxy cannot change: its sockets, threads and database are open.
+pub(super) const FIXED: &[&str] =
+    &["proxy.port", "proxy.bind", "proxy.workers", "storage.path", "storage.flush_ms"];
+
+/// Settings that are shown as `set`, never as they are.
+const SECRETS: &[&str] = &["proxy.auth_token"];
 
 /// Names that a provider cannot have, since they are paths of their own.
 const RESERVED_PROVIDERS: &[&str] = &["v1", "v1beta", "p", "t", "health", "metrics", "stats"];
@@ -150,6 +158,11 @@ pub(super) fn is_section(key: &str) -> bool {
 /// Whether `key` is a setting.
 pub(super) fn is_known(key: &str) -> bool {
     provider_of(key).is_some() || SETTINGS.iter().any(|setting| setting.key == key)
+}
+
+/// Whether the value of `key` must not be shown.
+pub(super) fn is_secret(key: &str) -> bool {
+    SECRETS.contains(&key)
 }
 
 /// What to say about a key that is none.

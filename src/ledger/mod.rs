@@ -4,6 +4,7 @@
 //! `try_send`; one thread does the rest. When the disk is full, locked, read-only or gone, records
 //! wait, then get lost, and are counted; recording resumes by itself.
 
+mod clock;
 mod fault;
 mod file;
 mod price;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+pub(crate) use clock::Clock;
 pub(crate) use fault::Fault;
 pub(crate) use prices::AS_OF as PRICES_AS_OF;
 pub(crate) use query::{Overview, Sums, Unpriced, Window, overview};
@@ -34,6 +36,11 @@ const QUEUE_RECORDS_MAX: usize = 4096;
 
 /// How long a stopping proxy waits for the last rows: a disk that hangs must not keep it alive.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// Version of the SQLite that is built in.
+pub(crate) fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
 
 /// What is known of a request when it is over. No prompt, no answer, no key, no address.
 #[derive(Clone, Debug)]

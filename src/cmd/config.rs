@@ -1,0 +1,107 @@
+//! `tokenpak config`: shows and changes settings.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::write;
+use crate::cli::{self, ConfigCommand};
+use crate::config::{self, Edit, Surroundings};
+use crate::error::Error;
+use crate::instance;
+
+pub(crate) fn run(args: &cli::Config) -> Result<(), Error> {
+    let around = Surroundings::of_process();
+    match &args.what {
+        ConfigCommand::List(args) => list(&around, args.show_origin),
+        ConfigCommand::Get(args) => get(&around, &args.key),
+        ConfigCommand::Set(args) => set(&around, &args.key, &args.value),
+        ConfigCommand::Unset(args) => unset(&around, &args.key),
+        ConfigCommand::Path(_) => {
+            write(format!("{}\n", config::path(&around).0.display()).as_bytes())
+        }
+        ConfigCommand::Check(args) => {
+            for warning in config::check(&around, args.file.as_deref().map(Path::new))? {
+                eprintln!("tokenpak: warning: {warning}");
+            }
+            Ok(())
+        }
+    }
+}
+
+fn list(around: &Surroundings, with_origin: bool) -> Result<(), Error> {
+    let values = config::values(around)?;
+    let width = values.iter().map(|value| value.origin.to_string().len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for value in &values {
+        if with_origin {
+            text += &format!("{:<width$}  ", value.origin.to_string());
+        }
+        text += &format!("{}={}\n", value.key, value.shown().unwrap_or("null"));
+    }
+    write(text.as_bytes())
+}
+
+fn get(around: &Surroundings, key: &str) -> Result<(), Error> {
+    let values = config::values(around)?;
+    let value = values.iter().find(|value| value.key == key);
+    let value = value.ok_or_else(|| config::unknown(key))?;
+    match value.shown() {
+        Some(text) => write(format!("{text}\n").as_bytes()),
+        None => Err(Error::answer(format!("{key} has no value"))),
+    }
+}
+
+/// The value is read as JSON, else as plain text.
+fn set(around: &Surroundings, key: &str, value: &str) -> Result<(), Error> {
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    let variable = config::may_set(around, key, &value)?;
+    let mut edit = Edit::open(&config::path(around).0)?;
+    edit.set(key, value)?;
+    edit.save()?;
+    remarks(around, key, variable);
+    Ok(())
+}
+
+fn unset(around: &Surroundings, key: &str) -> Result<(), Error> {
+    // A key that is none may be in the file, and this is the way to get it out.
+    let variable = config::may_set(around, key, &Value::Null).unwrap_or_default();
+    let mut edit = Edit::open(&config::path(around).0)?;
+    if !edit.unset(key) {
+        return match config::is_known(key) {
+            true => Ok(()),
+            false => Err(config::unknown(key)),
+        };
+    }
+    edit.save()?;
+    remarks(around, key, variable);
+    Ok(())
+}
+
+/// What stands between the file and the effect.
+fn remarks(around: &Surroundings, key: &str, variable: Option<String>) {
+    if let Some(name) = variable {
+        // Only what may be shown of it.
+        let value = match config::is_secret(key) {
+            true => String::new(),
+            false => around.variable(&name).map_or(String::new(), |value| format!("={value}")),
+        };
+        eprintln!("tokenpak: note: {name}{value} overrides {key}");
+    }
+    if let Some(running) = instance::running(&around.home()) {
+        let pid = running.pid;
+        match config::needs_restart(key) {
+            true => eprintln!(
+                "tokenpak: note: the running proxy (pid {pid}) keeps its {key} until it is restarted"
+            ),
+            false => eprintln!(
+                "tokenpak: note: the running proxy (pid {pid}) reads this after: kill -HUP {pid}"
+            ),
+        }
+    }
+    if key.starts_with("compression.") || key == "proxy.mode" {
+        eprintln!(
+            "tokenpak: note: conversations under way are written to the provider's cache once more"
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! What `serve` says on standard error, and to whom: a person, the journal, or a file.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::super::commas;
+use crate::config::{Config, LogLevel};
+use crate::ledger::Clock;
+use crate::proxy::{Context, Done};
+
+/// Who listens on standard error: a person at a terminal, the journal, or a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listener {
+    Terminal,
+    Journal,
+    File,
+}
+
+#[derive(Clone)]
+pub(super) struct Voice {
+    listener: Listener,
+    level: LogLevel,
+    /// `None` where the journal has its own. A lock, because workers speak, too.
+    clock: Option<Arc<Mutex<Clock>>>,
+}
+
+impl Voice {
+    /// Looks at standard error and at what systemd says about it.
+    pub(super) fn of_process(level: LogLevel) -> Voice {
+        let listener = if std::io::stderr().is_terminal() {
+            Listener::Terminal
+        } else if std::env::var_os("JOURNAL_STREAM").is_some() {
+            Listener::Journal
+        } else {
+            Listener::File
+        };
+        let clock = if listener == Listener::Journal { None } else { Clock::new() };
+        Voice { listener, level, clock: clock.map(|clock| Arc::new(Mutex::new(clock))) }
+    }
+
+    /// One logfmt line; the journal takes the level from its prefix (sd-daemon(3)).
+    fn log(&self, level: LogLevel, text: &str) {
+        if level > self.level {
+            return;
+        }
+        let number = match level {
+            LogLevel::Error => 3,
+            LogLevel::Warn => 4,
+            LogLevel::Info => 6,
+            LogLevel::Debug => 7,
+        };
+        match self.listener {
+            Listener::Journal => eprintln!("<{number}>{text}"),
+            Listener::Terminal => eprintln!("{text}"),
+            Listener::File => eprintln!("{} {text}", self.now(Clock::date_and_time)),
+        }
+    }
+
+    /// The local time in one of the clock's forms.
+    fn now(&self, form: fn(&Clock) -> String) -> String {
+        let clock = self.clock.as_ref();
+        clock.map_or(String::new(), |clock| {
+            form(&clock.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+    }
+
+    pub(super) fn warn(&self, text: &str) {
+        match self.listener {
+            Listener::Journal => self.log(LogLevel::Warn, text),
+            _ => self.log(LogLevel::Warn, &format!("tokenpak: warning: {text}")),
+        }
+    }
+
+    pub(super) fn started(&self, config: &Config, address: SocketAddr) {
+        let version = env!("CARGO_PKG_VERSION");
+        if self.listener == Listener::Terminal {
+            return self.log(LogLevel::Info, &banner(config, address));
+        }
+        let (mode, db) = (config.mode.name(), config.database.display());
+        let text = format!("listening addr={address} version={version} mode={mode} db={db}");
+        self.log(LogLevel::Info, &text);
+    }
+
+    pub(super) fn done(&self, done: &Done) {
+        let level = match self.listener {
+            Listener::Terminal if done.is_request => LogLevel::Info,
+            _ => LogLevel::Debug,
+        };
+        if level > self.level {
+            return;
+        }
+        match self.listener {
+            Listener::Terminal => {
+                let line = format!("{}  {}", self.now(Clock::time_of_day), request_line(done));
+                self.log(level, &line);
+            }
+            _ => self.log(level, &request_fields(done)),
+        }
+    }
+
+    pub(super) fn stopped(&self, context: &Context) {
+        let totals = &context.totals;
+        let [requests, before, after] = [&totals.requests, &totals.before, &totals.after]
+            .map(|total| total.load(Ordering::Relaxed));
+        let text = match self.listener {
+            Listener::Terminal => format!(
+                "stopped: {} requests, {} -> {} prompt tokens (saved {}%)",
+                commas(requests),
+                commas(before),
+                commas(after),
+                percent(before, after)
+            ),
+            _ => format!("stopped requests={requests} before={before} after={after}"),
+        };
+        self.log(LogLevel::Info, &text);
+        if context.ledger.lost() > 0 {
+            self.warn(&format!("{} records were lost", context.ledger.lost()));
+        }
+    }
+}
+
+fn banner(config: &Config, address: SocketAddr) -> String {
+    let plan = config.plan(None);
+    let enabled = if config.enabled { "enabled" } else { "disabled" };
+    let threshold = match plan.threshold {
+        0 => "none".to_owned(),
+        tokens => commas(tokens),
+    };
+    let routes: Vec<String> =
+        config.providers.iter().map(|(name, url)| format!("{name}: {}", host(url))).collect();
+    let found = if config.file.1 { "" } else { " (not found, using defaults)" };
+    let at = format!("http://localhost:{}", address.port());
+    format!(
+        "tokenpak {version} listening on http://{address}\n  \
+         compression: {enabled} | mode: {mode} | level: {level} | threshold: {threshold}\n  \
+         routes       {routes}\n  \
+         config       {config}{found}\n  \
+         database     {database}\n\n\
+         Point a client here:\n  \
+         export ANTHROPIC_BASE_URL={at}\n  \
+         export OPENAI_BASE_URL={at}/v1\n",
+        version = env!("CARGO_PKG_VERSION"),
+        mode = config.mode.name(),
+        level = plan.level.name(),
+        routes = routes.join("   "),
+        config = config.file.0.display(),
+        database = config.database.display(),
+    )
+}
+
+fn host(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, rest)| rest)
+}
+
+/// `claude-sonnet-4-5       4,231 -> 2,847   saved 33%   200   2.9 s`
+fn request_line(done: &Done) -> String {
+    let model = done.model.as_deref().unwrap_or(&done.provider);
+    let tokens = match done.skip {
+        None if done.before != done.after => {
+            format!(
+                "{} -> {}   saved {}%",
+                commas(done.before),
+                commas(done.after),
+                percent(done.before, done.after)
+            )
+        }
+        skip => format!("{}   not: {}", commas(done.before), skip.unwrap_or("nothing-to-gain")),
+    };
+    let status = done.status.map_or("-".to_owned(), |status| status.to_string());
+    let error = done.error.map_or(String::new(), |error| format!("   {error}"));
+    format!("{model:<22} {tokens:<36} {status}   {:.1} s{error}", done.took.as_secs_f64())
+}
+
+fn request_fields(done: &Done) -> String {
+    let text = |value: Option<&str>| value.unwrap_or("-").to_owned();
+    format!(
+        "request provider={} model={} status={} before={} after={} skip={} error={} ms={}",
+        done.provider,
+        text(done.model.as_deref()),
+        done.status.unwrap_or(0),
+        done.before,
+        done.after,
+        text(done.skip),
+        text(done.error),
+        done.took.as_millis()
+    )
+}
+
+/// Saved share in whole percent.
+fn percent(before: u64, after: u64) -> u64 {
+    (before.saturating_sub(after) * 100).checked_div(before).unwrap_or(0)
+}

@@ -1,0 +1,212 @@
+//! `tokenpak service`: the unit of systemd, for a user or for the machine.
+//!
+//! The user's unit has only what works without privileges. The machine's gets an account of its
+//! own for as long as it runs, and nothing of the machine that it does not need.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::write;
+use crate::cli::{self, ServiceCommand};
+use crate::config::Surroundings;
+use crate::error::Error;
+
+/// Where the machine's units are.
+const SYSTEM_UNIT: &str = "/etc/systemd/system/tokenpak.service";
+/// The first line of a unit that we wrote; the rest is compared with what we would write.
+const HEADER: &str = "# Written by tokenpak service install.\n";
+/// Programs below these are out of reach of the machine's unit, or may be replaced by a user.
+const UNFIT: &[&str] = &["/home/", "/root/", "/tmp/", "/var/tmp/"];
+
+const COMMON: &str = "\
+Type=notify
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=on-failure
+RestartPreventExitStatus=64 78
+UMask=0077
+LimitNOFILE=8192
+LimitCORE=0
+NoNewPrivileges=yes
+MemoryDenyWriteExecute=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+";
+
+const SYSTEM: &str = "\
+DynamicUser=yes
+StateDirectory=tokenpak
+StateDirectoryMode=0700
+Environment=TOKENPAK_HOME=/var/lib/tokenpak
+ProtectSystem=strict
+ProtectHome=yes
+PrivateDevices=yes
+PrivateTmp=yes
+PrivateUsers=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProcSubset=pid
+RestrictNamespaces=yes
+RemoveIPC=yes
+CapabilityBoundingSet=
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+MemoryMax=256M
+";
+
+pub(crate) fn run(args: &cli::Service) -> Result<(), Error> {
+    match &args.what {
+        ServiceCommand::Install(args) => install(args),
+        ServiceCommand::Uninstall(args) => uninstall(args),
+        ServiceCommand::Status(args) => status(args.system),
+    }
+}
+
+fn install(args: &cli::ServiceInstall) -> Result<(), Error> {
+    let program = program()?;
+    if args.system
+        && let Some(place) = UNFIT.iter().find(|place| program.starts_with(**place))
+    {
+        let what = format!("{program} is below {place}; install it elsewhere first: make install");
+        return Err(Error::usage(what));
+    }
+    let unit = unit(&program, args.system);
+    if args.print {
+        return write(unit.as_bytes());
+    }
+    let path = path(args.system)?;
+    if let Ok(there) = fs::read_to_string(&path)
+        && there != unit
+        && !args.force
+    {
+        let what =
+            format!("{} differs from what would be written; --force replaces it", path.display());
+        return Err(Error::usage(what));
+    }
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(|error| Error::create(directory, error))?;
+    }
+    fs::write(&path, unit).map_err(|error| Error::create(&path, error))?;
+    write(next_steps(&path, args.system).as_bytes())
+}
+
+fn next_steps(path: &Path, system: bool) -> String {
+    let path = path.display();
+    if system {
+        return format!(
+            "wrote {path}\n\
+             next: systemctl daemon-reload && systemctl enable --now tokenpak\n      \
+             sudo TOKENPAK_HOME=/var/lib/tokenpak tokenpak stats     (to read the reports)\n"
+        );
+    }
+    let user = std::env::var("USER").unwrap_or_else(|_| "$USER".to_owned());
+    format!(
+        "wrote {path}\n\
+         next: systemctl --user enable --now tokenpak\n      \
+         loginctl enable-linger {user}          (to keep it running after logout)\n"
+    )
+}
+
+fn uninstall(args: &cli::ServiceUninstall) -> Result<(), Error> {
+    let path = path(args.system)?;
+    let there = match fs::read_to_string(&path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(Error::missing(&path, None));
+        }
+        Err(error) => return Err(Error::read(&path, error)),
+    };
+    if !there.starts_with(HEADER) && !args.force {
+        let what = format!("{} was not written by tokenpak; --force removes it", path.display());
+        return Err(Error::usage(what));
+    }
+    fs::remove_file(&path).map_err(|error| Error::create(&path, error))?;
+    let user = if args.system { "" } else { " --user" };
+    let text = format!(
+        "removed {}\nnext: systemctl{user} disable --now tokenpak; systemctl{user} daemon-reload\n",
+        path.display()
+    );
+    write(text.as_bytes())
+}
+
+/// What systemd says of the unit; 3 unless it is active.
+fn status(system: bool) -> Result<(), Error> {
+    let path = path(system)?;
+    let there = path.exists();
+    let ask = |what: &str| {
+        let mut command = Command::new("systemctl");
+        if !system {
+            command.arg("--user");
+        }
+        let output = command.args([what, "tokenpak"]).output().ok()?;
+        let word = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        (!word.is_empty()).then_some(word)
+    };
+    let unknown = || "unknown (systemctl does not answer)".to_owned();
+    let active = ask("is-active").unwrap_or_else(unknown);
+    let text = format!(
+        "unit     {}{}\nenabled  {}\nactive   {active}\n",
+        path.display(),
+        if there { "" } else { " (not there)" },
+        ask("is-enabled").unwrap_or_else(unknown),
+    );
+    write(text.as_bytes())?;
+    match active.as_str() {
+        "active" => Ok(()),
+        _ => Err(Error::not_running(format!("the service is not active: {active}"))),
+    }
+}
+
+fn unit(program: &str, system: bool) -> String {
+    let (target, settings) =
+        if system { ("multi-user.target", SYSTEM) } else { ("default.target", "") };
+    let after =
+        if system { "After=network-online.target\nWants=network-online.target\n" } else { "" };
+    format!(
+        "{HEADER}[Unit]\n\
+         Description=tokenpak, a proxy between LLM clients and their providers\n\
+         Documentation=man:tokenpak(1)\n\
+         {after}\n\
+         [Service]\n\
+         ExecStart={program} serve\n\
+         {COMMON}{settings}\n\
+         [Install]\n\
+         WantedBy={target}\n"
+    )
+}
+
+fn path(system: bool) -> Result<PathBuf, Error> {
+    if system {
+        return Ok(PathBuf::from(SYSTEM_UNIT));
+    }
+    let around = Surroundings::of_process();
+    let base = match (around.variable("XDG_CONFIG_HOME"), around.variable("HOME")) {
+        (Some(base), _) if base.starts_with('/') => PathBuf::from(base),
+        (_, Some(home)) => Path::new(home).join(".config"),
+        _ => return Err(Error::usage("HOME is not set; units of a user are kept below it")),
+    };
+    Ok(base.join("systemd/user/tokenpak.service"))
+}
+
+/// This program's path, as systemd must call it.
+fn program() -> Result<String, Error> {
+    let path = std::env::current_exe().map_err(|error| Error::system("this program", error))?;
+    let path = path.to_string_lossy().into_owned();
+    // systemd takes % for a specifier and white space for the end of a word.
+    Ok(match path.contains([' ', '\t', '"', '\\']) {
+        true => {
+            format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\"")).replace('%', "%%")
+        }
+        false => path.replace('%', "%%"),
+    })
+}
