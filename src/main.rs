@@ -23,10 +23,15 @@ use std::process::ExitCode;
 use cli::Request;
 use error::Error;
 
+/// Exit status after a panic: EX_SOFTWARE of sysexits(3).
+const BUG: u8 = 70;
+
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    std::panic::set_hook(Box::new(report_bug));
+    match std::panic::catch_unwind(run) {
+        Err(_) => ExitCode::from(BUG),
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
             if !error.is_silent() {
                 eprintln!("{error}");
             }
@@ -45,6 +50,13 @@ fn run() -> Result<(), Error> {
         Request::Version => print(&cmd::version()),
         Request::Nothing(help) => Err(Error::usage(help)),
     }
+}
+
+/// Says where, never what: the text of a panic may quote a prompt or a key.
+fn report_bug(panic: &std::panic::PanicHookInfo) {
+    let place = panic.location().map_or(String::new(), |place| format!(" at {place}"));
+    let version = env!("CARGO_PKG_VERSION");
+    eprintln!("tokenpak: a mistake in tokenpak {version}{place}; please report this line");
 }
 
 /// Writes to standard output, where a closed pipe is an `Error` without words.

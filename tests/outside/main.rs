@@ -10,6 +10,7 @@ mod sandbox;
 mod support;
 
 mod answers;
+mod background;
 mod command_line;
 mod compression;
 mod corpus;
@@ -19,6 +20,7 @@ mod malformed;
 mod reports;
 mod routing;
 mod secrets;
+mod settings;
 mod shutdown;
 mod stand_in;
 mod streaming;

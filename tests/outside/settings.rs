@@ -1,0 +1,122 @@
+//! `tokenpak config`: what it shows, what it writes, and what it refuses.
+
+use crate::support::sandbox;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+#[test]
+fn values_are_written_shown_and_taken_out() {
+    let sandbox = sandbox();
+    let run = |arguments: &[&str]| {
+        let output = sandbox.run(arguments);
+        (output.status, output.stdout)
+    };
+    assert_eq!(run(&["config", "get", "compression.level"]), (1, String::new()));
+    assert_eq!(run(&["config", "set", "compression.level", "aggressive"]), (0, String::new()));
+    assert_eq!(run(&["config", "set", "compression.threshold_tokens", "2000"]).0, 0);
+    assert_eq!(run(&["config", "get", "compression.level"]), (0, "aggressive\n".into()));
+    let list = run(&["config", "list", "--show-origin"]).1;
+    assert!(
+        list.lines().any(|line| line.starts_with("config.json:3")
+            && line.ends_with("compression.level=aggressive")),
+        "{list}"
+    );
+    assert!(
+        list.lines().any(|line| line.starts_with("default ") && line.ends_with("proxy.port=8766")),
+        "{list}"
+    );
+    assert!(list.contains("proxy.providers.anthropic.url=https://api.anthropic.com\n"), "{list}");
+    assert_eq!(run(&["config", "unset", "compression.level"]).0, 0);
+    assert_eq!(
+        fs::read_to_string(sandbox.home().join("config.json")).unwrap(),
+        "{\n  \"compression\": {\n    \"threshold_tokens\": 2000\n  }\n}\n"
+    );
+}
+
+#[test]
+fn file_keeps_its_order_and_strangers_and_is_private() {
+    let before = "{\"zebra\": {\"b\": 1}, \"proxy\": {\"mode\": \"strict\", \"port\": 9}}";
+    let sandbox = sandbox().config(before);
+    assert_eq!(sandbox.run(&["config", "set", "proxy.port", "10"]).status, 0);
+    let path = sandbox.home().join("config.json");
+    let text: String = fs::read_to_string(&path).unwrap().split_whitespace().collect();
+    assert_eq!(text, "{\"zebra\":{\"b\":1},\"proxy\":{\"mode\":\"strict\",\"port\":10}}");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let names: Vec<_> =
+        fs::read_dir(sandbox.home()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["config.json"], "nothing is left beside it");
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_nothing_is_written() {
+    let sandbox = sandbox();
+    for (arguments, said) in [
+        (&["config", "set", "compression.levl", "light"][..], "did you mean compression.level?"),
+        (&["config", "set", "compression.level", "medium"], "one of light, balanced, aggressive"),
+        (&["config", "set", "proxy.port", "99999"], "not a port"),
+        (&["config", "set", "proxy", "{\"port\": 1}"], "an object; set its members one by one"),
+        (
+            &["config", "set", "proxy.providers.v1.url", "https://host.example"],
+            "cannot be a provider's name",
+        ),
+        (&["config", "unset", "proxy.prot"], "did you mean proxy.port?"),
+        (&["config", "get", "proxy.prot"], "did you mean proxy.port?"),
+        (&["config", "frob"], "one of list, get, set, unset, path, check"),
+        (&["config"], "one of list, get, set, unset, path, check"),
+        (&["config", "set", "proxy.port"], "needs VALUE"),
+    ] {
+        let output = sandbox.run(arguments);
+        assert_eq!(output.status, 64, "{arguments:?}: {}", output.stderr);
+        assert!(output.stderr.contains(said), "{arguments:?}: {}", output.stderr);
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    }
+    assert!(!sandbox.home().join("config.json").exists());
+}
+
+#[test]
+fn broken_file_is_never_overwritten() {
+    let sandbox = sandbox().config("{\"proxy\": ");
+    assert_eq!(sandbox.run(&["config", "set", "proxy.port", "1"]).status, 78);
+    assert_eq!(fs::read_to_string(sandbox.home().join("config.json")).unwrap(), "{\"proxy\": ");
+}
+
+#[test]
+fn variable_that_overrides_is_announced() {
+    let sandbox = sandbox().set("TOKENPAK_MODE", "strict");
+    let output = sandbox.run(&["config", "set", "proxy.mode", "hybrid"]);
+    assert_eq!(output.status, 0);
+    assert!(
+        output.stderr.contains("note: TOKENPAK_MODE=strict overrides proxy.mode\n"),
+        "{}",
+        output.stderr
+    );
+    let list = sandbox.run(&["config", "list", "--show-origin"]).stdout;
+    assert!(list.contains("env TOKENPAK_MODE"), "{list}");
+}
+
+#[test]
+fn check_names_every_fault_with_its_line() {
+    let sandbox = sandbox();
+    let path = sandbox.write("other.json", "{\"proxy\": {\n\"port\": 99999,\n\"prot\": 1}}");
+    let output = sandbox.run(&["config", "check", path.to_str().unwrap()]);
+    assert_eq!(output.status, 78);
+    assert_eq!(
+        output.stderr,
+        "tokenpak: other.json:2: proxy.port: 99999 is not a port (1 to 65535)\n\
+         tokenpak: other.json:3: proxy.prot: unknown key; did you mean proxy.port?\n"
+    );
+    sandbox.write("other.json", "{\"proxy\": {\"port\": 99}}");
+    let output = sandbox.run(&["config", "check", path.to_str().unwrap()]);
+    assert_eq!((output.status, output.stdout, output.stderr), (0, String::new(), String::new()));
+    assert_eq!(sandbox.run(&["config", "check", "gone.json"]).status, 78);
+    assert_eq!(sandbox.run(&["config", "check"]).status, 0, "no file is no fault");
+}
+
+#[test]
+fn path_is_where_the_file_is_or_would_be() {
+    let sandbox = sandbox();
+    let want = format!("{}\n", sandbox.home().join("config.json").display());
+    assert_eq!(sandbox.run(&["config", "path"]).stdout, want);
+    let sandbox = sandbox.set("TOKENPAK_CONFIG", "/srv/tp.json");
+    assert_eq!(sandbox.run(&["config", "path"]).stdout, "/srv/tp.json\n");
+}
