@@ -9,6 +9,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
@@ -27,13 +28,17 @@ pub(crate) type Providers = BTreeMap<String, String>;
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) port: u16,
-    /// `localhost` or an address of the loopback interface.
+    /// `localhost` or an address.
     pub(crate) bind: String,
     /// Names under which clients may reach us besides localhost (tunnels, containers).
     pub(crate) hosts: Vec<String>,
     pub(crate) passthrough_url: Option<String>,
     pub(crate) providers: Providers,
     pub(crate) allow_http: bool,
+    /// Whose requests for our own pages are answered.
+    pub(crate) endpoints: Endpoints,
+    /// What every client must bring.
+    pub(crate) auth_token: Option<Secret>,
     pub(crate) workers: usize,
     pub(crate) max_body_mb: usize,
     pub(crate) body_memory_mb: usize,
@@ -52,6 +57,31 @@ pub(crate) struct Config {
     pub(crate) log: LogLevel,
     /// The configuration file, and whether it was there.
     pub(crate) file: (PathBuf, bool),
+}
+
+/// Whose requests for our own pages (`/health`) are answered; all others go upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoints {
+    /// Those of programs on this machine.
+    Local,
+    All,
+    Off,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("set")
+    }
 }
 
 /// How much `serve` says on standard error.
@@ -366,6 +396,19 @@ fn text_of(value: &Json) -> String {
 }
 
 impl Config {
+    /// Whether only programs on this machine can reach us.
+    pub(crate) fn is_loopback(&self) -> bool {
+        // All that is no address is `localhost`.
+        self.bind.parse::<IpAddr>().map_or(true, |address| address.to_canonical().is_loopback())
+    }
+
+    /// The size, in bytes, above which a body is not compressed: the work needs twice as much, and
+    /// a share of the memory for all bodies must do.
+    pub(crate) fn large_bytes(&self) -> usize {
+        const LARGE_SHARE: usize = 8;
+        self.body_memory_mb * 1024 * 1024 / LARGE_SHARE
+    }
+
     /// What the settings say about compression; a mode that the request asks for comes first.
     pub(crate) fn plan(&self, asked: Option<Mode>) -> Plan {
         let mode = asked.unwrap_or(if self.enabled { self.mode } else { Mode::Off });

@@ -77,12 +77,23 @@ pub(crate) fn pick(asked: &Asked, upstreams: &Upstreams) -> Option<Route> {
 
 /// Whether the request carries a credential of its own.
 pub(crate) fn has_credential(asked: &Asked) -> bool {
-    let any = |names: &[&str]| names.iter().any(|name| (asked.header)(name).is_some());
-    any(&["authorization", "x-api-key", "x-goog-api-key"]) || has_query_key(asked.target)
+    has_key_header(asked) || has_query_key(asked.target)
+}
+
+/// Whether the credential is in a header, where no foreign page can put one unasked.
+pub(crate) fn has_key_header(asked: &Asked) -> bool {
+    let names = ["authorization", "x-api-key", "x-goog-api-key"];
+    names.iter().any(|name| (asked.header)(name).is_some())
+}
+
+/// The token of an `Authorization` value in the Bearer scheme.
+pub(crate) fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii_start())
 }
 
 fn by_credential<'a>(asked: &Asked<'a>) -> Option<&'a str> {
-    match bearer(asked) {
+    match token(asked) {
         Some(token) if token.starts_with(b"sk-ant-") => Some("anthropic"),
         Some(token) if token.starts_with(OPENROUTER) => None,
         Some(token) if token.starts_with(b"sk-") => Some("openai"),
@@ -94,7 +105,7 @@ fn by_credential<'a>(asked: &Asked<'a>) -> Option<&'a str> {
 const OPENROUTER: &[u8] = b"sk-or-";
 
 fn belongs_elsewhere(asked: &Asked) -> bool {
-    bearer(asked).is_some_and(|token| token.starts_with(OPENROUTER))
+    token(asked).is_some_and(|token| token.starts_with(OPENROUTER))
 }
 
 fn by_key_header<'a>(asked: &Asked<'a>) -> Option<&'a str> {
@@ -105,10 +116,8 @@ fn by_key_header<'a>(asked: &Asked<'a>) -> Option<&'a str> {
     (has("x-goog-api-key") || has_query_key(asked.target)).then_some("google")
 }
 
-fn bearer<'a>(asked: &Asked<'a>) -> Option<&'a [u8]> {
-    let value = (asked.header)("authorization")?;
-    let (scheme, token) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii_start())
+fn token<'a>(asked: &Asked<'a>) -> Option<&'a [u8]> {
+    bearer((asked.header)("authorization")?)
 }
 
 fn has_query_key(target: &str) -> bool {
@@ -121,7 +130,7 @@ fn by_path(path: &str) -> Option<&'static str> {
 }
 
 /// The path of an absolute target: its host never chooses the upstream.
-fn origin_form(target: &str) -> &str {
+pub(crate) fn origin_form(target: &str) -> &str {
     match target.split_once("://") {
         Some((scheme, rest)) if !scheme.contains('/') => {
             rest.find(['/', '?']).map_or("/", |at| &rest[at..])

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Config, LogLevel};
+use super::{Config, Endpoints, LogLevel, Secret};
 use crate::compress::{Level, Mode};
 
 /// Reads a text into its place, or says what is wrong with it.
@@ -40,7 +40,7 @@ impl Setting {
 /// Every setting, in the manual's order.
 pub(super) const SETTINGS: &[Setting] = &[
     row("proxy.port", "8766", |c, v| put(&mut c.port, port(v))).short("TOKENPAK_PORT"),
-    row("proxy.bind", "localhost", |c, v| put(&mut c.bind, loopback(v))),
+    row("proxy.bind", "localhost", |c, v| put(&mut c.bind, address(v))),
     row("proxy.mode", "hybrid", |c, v| put(&mut c.mode, mode(v))).short("TOKENPAK_MODE"),
     row("proxy.passthrough_url", "", |c, v| put(&mut c.passthrough_url, url(v).map(Some))),
     row("proxy.workers", "640", |c, v| put(&mut c.workers, number(v, 1, 4096))),
@@ -54,6 +54,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     row("proxy.stream_idle_timeout_s", "900", |c, v| {
         put(&mut c.stream_idle_timeout_s, number(v, 1, 86_400))
     }),
+    row("proxy.endpoints", "local", |c, v| put(&mut c.endpoints, endpoints(v))),
+    row("proxy.auth_token", "", |c, v| put(&mut c.auth_token, token(v).map(Some))),
     row("proxy.allow_http", "false", |c, v| put(&mut c.allow_http, yes_or_no(v))),
     row("compression.enabled", "true", |c, v| put(&mut c.enabled, yes_or_no(v)))
         .short("TOKENPAK_COMPACT"),
@@ -68,8 +70,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     row("log.level", "info", |c, v| put(&mut c.log, log_level(v))).short("TOKENPAK_LOG"),
     later("proxy.stats_footer").short("TOKENPAK_STATS_FOOTER"),
     later("proxy.ask_usage"),
-    later("proxy.endpoints"),
-    later("proxy.auth_token"),
     later("tls.roots"),
     later("compression.preserve_code"),
     later("compression.memo_mb"),
@@ -82,8 +82,14 @@ pub(super) const OTHER_VARIABLES: &[&str] =
     &["TOKENPAK_HOME", "TOKENPAK_CONFIG", "TOKENPAK_DAEMON_CHILD"];
 
 /// Settings that a running proxy cannot change: its sockets, threads and database are open.
-pub(super) const FIXED: &[&str] =
-    &["proxy.port", "proxy.bind", "proxy.workers", "storage.path", "storage.flush_ms"];
+pub(super) const FIXED: &[&str] = &[
+    "proxy.port",
+    "proxy.bind",
+    "proxy.workers",
+    "proxy.body_memory_mb",
+    "storage.path",
+    "storage.flush_ms",
+];
 
 /// Settings that are shown as `set`, never as they are.
 const SECRETS: &[&str] = &["proxy.auth_token"];
@@ -109,6 +115,8 @@ pub(super) fn blank() -> Config {
         passthrough_url: None,
         providers: providers.collect::<BTreeMap<_, _>>(),
         allow_http: false,
+        endpoints: Endpoints::Local,
+        auth_token: None,
         workers: 0,
         max_body_mb: 0,
         body_memory_mb: 0,
@@ -207,9 +215,16 @@ fn long_variable(key: &str) -> String {
     format!("TOKENPAK_{}", key.replace('.', "_").to_ascii_uppercase())
 }
 
-/// What no single value shows: an upstream that would be sent keys in the clear.
+/// What no single value shows: a proxy open to a network, or an upstream that would be sent keys in
+/// the clear.
 pub(super) fn contradictions(config: &Config) -> Vec<String> {
     let mut faults = Vec::new();
+    if !config.is_loopback() && config.auth_token.is_none() {
+        faults.push(format!(
+            "proxy.bind: {} can be reached from other machines; set proxy.auth_token, or bind localhost",
+            config.bind
+        ));
+    }
     let passthrough =
         config.passthrough_url.iter().map(|url| ("proxy.passthrough_url".into(), url));
     let providers =
@@ -293,11 +308,30 @@ fn list(value: &str) -> Vec<String> {
     value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
-fn loopback(value: &str) -> Result<String, String> {
-    let is_loopback = value.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    match value == "localhost" || is_loopback {
+fn address(value: &str) -> Result<String, String> {
+    match value == "localhost" || value.parse::<std::net::IpAddr>().is_ok() {
         true => Ok(value.to_owned()),
-        false => Err(format!("{value} is not localhost or an address of this machine's loopback")),
+        false => Err(format!("{value} is not localhost or an IP address")),
+    }
+}
+
+fn endpoints(value: &str) -> Result<Endpoints, String> {
+    let found = match value {
+        "local" => Some(Endpoints::Local),
+        "all" => Some(Endpoints::All),
+        "off" => Some(Endpoints::Off),
+        _ => None,
+    };
+    one_of(value, &["local", "all", "off"], found)
+}
+
+/// A token that can stand in a header and in a path as it is. A wrong one is not repeated.
+fn token(value: &str) -> Result<Secret, String> {
+    const BYTES_MAX: usize = 256;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+=!$&*:@".contains(&byte);
+    match (1..=BYTES_MAX).contains(&value.len()) && value.bytes().all(plain) {
+        true => Ok(Secret(value.to_owned())),
+        false => Err("not a token (1 to 256 letters, digits and -._~+=!$&*:@)".to_owned()),
     }
 }
 

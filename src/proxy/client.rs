@@ -3,15 +3,19 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 
-use super::request::{BodyReader, Framing, Head};
+use super::body::BodyReader;
+use super::local;
+use super::memory::Held;
+use super::request::{Head, Refusal};
 use super::transport::Watch;
 
+const READ_BYTES: usize = 64 * 1024;
 /// Between two pieces of a body that is passed on while it comes.
 const UPLOAD_IDLE: Duration = Duration::from_secs(30);
 
@@ -28,7 +32,7 @@ pub(crate) struct Job {
 
 /// A request's body.
 pub(crate) enum Incoming {
-    Whole(Vec<u8>),
+    Whole(Held),
     Streamed(Upload),
 }
 
@@ -41,11 +45,15 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Writes an answer of our own and gives the connection back.
-    pub(crate) fn answer(&self, answer: &[u8], head: &Head) {
-        let keep_alive = head.keep_alive && head.framing != Framing::Chunked;
-        let written = (&*self.stream).write_all(answer);
-        self.release(keep_alive && !head.is_http10 && written.is_ok());
+    /// Writes an answer of our own and gives the connection back. It `is_reusable` if all of the
+    /// request was read.
+    pub(crate) fn answer(&self, answer: &[u8], head: &Head, is_reusable: bool) {
+        let keep_alive = is_reusable && head.keep_alive && !head.is_http10;
+        let written = match keep_alive {
+            true => (&*self.stream).write_all(answer),
+            false => (&*self.stream).write_all(&local::closing(answer)),
+        };
+        self.release(keep_alive && written.is_ok());
     }
 
     /// Gives the connection back to the front thread, for another request or to be closed.
@@ -79,6 +87,8 @@ pub(super) struct Link {
     is_closing: AtomicBool,
     /// The next request has been received already, so no event will announce it.
     has_more: AtomicBool,
+    /// What a worker that read a body has received behind it.
+    rest: Mutex<Vec<u8>>,
 }
 
 impl Link {
@@ -89,7 +99,18 @@ impl Link {
             is_busy: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
             has_more: AtomicBool::new(false),
+            rest: Mutex::default(),
         }
+    }
+
+    /// What a worker has received of the next request.
+    pub(super) fn take_rest(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.rest.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn leave_rest(&self, bytes: &[u8]) {
+        *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = bytes.to_vec();
+        self.has_more.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -122,6 +143,7 @@ impl Link {
 /// A body on its way through: read from the client while it is sent upstream.
 pub(crate) struct Upload {
     stream: Arc<TcpStream>,
+    link: Arc<Link>,
     reader: BodyReader,
     received: Vec<u8>,
     /// Decoded, and not yet taken.
@@ -129,32 +151,75 @@ pub(crate) struct Upload {
     taken: usize,
     /// The client waits for `100 Continue`.
     must_invite: bool,
+    is_timed: bool,
+    /// Why it could not be read to its end.
+    fault: Option<Refusal>,
 }
 
 impl Upload {
     pub(super) fn new(
-        stream: Arc<TcpStream>,
-        framing: Framing,
+        stream: &Arc<TcpStream>,
+        link: &Arc<Link>,
+        head: &Head,
         buffered: Vec<u8>,
-        must_invite: bool,
     ) -> Upload {
-        let must_invite = must_invite && buffered.is_empty();
-        let reader = BodyReader::new(framing);
-        Upload { stream, reader, received: buffered, ready: Vec::new(), taken: 0, must_invite }
+        Upload {
+            stream: Arc::clone(stream),
+            link: Arc::clone(link),
+            reader: BodyReader::new(head.framing, u64::MAX),
+            must_invite: head.expects_continue && buffered.is_empty(),
+            received: buffered,
+            ready: Vec::new(),
+            taken: 0,
+            is_timed: false,
+            fault: None,
+        }
+    }
+
+    /// Whether all of it has come, so that the connection can serve another request.
+    pub(crate) fn is_done(&self) -> bool {
+        self.reader.is_done()
+    }
+
+    /// What is to be said to a client whose body ended the request.
+    pub(crate) fn fault(&self) -> Option<Refusal> {
+        self.fault
     }
 
     fn receive(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.must_invite) {
             (&*self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        self.stream.set_read_timeout(Some(UPLOAD_IDLE))?;
-        self.received.resize(64 * 1024, 0);
-        let count = (&*self.stream).read(&mut self.received)?;
-        self.received.truncate(count);
-        match count {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
+        if !std::mem::replace(&mut self.is_timed, true) {
+            self.stream.set_read_timeout(Some(UPLOAD_IDLE))?;
         }
+        self.received.resize(READ_BYTES, 0);
+        let count = (&*self.stream).read(&mut self.received);
+        self.received.truncate(*count.as_ref().unwrap_or(&0));
+        match count {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.fault =
+                    Some(Refusal { status: 408, why: "the request's body did not come in time" });
+                Err(io::ErrorKind::InvalidData.into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn decode(&mut self) -> io::Result<()> {
+        self.ready.clear();
+        self.taken = 0;
+        let fed = self.reader.feed(&self.received, &mut self.ready).map_err(|refusal| {
+            self.fault = Some(refusal);
+            io::Error::new(io::ErrorKind::InvalidData, refusal.why)
+        })?;
+        if fed < self.received.len() {
+            self.link.leave_rest(&self.received[fed..]);
+        }
+        self.received.clear();
+        Ok(())
     }
 }
 
@@ -164,14 +229,13 @@ impl Read for Upload {
             if self.reader.is_done() {
                 return Ok(0);
             }
-            if self.received.is_empty() {
-                self.receive()?;
+            while self.received.is_empty() {
+                match self.receive() {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    received => received?,
+                }
             }
-            self.ready.clear();
-            self.taken = 0;
-            let fed = self.reader.feed(&self.received, &mut self.ready);
-            fed.map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal.why))?;
-            self.received.clear();
+            self.decode()?;
         }
         let count = out.len().min(self.ready.len() - self.taken);
         out[..count].copy_from_slice(&self.ready[self.taken..self.taken + count]);

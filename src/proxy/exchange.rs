@@ -9,8 +9,9 @@ use ureq::Body;
 use ureq::http::Response;
 
 use super::Context;
+use super::client::{Client, Incoming, Job, Upload};
+use super::encoding;
 use super::forward::{Failure, Outgoing, Target};
-use super::front::{Client, Incoming, Job};
 use super::local::{self, Trouble};
 use super::relay::{Buffer, Relay, Relayed};
 use super::request::Head;
@@ -21,8 +22,6 @@ use crate::route::{self, Asked, Route, Upstreams};
 use crate::tokens::Counter;
 use crate::wire::answer::{Reading, Tap};
 
-/// Bodies over this share of the memory for bodies are not compressed: the work needs twice their size.
-const LARGE_SHARE: usize = 8;
 /// Of an answer 400, as much as its reason needs.
 const REASON_BYTES_MAX: u64 = 64 * 1024;
 
@@ -65,20 +64,26 @@ struct Exchange<'a> {
 
 /// The whole life of one request.
 pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
-    let Job { client, head, body, arrived, .. } = job;
-    let exchange = Exchange {
+    let Job { client, mut head, mut body, arrived, .. } = job;
+    let plan = context.config.plan(asked_mode(&head));
+    if plan.mode != Mode::Off {
+        body = encoding::open(&mut head, body, &context.memory, context.config.large_bytes());
+    }
+    let mut exchange = Exchange {
         id: context.ids.next(),
-        plan: context.config.plan(asked_mode(&head)),
-        must_close: matches!(body, Incoming::Streamed(_)) || context.is_draining(),
+        plan,
+        must_close: context.is_draining(),
         context,
         client: &client,
         head: &head,
         arrived,
     };
-    let Some(route) = exchange.route() else { return exchange.no_route() };
+    let Some(route) = exchange.route() else {
+        return exchange.no_route(matches!(body, Incoming::Whole(_)));
+    };
     let (packed, original, mut upload) = match body {
-        Incoming::Whole(bytes) => (exchange.pack(worker, &route, &bytes), bytes, None),
-        Incoming::Streamed(upload) => (Packed::default(), Vec::new(), Some(upload)),
+        Incoming::Whole(held) => (exchange.pack(worker, &route, &held.bytes), Some(held), None),
+        Incoming::Streamed(upload) => (Packed::default(), None, Some(upload)),
     };
     let proxy_time = arrived.elapsed();
     let sent = match &mut upload {
@@ -86,8 +91,14 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
             let framing = head.framing;
             exchange.send(&route, Outgoing::Streamed { reader: upload, framing })
         }
-        None => exchange.send_packed(&route, &packed, &original),
+        None => {
+            let original = original.as_ref().map_or(&[][..], |held| &held.bytes);
+            exchange.send_packed(&route, &packed, original)
+        }
     };
+    // A stream may last for minutes, and needs none of it.
+    drop(original);
+    exchange.must_close |= upload.as_ref().is_some_and(|upload| !upload.is_done());
     let mut entry = exchange.entry(&route, packed, proxy_time);
     entry.ttfb_ms = Some(arrived.elapsed().as_millis() as u64);
     match sent {
@@ -99,7 +110,10 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
             exchange.finish(entry);
             client.release(relayed.keep_alive);
         }
-        Err(failure) => exchange.fail(&route, entry, failure),
+        Err(failure) => {
+            let fault = upload.as_ref().and_then(Upload::fault);
+            exchange.fail(&route, entry, fault.map_or(failure, Failure::Client));
+        }
     }
 }
 
@@ -126,7 +140,7 @@ impl Exchange<'_> {
         if self.head.header("content-encoding").is_some_and(|coding| coding != b"identity") {
             return only(Skip::Encoded);
         }
-        if body.len() > self.context.config.body_memory_mb * 1024 * 1024 / LARGE_SHARE {
+        if body.len() > self.context.config.large_bytes() {
             return only(Skip::Large);
         }
         pack::pack(&mut worker.counter, &self.plan, format, body)
@@ -242,12 +256,12 @@ impl Exchange<'_> {
         (self.context.report)(&done);
     }
 
-    fn no_route(&self) {
+    fn no_route(&self, is_read: bool) {
         let text = "no provider for this request: it carries no credential that names one; set \
                     proxy.passthrough_url, or put the provider's name first in the path";
         let trouble = Trouble { status: 404, code: "no-provider", text, request_id: &self.id };
         let format = crate::wire::Format::of_path(self.head.target());
-        self.client.answer(&local::error(format, &trouble), self.head);
+        self.client.answer(&local::error(format, &trouble), self.head, is_read);
     }
 
     fn fail(&self, route: &Route, mut entry: Entry, failure: Failure) {
@@ -260,6 +274,9 @@ impl Exchange<'_> {
                 return self.client.release(false);
             }
             Failure::Refused(why) => (400, "bad-request", why.to_owned()),
+            Failure::Client(refusal) => {
+                (refusal.status, local::code(refusal.status), refusal.why.to_owned())
+            }
             Failure::TimedOut => {
                 (504, "upstream-timeout", format!("{host} did not answer in time"))
             }
@@ -272,7 +289,7 @@ impl Exchange<'_> {
         let trouble = Trouble { status, code, text: &text, request_id: &self.id };
         let answer = local::error(route.format, &trouble);
         self.finish(entry);
-        self.client.answer(&answer, self.head);
+        self.client.answer(&answer, self.head, !self.must_close);
     }
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::config::Config as Settings;
+use ureq::http::uri::PathAndQuery;
 use ureq::http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, RustlsConnector};
 use ureq::{Agent, Body, Error, Proxy, SendBody, Timeout};
 
-use super::request::{Framing, Head};
+use super::request::{Framing, Head, Refusal};
 use super::transport::{self, Attempt, SocketConnector, Watch};
 use crate::config::Config;
 
@@ -64,6 +65,8 @@ pub(crate) enum Outgoing<'a> {
 pub(crate) enum Failure {
     /// The target or a header is not what the upstream could be sent.
     Refused(&'static str),
+    /// The client's body broke off or was malformed while it was passed on.
+    Client(Refusal),
     /// The client left meanwhile.
     ClientGone,
     Unreachable(String),
@@ -168,8 +171,14 @@ fn agent(config: &Config, proxy: Option<Proxy>) -> Agent {
 
 /// The request without its body.
 fn build(target: &Target, head: &Head) -> Result<Request<()>, Failure> {
-    let uri: Uri =
-        target.url.parse().map_err(|_| Failure::Refused("the target is not a valid URI"))?;
+    let bad_target = || Failure::Refused("the target is not a valid URI");
+    let mut uri: Uri = target.url.parse().map_err(|_| bad_target())?;
+    if head.target() == "*" {
+        // The one target that is no path: it asks about the server as a whole.
+        let mut parts = uri.into_parts();
+        parts.path_and_query = Some(PathAndQuery::from_static("*"));
+        uri = Uri::from_parts(parts).map_err(|_| bad_target())?;
+    }
     let method = Method::from_bytes(head.method().as_bytes());
     let method = method.map_err(|_| Failure::Refused("the method is not valid"))?;
     let mut request = Request::new(());

@@ -14,70 +14,65 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
-use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 
-pub(crate) use super::client::{Client, Incoming, Job};
-use super::client::{Link, Upload};
-use super::request::{BodyReader, Framing, Head, HeadReader, Refusal};
-use super::transport::Watch;
+use super::body::TOO_LARGE;
+use super::client::Job;
+use super::connection::{Connection, Phase, Step};
+use super::leaver::Leavers;
+use super::request::{Framing, Head, Refusal};
 use super::workers::Workers;
 use super::{Context, DRAIN, guard, local};
 use crate::error::Error;
-use crate::route::{self, Asked};
 use crate::wire::Format;
 
 /// Connections at once; at the bound the longest-idle parked one makes room.
 const CONNECTIONS_MAX: usize = 1024;
+/// Descriptors for everything that is not a connection: database, listeners, epoll.
+const OTHER_DESCRIPTORS: usize = 24;
 /// From a head's first byte to its last.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
-/// Between two pieces of a body.
+/// Between two pieces of a body, and for memory to become free.
 const BODY_IDLE: Duration = Duration::from_secs(30);
+/// Between two pieces of a body while others wait for its memory.
+const BODY_IDLE_SHORT: Duration = Duration::from_secs(2);
 /// Between two requests.
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(75);
-/// For a client to take a refusal while it still sends.
+/// For a client to take a refusal, or to send a body that nobody wants.
 const LINGER: Duration = Duration::from_secs(5);
 /// Outside the wire formats, bodies over this are passed on while they come.
 const WHOLE_BODY_BYTES_MAX: u64 = 1024 * 1024;
 const READ_BYTES: usize = 64 * 1024;
+/// What one connection may send before the others get their turn.
+const TURN_BYTES_MAX: usize = 1024 * 1024;
 const EVENTS_MAX: usize = 256;
 const TICK: Duration = Duration::from_millis(500);
+/// Between two looks for free memory.
+const MEMORY_TICK: Duration = Duration::from_millis(20);
+/// A socket that is being closed is half closed for a moment, too; so it is looked at again.
+const SECOND_LOOK: Duration = Duration::from_millis(5);
 
-const TOO_LARGE: Refusal =
-    Refusal { status: 413, why: "the body is too large; see proxy.max_body_mb" };
+const ALL_BUSY: Refusal = Refusal { status: 503, why: "all workers are busy; try again" };
+const NO_MEMORY: Refusal =
+    Refusal { status: 503, why: "all memory for bodies is in use; see proxy.body_memory_mb" };
 
 const LISTENERS: u64 = u64::MAX - 16;
 const SIGNALS: u64 = u64::MAX;
-
-struct Connection {
-    stream: Arc<TcpStream>,
-    link: Arc<Link>,
-    phase: Phase,
-    /// Received, and not yet part of a request.
-    buffer: Vec<u8>,
-    /// When the phase began, or its last byte came.
-    since: Instant,
-}
-
-enum Phase {
-    Head(HeadReader),
-    Body {
-        head: Box<Head>,
-        reader: BodyReader,
-        body: Vec<u8>,
-        arrived: Instant,
-    },
-    /// A worker has it.
-    Busy(Arc<Watch>),
-    /// Answered and half closed: what the client still sends is thrown away.
-    Draining,
-}
 
 /// What to do with a connection after an event.
 enum Next {
     Keep,
     Close,
+}
+
+/// A client with a request in flight that has ended its side.
+struct Suspect {
+    token: u64,
+    /// When it is looked at again, and how long after that.
+    next: Instant,
+    wait: Duration,
 }
 
 struct Front<'a> {
@@ -88,9 +83,16 @@ struct Front<'a> {
     /// Out of descriptors: listeners rest until the next tick.
     is_resting: bool,
     connections: Vec<Option<Connection>>,
+    connections_max: usize,
     free: Vec<usize>,
     serial: u32,
     scratch: Vec<u8>,
+    /// Connections that have more to read, but have had their turn.
+    again: Vec<u64>,
+    /// Connections whose bodies wait for memory.
+    blocked: Vec<u64>,
+    suspects: Vec<Suspect>,
+    leavers: Leavers,
 }
 
 /// Runs until a signal has come and all requests in flight are answered.
@@ -112,12 +114,24 @@ pub(crate) fn run(
         listeners,
         is_resting: true,
         connections: Vec::new(),
+        connections_max: connections_max(),
         free: Vec::new(),
         serial: 0,
         scratch: vec![0; READ_BYTES],
+        again: Vec::new(),
+        blocked: Vec::new(),
+        suspects: Vec::new(),
+        leavers: Leavers::new(),
     };
     front.listen();
     front.turn_until_drained(&signals)
+}
+
+/// A connection needs two descriptors while its request is upstream.
+fn connections_max() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = files.map_or(usize::MAX, |files| files as usize);
+    (files.saturating_sub(OTHER_DESCRIPTORS) / 2).clamp(1, CONNECTIONS_MAX)
 }
 
 impl Front<'_> {
@@ -127,10 +141,9 @@ impl Front<'_> {
         let mut drained_by = None;
         loop {
             events.clear();
-            let tick = Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
-            let needs_tick = self.is_resting || drained_by.is_some() || self.is_anybody_there();
-            let timeout = needs_tick.then_some(&tick);
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout) {
+            let timeout = self.timeout(drained_by.is_some());
+            let spare = rustix::buffer::spare_capacity(&mut events);
+            match epoll::wait(&self.epoll, spare, timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(Error::system("epoll", error)),
             }
@@ -139,9 +152,10 @@ impl Front<'_> {
                     SIGNALS if drained_by.is_some() => return Ok(()),
                     SIGNALS => drained_by = Some(self.drain(signals)),
                     LISTENERS.. => self.accept((event.data.u64() - LISTENERS) as usize),
-                    token => self.on_event(token, event),
+                    token => self.on_event(token, event.flags),
                 }
             }
+            self.go_on();
             if last_tick.elapsed() >= TICK {
                 last_tick = Instant::now();
                 self.tick();
@@ -153,8 +167,54 @@ impl Front<'_> {
         }
     }
 
-    fn is_anybody_there(&self) -> bool {
-        self.connections.len() > self.free.len()
+    /// How long to wait for an event: not at all, until something is due, or for ever.
+    fn timeout(&self, is_draining: bool) -> Option<Timespec> {
+        let now = Instant::now();
+        let is_anybody_there = self.connections.len() > self.free.len();
+        let needs_tick = self.is_resting || is_draining || is_anybody_there;
+        let due = [
+            (!self.again.is_empty()).then_some(Duration::ZERO),
+            self.suspects.iter().map(|suspect| suspect.next.saturating_duration_since(now)).min(),
+            (!self.blocked.is_empty()).then_some(MEMORY_TICK),
+            needs_tick.then_some(TICK),
+        ];
+        let wait = due.into_iter().flatten().min()?;
+        Some(Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() })
+    }
+
+    /// What no event announces: turns that were cut short, bodies that waited for memory, and
+    /// clients that may have left.
+    fn go_on(&mut self) {
+        for token in [std::mem::take(&mut self.again), std::mem::take(&mut self.blocked)].concat() {
+            if let Some(index) = self.find(token) {
+                self.turn(index);
+            }
+        }
+        let now = Instant::now();
+        let mut suspects = std::mem::take(&mut self.suspects);
+        suspects.retain_mut(|suspect| suspect.next > now || self.may_leave(suspect, now));
+        self.suspects.append(&mut suspects);
+    }
+
+    /// Looks whether a client has left; true if it has to be looked at again.
+    fn may_leave(&self, suspect: &mut Suspect, now: Instant) -> bool {
+        let Some(index) = self.find(suspect.token) else { return false };
+        let Some(Connection { phase: Phase::Busy(watch), link, stream, .. }) =
+            &self.connections[index]
+        else {
+            return false;
+        };
+        if link.is_busy() && self.leavers.has_left(stream) {
+            watch.leave();
+            return false;
+        }
+        suspect.next = now + suspect.wait;
+        suspect.wait = TICK.min(suspect.wait * 2);
+        link.is_busy()
+    }
+
+    fn suspect(&mut self, token: u64, next: Instant) {
+        self.suspects.push(Suspect { token, next, wait: SECOND_LOOK });
     }
 
     /// Stops accepting and lets go of those who wait for nothing; returns the last moment.
@@ -163,10 +223,7 @@ impl Front<'_> {
         self.context.draining.store(true, Ordering::Relaxed);
         self.listeners.clear();
         for index in 0..self.connections.len() {
-            let is_parked = self.connections[index].as_ref().is_some_and(|connection| {
-                matches!(connection.phase, Phase::Head(_)) && connection.buffer.is_empty()
-            });
-            if is_parked {
+            if self.connections[index].as_ref().is_some_and(Connection::is_parked) {
                 self.close(index);
             }
         }
@@ -176,7 +233,8 @@ impl Front<'_> {
     fn listen(&mut self) {
         let add = |(index, listener): (usize, &TcpListener)| {
             let data = EventData::new_u64(LISTENERS + index as u64);
-            epoll::add(&self.epoll, listener, data, EventFlags::IN).is_ok()
+            let added = epoll::add(&self.epoll, listener, data, EventFlags::IN);
+            matches!(added, Ok(()) | Err(Errno::EXIST))
         };
         self.is_resting =
             !self.listeners.iter().enumerate().map(add).fold(true, |all, ok| all & ok);
@@ -188,6 +246,7 @@ impl Front<'_> {
                 Ok(stream) => self.welcome(TcpStream::from(stream)),
                 Err(Errno::AGAIN) => return,
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::MFILE | Errno::NFILE) if self.make_room() => {}
                 // No descriptor left: the next tick tries again.
                 Err(_) => {
                     for listener in &self.listeners {
@@ -201,10 +260,9 @@ impl Front<'_> {
     }
 
     fn welcome(&mut self, stream: TcpStream) {
-        if self.connections.len() - self.free.len() >= CONNECTIONS_MAX && !self.make_room() {
-            let refusal = local::plain(503, "too many connections");
-            let _ = rustix::net::send(&stream, &refusal, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-            return;
+        let is_full = self.connections.len() - self.free.len() >= self.connections_max;
+        if is_full && !self.make_room() {
+            return turn_away(&stream, &mut self.scratch);
         }
         let index = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
@@ -212,14 +270,7 @@ impl Front<'_> {
         });
         self.serial = (self.serial + 1) & 0x7fff_ffff;
         let token = u64::from(self.serial) << 32 | index as u64;
-        let link = Arc::new(Link::new(Arc::clone(&self.epoll), token));
-        let connection = Connection {
-            stream: Arc::new(stream),
-            phase: Phase::Head(HeadReader::default()),
-            buffer: Vec::new(),
-            since: Instant::now(),
-            link,
-        };
+        let connection = Connection::new(Arc::new(stream), Arc::clone(&self.epoll), token);
         let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
         match epoll::add(&self.epoll, &connection.stream, EventData::new_u64(token), flags) {
             Ok(()) => self.connections[index] = Some(connection),
@@ -227,16 +278,22 @@ impl Front<'_> {
         }
     }
 
-    /// Closes the connection that has been parked longest.
+    /// Closes the connection that is missed least: parked or answered, else with part of a head,
+    /// else with a body that has stopped; of each kind the one that has waited longest.
     fn make_room(&mut self) -> bool {
-        let parked = self.connections.iter().enumerate().filter_map(|(index, connection)| {
+        let rank = |connection: &Connection| match &connection.phase {
+            Phase::Draining { .. } => Some(0),
+            Phase::Head(_) if connection.is_parked() => Some(0),
+            Phase::Head(_) | Phase::Skipping(_) => Some(1),
+            Phase::Body { .. } if connection.since.elapsed() > BODY_IDLE_SHORT => Some(2),
+            Phase::Body { .. } | Phase::Busy(_) => None,
+        };
+        let dispensable = self.connections.iter().enumerate().filter_map(|(index, connection)| {
             let connection = connection.as_ref()?;
-            let is_parked =
-                matches!(connection.phase, Phase::Head(_)) && connection.buffer.is_empty();
-            is_parked.then_some((connection.since, index))
+            Some((rank(connection)?, connection.since, index))
         });
-        let longest = parked.min();
-        longest.inspect(|(_, index)| self.close(*index)).is_some()
+        let least = dispensable.min();
+        least.inspect(|(.., index)| self.close(*index)).is_some()
     }
 
     fn close(&mut self, index: usize) {
@@ -246,23 +303,35 @@ impl Front<'_> {
         }
     }
 
-    fn on_event(&mut self, token: u64, event: Event) {
+    /// Where the connection of this token is, if it still is.
+    fn find(&self, token: u64) -> Option<usize> {
         let index = (token & 0xffff_ffff) as usize;
-        let Some(Some(connection)) = self.connections.get_mut(index) else { return };
-        if connection.link.token != token {
-            return;
-        }
+        let connection = self.connections.get(index)?.as_ref()?;
+        (connection.link.token == token).then_some(index)
+    }
+
+    fn on_event(&mut self, token: u64, flags: EventFlags) {
+        let Some(index) = self.find(token) else { return };
+        let Some(connection) = &mut self.connections[index] else { return };
+        connection.is_half_closed |= flags.contains(EventFlags::RDHUP);
         if let Phase::Busy(watch) = &connection.phase {
             if connection.link.is_busy() {
-                let left = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
-                // A copy: the field is not aligned.
-                let flags = event.flags;
-                if flags.intersects(left) {
+                if flags.intersects(EventFlags::HUP | EventFlags::ERR) {
                     watch.leave();
+                } else if flags.contains(EventFlags::RDHUP) {
+                    self.suspect(token, Instant::now());
                 }
                 return;
             }
             connection.come_back();
+        }
+        self.turn(index);
+    }
+
+    fn turn(&mut self, index: usize) {
+        // What a worker has is the worker's to read.
+        if self.connections[index].as_ref().is_some_and(Connection::is_busy) {
+            return;
         }
         if let Next::Close = self.pump(index) {
             self.close(index);
@@ -271,25 +340,35 @@ impl Front<'_> {
 
     /// Reads what there is and acts on it.
     fn pump(&mut self, index: usize) -> Next {
+        let mut received = 0;
         loop {
             let Some(connection) = &mut self.connections[index] else { return Next::Keep };
             match connection.advance() {
-                // A chunked body does not say beforehand how long it will be.
-                Ok(Step::Wait) if connection.body_bytes() > self.body_bytes_max() => {
-                    return self.refuse(index, TOO_LARGE);
-                }
                 Ok(Step::Wait) => {}
+                Ok(Step::Blocked) => {
+                    let token = connection.link.token;
+                    if !self.blocked.contains(&token) {
+                        self.blocked.push(token);
+                    }
+                    return Next::Keep;
+                }
                 Ok(Step::Head(head)) => match self.on_head(index, head) {
-                    Some(next) => return next,
+                    Some(job) => return self.dispatch(index, job),
                     None => continue,
                 },
                 Ok(Step::Request(job)) => return self.dispatch(index, job),
-                Err(refusal) => return self.refuse(index, refusal),
+                Err(refusal) => {
+                    connection.last_answer(&local::plain(refusal.status, refusal.why));
+                }
             }
-            let Some(connection) = &mut self.connections[index] else { return Next::Keep };
+            if received >= TURN_BYTES_MAX {
+                self.again.push(connection.link.token);
+                return Next::Keep;
+            }
             match connection.receive(&mut self.scratch) {
                 Ok(0) | Err(Errno::CONNRESET) => return Next::Close,
-                Ok(_) => connection.since = Instant::now(),
+                Ok(_) if connection.is_drained() => return Next::Close,
+                Ok(count) => received += count,
                 Err(Errno::AGAIN) => return Next::Keep,
                 Err(Errno::INTR) => {}
                 Err(_) => return Next::Close,
@@ -298,89 +377,59 @@ impl Front<'_> {
     }
 
     /// Decides who answers a head: we ourselves, a worker at once, or a worker after the body.
-    /// `None`: read on.
-    fn on_head(&mut self, index: usize, head: Box<Head>) -> Option<Next> {
-        let header = |name: &str| head.header(name);
-        let asked = Asked { method: head.method(), target: head.target(), header: &header };
-        let has_credential = route::has_credential(&asked);
-        if let Err(refusal) = guard::admit(&head, &self.context.config.hosts, has_credential) {
-            return Some(self.refuse(index, refusal));
-        }
-        if let Some(answer) = self.own_answer(&head, has_credential) {
-            return Some(self.answer(index, &head, &answer));
-        }
-        let path = head.target();
-        let is_prompt = head.method() == "POST" && Format::of_path(path).is_some();
-        let max = self.body_bytes_max();
+    fn on_head(&mut self, index: usize, mut head: Box<Head>) -> Option<Box<Job>> {
         let connection = self.connections[index].as_mut()?;
+        match guard::admit(self.context, &connection.stream, &mut head) {
+            Ok(None) => {}
+            Ok(Some(answer)) => {
+                connection.answer(&head, &answer);
+                return None;
+            }
+            Err(refusal) => {
+                connection.answer(&head, &refused(self.context, &head, refusal));
+                return None;
+            }
+        }
+        let memory = &self.context.memory;
+        let max =
+            (self.context.config.max_body_mb as u64 * 1024 * 1024).min(memory.body_max() as u64);
+        let is_prompt = head.method() == "POST" && Format::of_path(head.target()).is_some();
         match head.framing {
             Framing::Length(length) if is_prompt && length > max => {
-                return Some(self.refuse(index, TOO_LARGE));
+                connection.last_answer(&refused(self.context, &head, TOO_LARGE));
+                None
             }
-            Framing::Length(length) if is_prompt || length <= WHOLE_BODY_BYTES_MAX => {}
-            Framing::Chunked if is_prompt => {}
-            _ => {
-                let job = connection.upload(head);
-                return Some(self.dispatch(index, Box::new(job)));
+            Framing::Length(length) if is_prompt || length <= WHOLE_BODY_BYTES_MAX.min(max) => {
+                connection.begin_body(head, max, memory);
+                None
             }
-        }
-        if head.expects_continue && connection.buffer.is_empty() {
-            connection.say(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
-        connection.begin_body(head);
-        None
-    }
-
-    /// Answers that need no provider and no worker.
-    fn own_answer(&self, head: &Head, has_credential: bool) -> Option<Vec<u8>> {
-        let path = head.target().split('?').next().unwrap_or_default();
-        let is_websocket =
-            head.values("upgrade").any(|value| value.eq_ignore_ascii_case(b"websocket"));
-        match (head.method(), path) {
-            ("CONNECT", _) => Some(local::plain(405, "CONNECT is not served here")),
-            _ if is_websocket => Some(local::no_websocket()),
-            ("GET" | "HEAD", "/health") => {
-                let context = self.context;
-                let uptime_s = context.started.elapsed().as_secs();
-                Some(local::health(context.is_draining(), uptime_s, !context.ledger.failing()))
+            Framing::Chunked if is_prompt => {
+                connection.begin_body(head, max, memory);
+                None
             }
-            ("GET" | "HEAD", "/") if !has_credential => Some(local::greeting()),
-            _ => None,
+            _ => Some(Box::new(connection.upload(head))),
         }
-    }
-
-    /// Sends an answer of our own; the connection lives on if the request had no body.
-    fn answer(&mut self, index: usize, head: &Head, answer: &[u8]) -> Next {
-        let Some(connection) = &mut self.connections[index] else { return Next::Keep };
-        let end = memchr::memmem::find(answer, b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
-        connection.say(if head.method() == "HEAD" { &answer[..end] } else { answer });
-        let is_closing = memchr::memmem::find(&answer[..end], b"connection: close").is_some();
-        if head.keep_alive && head.framing == Framing::Length(0) && !is_closing {
-            connection.phase = Phase::Head(HeadReader::default());
-            return self.pump(index);
-        }
-        connection.half_close();
-        self.pump(index)
-    }
-
-    /// The most that the body of a prompt may have.
-    fn body_bytes_max(&self) -> u64 {
-        self.context.config.max_body_mb as u64 * 1024 * 1024
-    }
-
-    fn refuse(&mut self, index: usize, refusal: Refusal) -> Next {
-        let Some(connection) = &mut self.connections[index] else { return Next::Keep };
-        connection.say(&local::plain(refusal.status, refusal.why));
-        connection.half_close();
-        self.pump(index)
     }
 
     fn dispatch(&mut self, index: usize, job: Box<Job>) -> Next {
         self.context.in_flight.fetch_add(1, Ordering::AcqRel);
-        let Err(job) = self.workers.submit(job) else { return Next::Keep };
+        let Err(job) = self.workers.submit(job) else {
+            let half_closed = self.connections[index].as_ref().filter(|c| c.is_half_closed);
+            if let Some(token) = half_closed.map(|connection| connection.link.token) {
+                self.suspect(token, Instant::now() + SECOND_LOOK);
+            }
+            return Next::Keep;
+        };
         self.context.in_flight.fetch_sub(1, Ordering::AcqRel);
         job.client.not_taken();
-        self.refuse(index, Refusal { status: 503, why: "all workers are busy; try again" })
+        self.refuse(index, ALL_BUSY)
+    }
+
+    fn refuse(&mut self, index: usize, refusal: Refusal) -> Next {
+        if let Some(connection) = &mut self.connections[index] {
+            connection.last_answer(&local::plain(refusal.status, refusal.why));
+        }
+        self.pump(index)
     }
 
     /// Twice a second: deadlines.
@@ -388,151 +437,52 @@ impl Front<'_> {
         if self.is_resting {
             self.listen();
         }
+        let is_short = !self.blocked.is_empty();
         for index in 0..self.connections.len() {
-            let Some(connection) = &mut self.connections[index] else { continue };
+            let Some(connection) = &self.connections[index] else { continue };
             let waited = connection.since.elapsed();
-            match &connection.phase {
-                Phase::Head(_) if connection.buffer.is_empty() && waited > KEEP_ALIVE_IDLE => {
-                    self.close(index);
+            let late = |why| Some(Refusal { status: 408, why });
+            let refusal = match &connection.phase {
+                Phase::Head(_) if connection.is_parked() && waited > KEEP_ALIVE_IDLE => None,
+                Phase::Head(_) if !connection.is_parked() && waited > HEAD_DEADLINE => {
+                    late("the request's head did not come in time")
                 }
-                Phase::Head(_) if !connection.buffer.is_empty() && waited > HEAD_DEADLINE => {
-                    self.time_out(index, "the request's head did not come in time");
+                Phase::Body { is_blocked: true, .. } if waited > BODY_IDLE => Some(NO_MEMORY),
+                Phase::Body { is_blocked: false, .. } if waited > BODY_IDLE => {
+                    late("the request's body did not come in time")
                 }
-                Phase::Body { .. } if waited > BODY_IDLE => {
-                    self.time_out(index, "the request's body did not come in time");
+                Phase::Body { is_blocked: false, .. } if is_short && waited > BODY_IDLE_SHORT => {
+                    Some(NO_MEMORY)
                 }
-                Phase::Draining if waited > LINGER => self.close(index),
-                _ => {}
+                Phase::Draining { .. } | Phase::Skipping(_) if waited > LINGER => None,
+                Phase::Draining { .. } if connection.is_drained() => None,
+                _ => continue,
+            };
+            let next = refusal.map_or(Next::Close, |refusal| self.refuse(index, refusal));
+            if let Next::Close = next {
+                self.close(index);
             }
-        }
-    }
-
-    fn time_out(&mut self, index: usize, why: &'static str) {
-        if let Next::Close = self.refuse(index, Refusal { status: 408, why }) {
-            self.close(index);
         }
     }
 }
 
-/// What a connection has come to.
-enum Step {
-    Wait,
-    Head(Box<Head>),
-    Request(Box<Job>),
+/// A refusal in the words that the client's library parses.
+fn refused(context: &Context, head: &Head, refusal: Refusal) -> Vec<u8> {
+    let format = Format::of_path(head.target());
+    let trouble = local::Trouble {
+        status: refusal.status,
+        code: local::code(refusal.status),
+        text: refusal.why,
+        request_id: &context.ids.next(),
+    };
+    local::error(format, &trouble)
 }
 
-impl Connection {
-    /// Uses what has been received.
-    fn advance(&mut self) -> Result<Step, Refusal> {
-        match &mut self.phase {
-            Phase::Head(reader) => {
-                let Some((head, length)) = reader.read(&self.buffer)? else {
-                    return Ok(Step::Wait);
-                };
-                self.buffer.drain(..length);
-                Ok(Step::Head(Box::new(head)))
-            }
-            Phase::Body { reader, body, .. } => {
-                let taken = reader.feed(&self.buffer, body)?;
-                self.buffer.drain(..taken);
-                Ok(if reader.is_done() {
-                    Step::Request(Box::new(self.request()))
-                } else {
-                    Step::Wait
-                })
-            }
-            Phase::Busy(_) => Ok(Step::Wait),
-            Phase::Draining => {
-                self.buffer = Vec::new();
-                Ok(Step::Wait)
-            }
-        }
-    }
-
-    /// What has come of a body so far.
-    fn body_bytes(&self) -> u64 {
-        match &self.phase {
-            Phase::Body { body, .. } => body.len() as u64,
-            _ => 0,
-        }
-    }
-
-    /// One receive. A body of known length goes to its place without a copy.
-    fn receive(&mut self, scratch: &mut Vec<u8>) -> Result<usize, Errno> {
-        if let Phase::Body { reader, body, .. } = &mut self.phase {
-            let room = body.capacity() - body.len();
-            if room > 0 && reader.plain() >= room as u64 {
-                let spare = rustix::buffer::spare_capacity(body);
-                let count = rustix::net::recv(&self.stream, spare, RecvFlags::DONTWAIT)?.0;
-                reader.took(count as u64);
-                return Ok(count);
-            }
-        }
-        let (_, count) =
-            rustix::net::recv(&self.stream, scratch.as_mut_slice(), RecvFlags::DONTWAIT)?;
-        self.buffer.extend_from_slice(&scratch[..count]);
-        Ok(count)
-    }
-
-    fn begin_body(&mut self, head: Box<Head>) {
-        // Room for what the client announced, but no more than it has a moment to send: a lie
-        // about the length must not cost memory.
-        const RESERVE_BYTES_MAX: u64 = 4 * 1024 * 1024;
-        let room = match head.framing {
-            Framing::Length(length) => length.min(RESERVE_BYTES_MAX) as usize,
-            Framing::Chunked => 0,
-        };
-        let reader = BodyReader::new(head.framing);
-        let arrived = Instant::now();
-        self.phase = Phase::Body { head, reader, body: Vec::with_capacity(room), arrived };
-    }
-
-    /// The whole request, which is now a worker's.
-    fn request(&mut self) -> Job {
-        let watch = Arc::new(Watch::default());
-        let phase = std::mem::replace(&mut self.phase, Phase::Busy(Arc::clone(&watch)));
-        match phase {
-            Phase::Body { head, body, arrived, .. } => {
-                self.job(head, Incoming::Whole(body), watch, arrived)
-            }
-            _ => unreachable!("only a body that is complete becomes a request"),
-        }
-    }
-
-    /// A request whose body the worker reads itself.
-    fn upload(&mut self, head: Box<Head>) -> Job {
-        let watch = Arc::new(Watch::default());
-        self.phase = Phase::Busy(Arc::clone(&watch));
-        let buffered = std::mem::take(&mut self.buffer);
-        let upload =
-            Upload::new(Arc::clone(&self.stream), head.framing, buffered, head.expects_continue);
-        self.job(head, Incoming::Streamed(upload), watch, Instant::now())
-    }
-
-    fn job(&self, head: Box<Head>, body: Incoming, watch: Arc<Watch>, arrived: Instant) -> Job {
-        self.link.hand_over(!self.buffer.is_empty());
-        let client =
-            Client { stream: Arc::clone(&self.stream), watch, link: Arc::clone(&self.link) };
-        Job { client, head, body, arrived, is_promised: false }
-    }
-
-    /// The worker is done.
-    fn come_back(&mut self) {
-        self.since = Instant::now();
-        self.phase = match self.link.is_closing() {
-            true => Phase::Draining,
-            false => Phase::Head(HeadReader::default()),
-        };
-    }
-
-    /// Sends a short text at once; a client that does not take it is not waited for.
-    fn say(&self, text: &[u8]) {
-        let _ = rustix::net::send(&self.stream, text, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-    }
-
-    fn half_close(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Write);
-        self.since = Instant::now();
-        self.phase = Phase::Draining;
-    }
+/// One connection too many. What it has sent is read first: a close with bytes unread resets the
+/// connection, and takes the answer with it.
+fn turn_away(stream: &TcpStream, scratch: &mut [u8]) {
+    let _ = rustix::net::recv(stream, scratch, RecvFlags::DONTWAIT);
+    let answer = local::plain(503, "too many connections");
+    let _ = rustix::net::send(stream, &answer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+    let _ = stream.shutdown(Shutdown::Write);
 }

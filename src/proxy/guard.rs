@@ -1,25 +1,104 @@
-//! Who may ask: rules against pages in a browser that reach for a proxy on the same machine.
+//! Who may ask, and what is answered without a provider.
 //!
-//! A name that resolves to 127.0.0.1 makes a foreign page same-origin with us (DNS rebinding), so
-//! `Host` must be a name of ours. A page cannot know the user's key, so a request that carries one
-//! may come from anywhere.
+//! A name that resolves to 127.0.0.1 makes a foreign page same-origin with us (DNS rebinding), so on
+//! a loopback address `Host` must be a name of ours. A page cannot know the user's key, so a request
+//! that carries one may come from anywhere. Beyond loopback the token decides.
+
+use std::net::TcpStream;
 
 use super::request::{Head, Refusal};
+use super::{Context, local};
+use crate::config::{Config, Endpoints};
+use crate::route::{self, Asked, Upstreams};
 
 const LOCAL_NAMES: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
 
-/// Refuses a request that a foreign page could have made.
-pub(crate) fn admit(head: &Head, hosts: &[String], has_credential: bool) -> Result<(), Refusal> {
-    let host = head.header("host").unwrap_or(b"localhost");
-    if !is_ours(host, hosts) {
-        return Err(Refusal { status: 421, why: "this Host is not served here; see proxy.hosts" });
+const WRONG_HOST: Refusal =
+    Refusal { status: 421, why: "this Host is not served here; see proxy.hosts" };
+const FOREIGN: Refusal = Refusal { status: 403, why: "a page of another origin may not ask this" };
+const NO_CONNECT: Refusal = Refusal { status: 405, why: "CONNECT is not served here" };
+const NO_TOKEN: Refusal =
+    Refusal { status: 401, why: "proxy.auth_token is set, and this request does not bring it" };
+
+/// Lets a request pass, answers it, or refuses it. The token is taken out of the head.
+pub(crate) fn admit(
+    context: &Context,
+    stream: &TcpStream,
+    head: &mut Head,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let config = &context.config;
+    if config.is_loopback() && !is_ours(host(head), &config.hosts) {
+        return Err(WRONG_HOST);
     }
-    let is_foreign = head.header("origin").is_some_and(|origin| !is_our_origin(origin, hosts))
-        || head.header("sec-fetch-site") == Some(b"cross-site");
-    match is_foreign && !has_credential {
-        true => Err(Refusal { status: 403, why: "a page of another origin may not ask this" }),
-        false => Ok(()),
+    if let Some(token) = &config.auth_token {
+        check_token(head, token.reveal(), config)?;
     }
+    let header = |name: &str| head.header(name);
+    let asked = Asked { method: head.method(), target: head.target(), header: &header };
+    let is_own = is_own(config, head) && may_see(config, stream, head);
+    if is_foreign(head, &config.hosts) && (is_own || !has_own_key(config, &asked)) {
+        return Err(FOREIGN);
+    }
+    match head.method() {
+        "CONNECT" => Err(NO_CONNECT),
+        _ if is_websocket(head) => Ok(Some(local::no_websocket())),
+        _ if is_own => {
+            let uptime_s = context.started.elapsed().as_secs();
+            Ok(Some(local::health(context.is_draining(), uptime_s, !context.ledger.failing())))
+        }
+        "GET" | "HEAD" if matches!(path(head), "" | "/") && !route::has_credential(&asked) => {
+            Ok(Some(local::greeting()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The path without its query, of the absolute form too.
+fn path(head: &Head) -> &str {
+    route::origin_form(head.target()).split('?').next().unwrap_or_default()
+}
+
+/// Whether this asks for a page of ours. All other requests go upstream.
+fn is_own(config: &Config, head: &Head) -> bool {
+    config.endpoints != Endpoints::Off
+        && matches!(head.method(), "GET" | "HEAD")
+        && path(head) == "/health"
+}
+
+/// `local`: a program on this machine that knows us by this machine's name; a tunnel to the outside
+/// comes from here too, but not under that name.
+fn may_see(config: &Config, stream: &TcpStream, head: &Head) -> bool {
+    let is_near = || match config.is_loopback() {
+        true => true,
+        false => stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback()),
+    };
+    config.endpoints == Endpoints::All || (is_ours(host(head), &[]) && is_near())
+}
+
+fn host(head: &Head) -> &[u8] {
+    head.header("host").unwrap_or(b"localhost")
+}
+
+/// Browsers say where a page comes from; everybody else says nothing.
+fn is_foreign(head: &Head, hosts: &[String]) -> bool {
+    head.values("origin").any(|origin| !is_our_origin(origin, hosts))
+        || head.values("sec-fetch-site").any(|site| site.eq_ignore_ascii_case(b"cross-site"))
+}
+
+/// A key in a header is beyond a foreign page. A key in the URL is not, so it counts only where it
+/// is needed: with Google, not with a server on this machine that asks for none.
+fn has_own_key(config: &Config, asked: &Asked) -> bool {
+    let upstreams = Upstreams { providers: &config.providers, passthrough_url: None };
+    route::has_key_header(asked)
+        || route::has_credential(asked)
+            && route::pick(asked, &upstreams).is_some_and(|route| route.provider == "google")
+}
+
+/// HTTP/1.0 knows no upgrade.
+fn is_websocket(head: &Head) -> bool {
+    let mut protocols = head.values("upgrade").flat_map(|value| value.split(|byte| *byte == b','));
+    let is_it = |protocol: &[u8]| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket");
+    !head.is_http10 && protocols.any(is_it)
 }
 
 fn is_our_origin(origin: &[u8], hosts: &[String]) -> bool {
@@ -35,4 +114,30 @@ fn is_ours(host: &[u8], hosts: &[String]) -> bool {
         host.rsplit_once(':').filter(|(_, port)| digits(port)).map_or(host, |(name, _)| name);
     let ours = LOCAL_NAMES.iter().copied().chain(hosts.iter().map(String::as_str));
     ours.into_iter().any(|ours| ours.eq_ignore_ascii_case(name))
+}
+
+/// Takes the token out of every place where it may come; it must have come in one.
+fn check_token(head: &mut Head, token: &str, config: &Config) -> Result<(), Refusal> {
+    let mut is_right = head.values("x-tokenpak-token").any(|value| is_same(value, token));
+    let origin = route::origin_form(head.target());
+    let rest = origin
+        .strip_prefix("/t/")
+        .map(|rest| rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())));
+    if let Some((_, rest)) = rest.filter(|(given, _)| is_same(given.as_bytes(), token)) {
+        head.cut_target(head.target().len() - rest.len());
+        is_right = true;
+    }
+    let is_bearer = |value: &[u8]| route::bearer(value).is_some_and(|given| is_same(given, token));
+    if is_own(config, head) || matches!(path(head), "" | "/") {
+        is_right |= head.values("authorization").any(is_bearer);
+    }
+    // On its way to a provider it would be a stranger's.
+    head.drop_headers(|name, value| name.eq_ignore_ascii_case("authorization") && is_bearer(value));
+    if is_right { Ok(()) } else { Err(NO_TOKEN) }
+}
+
+/// Compares in a time that depends on the lengths only.
+fn is_same(given: &[u8], token: &str) -> bool {
+    let differ = |all: u8, (left, right): (&u8, &u8)| std::hint::black_box(all | (left ^ right));
+    given.len() == token.len() && given.iter().zip(token.as_bytes()).fold(0, differ) == 0
 }

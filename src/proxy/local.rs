@@ -31,16 +31,38 @@ pub(crate) fn error(format: Option<Format>, trouble: &Trouble) -> Vec<u8> {
             "error": {"code": trouble.status, "message": text, "status": google_status(trouble.status)}
         }),
     };
-    let headers =
-        [("x-tokenpak-error", trouble.code), ("x-tokenpak-request-id", trouble.request_id)];
-    print(trouble.status, "application/json", &headers, body.to_string())
+    let headers = [
+        ("x-tokenpak-error", trouble.code),
+        ("x-tokenpak-request-id", trouble.request_id),
+        ("www-authenticate", "Bearer realm=\"tokenpak\""),
+    ];
+    let headers = if trouble.status == 401 { &headers[..] } else { &headers[..2] };
+    print(trouble.status, "application/json", headers, body.to_string())
 }
 
-/// An answer to what was not even a request; the connection is closed after it.
+/// An answer to what was not even a request.
 pub(crate) fn plain(status: u16, text: &str) -> Vec<u8> {
-    let retry = [("connection", "close"), ("retry-after", "1")];
-    let headers = if status == 503 { &retry[..] } else { &retry[..1] };
-    print(status, "text/plain; charset=utf-8", headers, format!("tokenpak: {text}\n"))
+    let retry: &[_] = if status == 503 { &[("retry-after", "1")] } else { &[] };
+    print(status, "text/plain; charset=utf-8", retry, format!("tokenpak: {text}\n"))
+}
+
+/// An answer that tells the client not to send anything more.
+pub(crate) fn closing(answer: &[u8]) -> Vec<u8> {
+    let line_end = memchr::memchr(b'\n', answer).map_or(0, |at| at + 1);
+    [&answer[..line_end], b"connection: close\r\n", &answer[line_end..]].concat()
+}
+
+/// What a refusal by status is called in `x-tokenpak-error`.
+pub(crate) fn code(status: u16) -> &'static str {
+    match status {
+        401 => "unauthorized",
+        403 => "foreign-origin",
+        405 => "method-not-served",
+        408 => "request-timeout",
+        413 => "body-too-large",
+        421 => "wrong-host",
+        _ => "bad-request",
+    }
 }
 
 /// The answer to `GET /health`.
@@ -65,7 +87,7 @@ pub(crate) fn no_websocket() -> Vec<u8> {
     print(
         426,
         "text/plain; charset=utf-8",
-        &[("upgrade", "HTTP/1.1")],
+        &[("connection", "upgrade"), ("upgrade", "HTTP/1.1")],
         "tokenpak: no WebSocket here\n".to_owned(),
     )
 }
@@ -104,7 +126,10 @@ fn insert_head_lines(out: &mut Vec<u8>, headers: &[(&str, &str)]) -> Vec<u8> {
 
 fn kind(status: u16) -> &'static str {
     match status {
+        401 => "authentication_error",
+        403 => "permission_error",
         404 => "not_found_error",
+        413 => "request_too_large",
         400..=499 => "invalid_request_error",
         _ => "api_error",
     }
@@ -112,6 +137,8 @@ fn kind(status: u16) -> &'static str {
 
 fn google_status(status: u16) -> &'static str {
     match status {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
         404 => "NOT_FOUND",
         400..=499 => "INVALID_ARGUMENT",
         504 => "DEADLINE_EXCEEDED",

@@ -3,13 +3,18 @@
 //! One front thread accepts and reads (`front`), workers carry one request each (`exchange`), and
 //! nothing else moves bytes.
 
+mod body;
 mod client;
+mod connection;
+mod encoding;
 mod exchange;
 mod forward;
 mod front;
 mod guard;
 mod identity;
+mod leaver;
 mod local;
+mod memory;
 mod relay;
 mod request;
 mod transport;
@@ -40,6 +45,8 @@ pub(crate) struct Context {
     pub(crate) ledger: Ledger,
     pub(crate) upstream: forward::Upstream,
     pub(crate) totals: Totals,
+    /// What the bodies of all requests may take together.
+    memory: Arc<memory::Memory>,
     /// Called with each finished exchange, for the line on the terminal or in the log.
     pub(crate) report: Box<dyn Fn(&Done) + Send + Sync>,
     ids: identity::Ids,
@@ -67,6 +74,7 @@ impl Context {
             upstream: forward::Upstream::new(&config),
             ids: identity::Ids::new(),
             totals: Totals::default(),
+            memory: memory::Memory::new(config.body_memory_mb * 1024 * 1024),
             started: Instant::now(),
             draining: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),

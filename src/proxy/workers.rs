@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::client::Job;
 use super::exchange::{self, Worker};
-use super::front::Job;
 use super::{Context, local};
 
 /// Requests that may wait for a worker once all are busy.
@@ -101,10 +101,8 @@ fn carry(context: &Arc<Context>, worker: &mut Worker, job: Box<Job>) {
     let run = AssertUnwindSafe(|| exchange::run(context, worker, *job));
     if catch_unwind(run).is_err() {
         *worker = Worker::new();
-        client.close_with(&local::plain(
-            500,
-            "a fault in tokenpak ended this request; please report it",
-        ));
+        let text = "a fault in tokenpak ended this request; please report it";
+        client.close_with(&local::closing(&local::plain(500, text)));
     }
     context.in_flight.fetch_sub(1, Ordering::AcqRel);
 }

@@ -1,0 +1,282 @@
+//! One connection as the front thread sees it: what has come, what it has come to, what is due.
+
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+
+use super::body::BodyReader;
+use super::client::{Client, Incoming, Job, Link, Upload};
+use super::local;
+use super::memory::{Held, Memory};
+use super::request::{Framing, Head, HeadReader, Refusal};
+use super::transport::Watch;
+
+/// A body that was answered without being wanted, and is read all the same so that the connection
+/// can serve another request.
+const SKIP_BYTES_MAX: u64 = 1024 * 1024;
+/// For a client to take a refusal while it still sends, in all and in silence.
+const DRAIN_TIME: Duration = Duration::from_secs(30);
+const DRAIN_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+pub(super) struct Connection {
+    pub(super) stream: Arc<TcpStream>,
+    pub(super) link: Arc<Link>,
+    pub(super) phase: Phase,
+    /// Received, and not yet part of a request.
+    buffer: Vec<u8>,
+    /// When the phase began, or its last byte came; for a head, its first.
+    pub(super) since: Instant,
+    /// The client has ended its side.
+    pub(super) is_half_closed: bool,
+}
+
+pub(super) enum Phase {
+    Head(HeadReader),
+    Body {
+        head: Box<Head>,
+        reader: BodyReader,
+        body: Held,
+        arrived: Instant,
+        /// Nothing is read until there is memory for it.
+        is_blocked: bool,
+    },
+    /// A worker has it.
+    Busy(Arc<Watch>),
+    /// Answered before its body was read, which is thrown away.
+    Skipping(BodyReader),
+    /// Answered and half closed: what the client still sends is thrown away.
+    Draining {
+        until: Instant,
+        bytes: usize,
+    },
+}
+
+/// What a connection has come to.
+pub(super) enum Step {
+    Wait,
+    /// There is no memory for more of its body.
+    Blocked,
+    Head(Box<Head>),
+    Request(Box<Job>),
+}
+
+impl Connection {
+    pub(super) fn new(stream: Arc<TcpStream>, epoll: Arc<OwnedFd>, token: u64) -> Connection {
+        Connection {
+            stream,
+            link: Arc::new(Link::new(epoll, token)),
+            phase: Phase::Head(HeadReader::default()),
+            buffer: Vec::new(),
+            since: Instant::now(),
+            is_half_closed: false,
+        }
+    }
+
+    /// Uses what has been received.
+    pub(super) fn advance(&mut self) -> Result<Step, Refusal> {
+        match &mut self.phase {
+            Phase::Head(reader) => {
+                let Some((head, length)) = reader.read(&self.buffer)? else {
+                    return Ok(Step::Wait);
+                };
+                self.buffer.drain(..length);
+                Ok(Step::Head(Box::new(head)))
+            }
+            Phase::Body { head, reader, body, is_blocked, .. } => {
+                *is_blocked = !has_room(head.framing, reader, body, self.buffer.len());
+                if *is_blocked {
+                    return Ok(Step::Blocked);
+                }
+                let taken = reader.feed(&self.buffer, &mut body.bytes)?;
+                self.buffer.drain(..taken);
+                Ok(if reader.is_done() {
+                    Step::Request(Box::new(self.request()))
+                } else {
+                    Step::Wait
+                })
+            }
+            Phase::Busy(_) => Ok(Step::Wait),
+            Phase::Skipping(_) => self.skip(),
+            Phase::Draining { .. } => {
+                self.buffer = Vec::new();
+                Ok(Step::Wait)
+            }
+        }
+    }
+
+    fn skip(&mut self) -> Result<Step, Refusal> {
+        let Phase::Skipping(reader) = &mut self.phase else { return Ok(Step::Wait) };
+        match reader.feed(&self.buffer, &mut Vec::new()) {
+            Ok(taken) => {
+                self.buffer.drain(..taken);
+                if !reader.is_done() {
+                    return Ok(Step::Wait);
+                }
+                self.expect_head();
+                self.advance()
+            }
+            // It has had its answer.
+            Err(_) => {
+                self.half_close();
+                Ok(Step::Wait)
+            }
+        }
+    }
+
+    /// One receive. A body of known length goes to its place without a copy.
+    pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Result<usize, Errno> {
+        if let Phase::Body { reader, body, .. } = &mut self.phase {
+            let bytes = &mut body.bytes;
+            let room = bytes.capacity() - bytes.len();
+            if room > 0 && reader.plain() >= room as u64 {
+                let spare = rustix::buffer::spare_capacity(bytes);
+                let count = rustix::net::recv(&self.stream, spare, RecvFlags::DONTWAIT)?.0;
+                reader.took(count as u64);
+                self.since = Instant::now();
+                return Ok(count);
+            }
+        }
+        let (_, count) = rustix::net::recv(&self.stream, &mut *scratch, RecvFlags::DONTWAIT)?;
+        // A head must be complete in time, however many pieces it comes in.
+        if !matches!(self.phase, Phase::Head(_)) || self.buffer.is_empty() {
+            self.since = Instant::now();
+        }
+        match &mut self.phase {
+            Phase::Draining { bytes, .. } => *bytes += count,
+            _ => self.buffer.extend_from_slice(&scratch[..count]),
+        }
+        Ok(count)
+    }
+
+    pub(super) fn begin_body(&mut self, head: Box<Head>, max: u64, memory: &Arc<Memory>) {
+        if head.expects_continue && self.buffer.is_empty() {
+            self.say(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        let reader = BodyReader::new(head.framing, max);
+        let (body, arrived) = (Held::new(memory), Instant::now());
+        self.phase = Phase::Body { head, reader, body, arrived, is_blocked: false };
+    }
+
+    /// The whole request, which is now a worker's.
+    fn request(&mut self) -> Job {
+        let watch = Arc::new(Watch::default());
+        let phase = std::mem::replace(&mut self.phase, Phase::Busy(Arc::clone(&watch)));
+        match phase {
+            Phase::Body { head, body, arrived, .. } => {
+                self.job(head, Incoming::Whole(body), watch, arrived)
+            }
+            _ => unreachable!("only a body that is complete becomes a request"),
+        }
+    }
+
+    /// A request whose body the worker reads itself.
+    pub(super) fn upload(&mut self, head: Box<Head>) -> Job {
+        let watch = Arc::new(Watch::default());
+        self.phase = Phase::Busy(Arc::clone(&watch));
+        let buffered = std::mem::take(&mut self.buffer);
+        let upload = Upload::new(&self.stream, &self.link, &head, buffered);
+        self.job(head, Incoming::Streamed(upload), watch, Instant::now())
+    }
+
+    fn job(&self, head: Box<Head>, body: Incoming, watch: Arc<Watch>, arrived: Instant) -> Job {
+        self.link.hand_over(!self.buffer.is_empty());
+        let client =
+            Client { stream: Arc::clone(&self.stream), watch, link: Arc::clone(&self.link) };
+        Job { client, head, body, arrived, is_promised: false }
+    }
+
+    /// The worker is done.
+    pub(super) fn come_back(&mut self) {
+        self.buffer.extend_from_slice(&self.link.take_rest());
+        match self.link.is_closing() {
+            true => self.drain(),
+            false => self.expect_head(),
+        }
+    }
+
+    fn expect_head(&mut self) {
+        self.since = Instant::now();
+        self.phase = Phase::Head(HeadReader::default());
+    }
+
+    /// Sends an answer to `head`, whose body has not been read. The connection lives on if that
+    /// body is small and the client will send it whatever the answer is.
+    pub(super) fn answer(&mut self, head: &Head, answer: &[u8]) {
+        let is_small = match head.framing {
+            Framing::Length(length) => length <= SKIP_BYTES_MAX,
+            Framing::Chunked => true,
+        };
+        let is_kept = head.keep_alive
+            && is_small
+            && !head.is_http10
+            && !head.expects_continue
+            && head.method() != "CONNECT";
+        let end = memchr::memmem::find(answer, b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
+        let answer = if head.method() == "HEAD" { &answer[..end] } else { answer };
+        if !is_kept {
+            return self.last_answer(answer);
+        }
+        match self.say(answer) {
+            true => self.phase = Phase::Skipping(BodyReader::new(head.framing, SKIP_BYTES_MAX)),
+            false => self.half_close(),
+        }
+        self.since = Instant::now();
+    }
+
+    /// Sends an answer that the client must know to be the last.
+    pub(super) fn last_answer(&mut self, answer: &[u8]) {
+        self.say(&local::closing(answer));
+        self.half_close();
+    }
+
+    /// Sends a short text at once; false if the client did not take it, who is not waited for.
+    fn say(&self, text: &[u8]) -> bool {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        rustix::net::send(&self.stream, text, flags) == Ok(text.len())
+    }
+
+    fn half_close(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.drain();
+    }
+
+    /// A connection closed with bytes unread is reset, which takes the answer with it.
+    fn drain(&mut self) {
+        self.since = Instant::now();
+        self.phase = Phase::Draining { until: Instant::now() + DRAIN_TIME, bytes: 0 };
+    }
+
+    /// Whether enough was thrown away.
+    pub(super) fn is_drained(&self) -> bool {
+        match self.phase {
+            Phase::Draining { until, bytes } => bytes > DRAIN_BYTES_MAX || Instant::now() > until,
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.phase, Phase::Busy(_))
+    }
+
+    /// Nothing has come of a request yet.
+    pub(super) fn is_parked(&self) -> bool {
+        matches!(self.phase, Phase::Head(_)) && self.buffer.is_empty()
+    }
+}
+
+/// Sets memory aside for what comes next of a body.
+fn has_room(framing: Framing, reader: &BodyReader, body: &mut Held, received: usize) -> bool {
+    match framing {
+        _ if reader.is_done() => true,
+        // Its length was checked against the limit, which is below the memory for all.
+        Framing::Length(length) => {
+            let more = reader.plain().min(received as u64) as usize;
+            body.reserve(length as usize) && body.grow(more.max(1))
+        }
+        Framing::Chunked => body.grow(received.max(1)),
+    }
+}
