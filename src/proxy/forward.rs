@@ -11,7 +11,7 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, RustlsConnector};
 use ureq::{Agent, Body, Error, Proxy, SendBody, Timeout};
 
-use super::request::{Framing, Head, Refusal};
+use super::request::{Framing, HEAD_BYTES_MAX, Head, Refusal};
 use super::transport::{self, Attempt, SocketConnector, Watch};
 use crate::config::Config;
 
@@ -162,7 +162,8 @@ fn agent(config: &Config, proxy: Option<Proxy>) -> Agent {
         .max_idle_age(Duration::from_secs(60))
         .max_response_header_size(64 * 1024)
         .input_buffer_size(64 * 1024)
-        .output_buffer_size(32 * 1024)
+        // A head must fit whole: the client's, with the base URL's path before its target.
+        .output_buffer_size(HEAD_BYTES_MAX + 16 * 1024)
         .build();
     let stream_idle = Duration::from_secs(config.stream_idle_timeout_s);
     let connector = SocketConnector { stream_idle }.chain(RustlsConnector::default());

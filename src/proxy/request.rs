@@ -217,9 +217,12 @@ fn is_target(method: &str, target: &str) -> bool {
 /// A version that is one, but not ours, is 505; anything else in its place is 400.
 fn version_refusal<T>(bytes: &[u8]) -> Result<T, Refusal> {
     let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let last = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    match last.strip_prefix(b"HTTP/") {
-        Some([major, b'.', minor]) if major.is_ascii_digit() && minor.is_ascii_digit() => {
+    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    let version = words.last().and_then(|word| word.strip_prefix(b"HTTP/"));
+    match version {
+        Some([major, b'.', minor])
+            if words.len() == 3 && major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
             refuse(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
         }
         _ => refuse(400, "the request line is malformed"),

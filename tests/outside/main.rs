@@ -8,14 +8,20 @@ mod provider;
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 mod support;
+#[path = "../wire/mod.rs"]
+mod wire;
 
 mod answers;
 mod background;
 mod command_line;
 mod compression;
 mod corpus;
+mod encodings;
+mod entrance;
+mod exhaustion;
 mod faults;
 mod forwarding;
+mod framing;
 mod malformed;
 mod reports;
 mod routing;
@@ -24,3 +30,4 @@ mod settings;
 mod shutdown;
 mod stand_in;
 mod streaming;
+mod uploads;

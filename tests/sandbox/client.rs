@@ -210,6 +210,16 @@ impl Client {
         String::from_utf8_lossy(&read).into_owned()
     }
 
+    /// The answer whose head was read has no body, since it answers HEAD.
+    pub(crate) fn skip_body(&mut self) {
+        self.framing = Framing::Done;
+    }
+
+    /// How long to wait for the other side, if not `DEADLINE`.
+    pub(crate) fn set_patience(&self, patience: std::time::Duration) {
+        self.stream.set_read_timeout(Some(patience)).unwrap();
+    }
+
     /// Waits until the other side closes; false when it says something more instead.
     #[track_caller]
     pub(crate) fn closed(&mut self) -> bool {
