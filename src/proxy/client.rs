@@ -36,6 +36,16 @@ pub(crate) enum Incoming {
     Streamed(Upload),
 }
 
+impl Incoming {
+    /// Whether all of it has come, wanted or not.
+    pub(crate) fn has_come(&mut self) -> bool {
+        match self {
+            Incoming::Whole(_) => true,
+            Incoming::Streamed(upload) => upload.has_come(),
+        }
+    }
+}
+
 /// The client of one request.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -176,8 +186,11 @@ impl Upload {
         }
     }
 
-    /// Whether all of it has come, so that the connection can serve another request.
-    pub(crate) fn is_done(&self) -> bool {
+    /// Whether all of it has come, wanted or not, so that the connection can serve another request.
+    pub(crate) fn has_come(&mut self) -> bool {
+        while !self.reader.is_done() && !self.received.is_empty() && self.fault.is_none() {
+            let _ = self.decode();
+        }
         self.reader.is_done()
     }
 

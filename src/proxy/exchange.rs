@@ -79,7 +79,7 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
         arrived,
     };
     let Some(route) = exchange.route() else {
-        return exchange.no_route(matches!(body, Incoming::Whole(_)));
+        return exchange.no_route(body.has_come());
     };
     let (packed, original, mut upload) = match body {
         Incoming::Whole(held) => (exchange.pack(worker, &route, &held.bytes), Some(held), None),
@@ -98,7 +98,7 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
     };
     // A stream may last for minutes, and needs none of it.
     drop(original);
-    exchange.must_close |= upload.as_ref().is_some_and(|upload| !upload.is_done());
+    exchange.must_close |= upload.as_mut().is_some_and(|upload| !upload.has_come());
     let mut entry = exchange.entry(&route, packed, proxy_time);
     entry.ttfb_ms = Some(arrived.elapsed().as_millis() as u64);
     match sent {

@@ -90,6 +90,12 @@ impl Client {
         Client { stream, pending: Vec::new(), framing: Framing::Done, port }
     }
 
+    /// To this machine by its IPv6 address; `None` where it has none or nobody listens.
+    pub(crate) fn connect_v6(port: u16) -> Option<Client> {
+        let stream = TcpStream::connect(("::1", port)).ok()?;
+        Some(Client { stream, pending: Vec::new(), framing: Framing::Done, port })
+    }
+
     /// Sends bytes as they are; false when the other side takes no more.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
@@ -218,6 +224,14 @@ impl Client {
     /// How long to wait for the other side, if not `DEADLINE`.
     pub(crate) fn set_patience(&self, patience: std::time::Duration) {
         self.stream.set_read_timeout(Some(patience)).unwrap();
+    }
+
+    /// Whether the other side has closed; does not wait.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        !matches!(&peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     /// Waits until the other side closes; false when it says something more instead.

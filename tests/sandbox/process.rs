@@ -4,6 +4,7 @@ use super::{Answer, Client, Output};
 use crate::provider::DEADLINE;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
@@ -88,6 +89,14 @@ impl Proxy {
         self.child.id()
     }
 
+    /// A figure of `/proc/PID/status`: `Threads`, or `VmRSS` in kilobytes.
+    #[track_caller]
+    pub(crate) fn figure(&self, name: &str) -> usize {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).expect(name)
+    }
+
     /// Standard output and standard error so far.
     pub(crate) fn output(&self) -> (String, String) {
         (self.stdout.text(), self.stderr.text())
@@ -156,9 +165,8 @@ fn listening_port(stderr: &str) -> Option<u16> {
     let line = stderr
         .split_inclusive('\n')
         .find(|line| line.contains("listening ") && line.ends_with('\n'))?;
-    let at = line.find("127.0.0.1:").or(line.find("localhost:"))?;
-    let digits = line[at..].split(':').nth(1)?;
-    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    let address = line.split(['=', '/', ' ']).find_map(|word| word.parse::<SocketAddr>().ok())?;
+    Some(address.port())
 }
 
 /// Runs a command to its end.
