@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll::{self, EventData, EventFlags};
 
 use super::body::BodyReader;
+use super::forward::Failure;
 use super::local;
 use super::memory::Held;
 use super::request::{Head, Refusal};
@@ -163,7 +164,14 @@ pub(crate) struct Upload {
     must_invite: bool,
     is_timed: bool,
     /// Why it could not be read to its end.
-    fault: Option<Refusal>,
+    fault: Option<Fault>,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    /// The client left in the middle.
+    Gone,
+    Refused(Refusal),
 }
 
 impl Upload {
@@ -194,9 +202,12 @@ impl Upload {
         self.reader.is_done()
     }
 
-    /// What is to be said to a client whose body ended the request.
-    pub(crate) fn fault(&self) -> Option<Refusal> {
-        self.fault
+    /// Why the request came to nothing, if that was its body's fault.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        match self.fault? {
+            Fault::Gone => Some(Failure::ClientGone),
+            Fault::Refused(refusal) => Some(Failure::Client(refusal)),
+        }
     }
 
     fn receive(&mut self) -> io::Result<()> {
@@ -209,23 +220,22 @@ impl Upload {
         self.received.resize(READ_BYTES, 0);
         let count = (&*self.stream).read(&mut self.received);
         self.received.truncate(*count.as_ref().unwrap_or(&0));
-        match count {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.fault =
-                    Some(Refusal { status: 408, why: "the request's body did not come in time" });
-                Err(io::ErrorKind::InvalidData.into())
-            }
-            Err(error) => Err(error),
-        }
+        const LATE: Refusal =
+            Refusal { status: 408, why: "the request's body did not come in time" };
+        self.fault = match &count {
+            Ok(count) if *count > 0 => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(Fault::Refused(LATE)),
+            _ => Some(Fault::Gone),
+        };
+        Err(io::ErrorKind::InvalidData.into())
     }
 
     fn decode(&mut self) -> io::Result<()> {
         self.ready.clear();
         self.taken = 0;
         let fed = self.reader.feed(&self.received, &mut self.ready).map_err(|refusal| {
-            self.fault = Some(refusal);
+            self.fault = Some(Fault::Refused(refusal));
             io::Error::new(io::ErrorKind::InvalidData, refusal.why)
         })?;
         if fed < self.received.len() {
@@ -243,10 +253,7 @@ impl Read for Upload {
                 return Ok(0);
             }
             while self.received.is_empty() {
-                match self.receive() {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    received => received?,
-                }
+                self.receive()?;
             }
             self.decode()?;
         }

@@ -111,8 +111,8 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
             client.release(relayed.keep_alive);
         }
         Err(failure) => {
-            let fault = upload.as_ref().and_then(Upload::fault);
-            exchange.fail(&route, entry, fault.map_or(failure, Failure::Client));
+            let failure = upload.as_ref().and_then(Upload::failure).unwrap_or(failure);
+            exchange.fail(&route, entry, failure);
         }
     }
 }

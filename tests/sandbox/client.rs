@@ -226,8 +226,8 @@ impl Client {
         self.stream.set_read_timeout(Some(patience)).unwrap();
     }
 
-    /// Whether the other side has closed; does not wait.
-    pub(crate) fn is_closed(&self) -> bool {
+    /// Whether the other side has answered or closed; does not wait.
+    pub(crate) fn is_spoken_to(&self) -> bool {
         self.stream.set_nonblocking(true).unwrap();
         let peeked = self.stream.peek(&mut [0]);
         self.stream.set_nonblocking(false).unwrap();
