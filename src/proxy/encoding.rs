@@ -6,6 +6,7 @@
 //! down to a byte behind the end, the body goes upstream as it came.
 
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use miniz_oxide::inflate::TINFLStatus;
@@ -30,11 +31,12 @@ pub(crate) fn open(head: &mut Head, body: Incoming, memory: &Arc<Memory>, max: u
     let is_prompt = head.method() == "POST" && Format::of_path(head.target()).is_some();
     let Some(coding) = coding(head).filter(|_| is_prompt) else { return Incoming::Whole(encoded) };
     let mut out = Output { held: Held::new(memory), max };
-    let decoded = match coding {
+    let run = AssertUnwindSafe(|| match coding {
         Coding::Gzip => gunzip(&encoded.bytes, &mut out),
         Coding::Zstd => unzstd(&encoded.bytes, &mut out),
-    };
-    if decoded.is_none() {
+    });
+    // A decoder that panics is a doubt like any other.
+    if !matches!(catch_unwind(run), Ok(Some(()))) {
         return Incoming::Whole(encoded);
     }
     head.drop_headers(|name, _| name.eq_ignore_ascii_case("content-encoding"));
@@ -165,4 +167,66 @@ const fn crc_table() -> [u32; 16] {
         at += 1;
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use miniz_oxide::deflate::compress_to_vec;
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec as zstd_to_vec};
+
+    const MAX: usize = 100_000;
+
+    fn output(memory: &Arc<Memory>) -> Output {
+        Output { held: Held::new(memory), max: MAX }
+    }
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        let end = [crc32(plain).to_le_bytes(), (plain.len() as u32).to_le_bytes()].concat();
+        [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255], &compress_to_vec(plain, 6)[..], &end].concat()
+    }
+
+    #[test]
+    fn what_was_encoded_is_decoded_up_to_the_limit() {
+        let memory = Memory::new(1 << 20);
+        let text: Vec<u8> =
+            (0..MAX as u32 + 1).map(|n| (n.wrapping_mul(n) / 97) as u8 & 63).collect();
+        for length in [0, 1, 1000, PIECE_BYTES, 2 * PIECE_BYTES, 3 * PIECE_BYTES + 1, MAX, MAX + 1]
+        {
+            let plain = &text[..length];
+            let zstd = zstd_to_vec(plain, CompressionLevel::Fastest);
+            for (encoded, is_zstd) in [(gzip(plain), false), (zstd, true)] {
+                let mut out = output(&memory);
+                let decode = if is_zstd { unzstd } else { gunzip };
+                let decoded = decode(&encoded, &mut out);
+                assert_eq!(decoded.is_some(), length <= MAX, "{length}");
+                assert!(decoded.is_none() || out.held.bytes == plain, "{length}");
+            }
+        }
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926, "the check value of this sum");
+    }
+
+    #[test]
+    fn damage_neither_panics_nor_passes_for_the_original() {
+        let memory = Memory::new(1 << 20);
+        let plain: Vec<u8> = b"the quick brown fox, ".repeat(60);
+        let zstd = include_bytes!("../../fixtures/wire/prompt-check.json.zst");
+        for (sound, is_zstd) in [(gzip(&plain), false), (zstd.to_vec(), true)] {
+            let mut whole = output(&memory);
+            let decode = if is_zstd { unzstd } else { gunzip };
+            assert!(decode(&sound, &mut whole).is_some());
+            for at in 0..sound.len() {
+                for flip in [1, 2, 4, 8, 16, 32, 64, 128, 255] {
+                    let mut damaged = sound.clone();
+                    damaged[at] ^= flip;
+                    let mut out = output(&memory);
+                    let decoded = decode(&damaged, &mut out);
+                    // Time, system and level say nothing about the content.
+                    let is_same = out.held.bytes == whole.held.bytes;
+                    assert!(decoded.is_none() || is_same, "byte {at} ^ {flip}");
+                }
+                assert!(decode(&sound[..at], &mut output(&memory)).is_none(), "cut at {at}");
+            }
+        }
+    }
 }

@@ -22,7 +22,6 @@ mod exhaustion;
 mod faults;
 mod forwarding;
 mod framing;
-mod malformed;
 mod reports;
 mod routing;
 mod secrets;

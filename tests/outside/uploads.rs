@@ -173,6 +173,19 @@ fn upload_that_goes_wrong_is_told_and_never_looks_complete() {
 }
 
 #[test]
+fn request_in_single_bytes_is_whole() {
+    let (provider, _sandbox, proxy) = scene();
+    let body = Api::Messages.small(false);
+    let head = format!("{POST}Content-Length: {}\r\n\r\n", body.len());
+    let mut client = proxy.connect();
+    for byte in [head.as_bytes(), &body].concat() {
+        client.send([byte]);
+    }
+    assert_eq!(client.answer().status(), 200);
+    assert_eq!(provider.last().body, body);
+}
+
+#[test]
 fn leave_to_send_is_given_where_the_body_is_wanted() {
     let (provider, _sandbox, proxy) = scene();
     for (request, framing, body) in [

@@ -9,7 +9,13 @@ const NEXT: &str =
 struct Table(Vec<Case>);
 
 impl Table {
-    fn add(&mut self, group: &'static str, name: &str, bytes: Vec<u8>, answers: &[u16], end: End) {
+    fn add(
+        &mut self,
+        (group, name): (&'static str, &str),
+        bytes: Vec<u8>,
+        answers: &[u16],
+        end: End,
+    ) {
         let bodiless = bytes.starts_with(b"HEAD");
         let (name, answers) = (name.to_owned(), answers.to_vec());
         self.0.push(Case { group, name, bytes, answers, end, bodiless });
@@ -18,28 +24,28 @@ impl Table {
     /// A POST with these header lines and this body is refused, and what follows is not a request.
     fn bad_framing(&mut self, name: &str, headers: &str, body: &str) {
         let text = format!("POST /v1/files HTTP/1.1\r\n{KEY}{headers}\r\n{body}{NEXT}");
-        self.add("framing", name, text.into_bytes(), &[400], End::Closed);
+        self.add(("framing", name), text.into_bytes(), &[400], End::Closed);
     }
 
     fn good_framing(&mut self, name: &str, headers: &str, body: &str) {
         let text = format!("POST /v1/files HTTP/1.1\r\n{KEY}{headers}\r\n{body}");
-        self.add("framing", name, text.into_bytes(), &[200], End::Open);
+        self.add(("framing", name), text.into_bytes(), &[200], End::Open);
     }
 
     fn head(&mut self, name: &str, bytes: impl AsRef<[u8]>, status: u16) {
-        self.add("request line", name, bytes.as_ref().to_vec(), &[status], End::Closed);
+        self.add(("request line", name), bytes.as_ref().to_vec(), &[status], End::Closed);
     }
 
     fn target(&mut self, target: &str, status: u16, end: End) {
         let text = format!("GET {target} HTTP/1.1\r\n{KEY}\r\n");
-        self.add("target", &format!("GET {target:.40}"), text.into_bytes(), &[status], end);
+        self.add(("target", &format!("GET {target:.40}")), text.into_bytes(), &[status], end);
     }
 
     fn header(&mut self, name: &str, line: impl AsRef<[u8]>, status: u16) {
         let end = if status == 200 { End::Open } else { End::Closed };
         let bytes =
             [b"GET /v1/files HTTP/1.1\r\n", KEY.as_bytes(), line.as_ref(), b"\r\n"].concat();
-        self.add("header", name, bytes, &[status], end);
+        self.add(("header", name), bytes, &[status], end);
     }
 }
 
@@ -145,7 +151,7 @@ fn encodings(table: &mut Table) {
         chunked,
     );
     let old = format!("POST /v1/files HTTP/1.0\r\n{KEY}{te}\r\n{chunked}{NEXT}");
-    table.add("framing", "chunked in HTTP/1.0", old.into_bytes(), &[400], End::Closed);
+    table.add(("framing", "chunked in HTTP/1.0"), old.into_bytes(), &[400], End::Closed);
 }
 
 fn chunks(table: &mut Table) {
@@ -232,8 +238,8 @@ fn request_lines(table: &mut Table) {
     table.head("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0", 505);
     let request = format!("GET /v1/files HTTP/1.1\r\n{KEY}\r\n");
     let lines = |count| format!("{}{request}", "\r\n".repeat(count)).into_bytes();
-    table.add("request line", "an empty line before", lines(1), &[200], End::Open);
-    table.add("request line", "three empty lines before", lines(3), &[200], End::Open);
+    table.add(("request line", "an empty line before"), lines(1), &[200], End::Open);
+    table.add(("request line", "three empty lines before"), lines(3), &[200], End::Open);
 }
 
 fn targets(table: &mut Table) {
@@ -289,7 +295,7 @@ fn targets(table: &mut Table) {
     table.target(&format!("/v1/{}", "a".repeat(17 * 1024)), 414, End::Closed);
     table.target(&format!("/v1/{}", "a".repeat(200 * 1024)), 414, End::Closed);
     let latin = [b"GET /v1/\xe9 HTTP/1.1\r\n", KEY.as_bytes(), b"\r\n"].concat();
-    table.add("target", "latin-1", latin, &[400], End::Any);
+    table.add(("target", "latin-1"), latin, &[400], End::Any);
 }
 
 fn headers(table: &mut Table) {
@@ -323,7 +329,7 @@ fn headers(table: &mut Table) {
     table.header("300 lines", "X-A: 1\r\n".repeat(300), 431);
     table.header("100 kB", format!("X-A: {}\r\n", "a".repeat(100_000)), 431);
     let folded = format!("GET /v1/x HTTP/1.1\r\n {KEY}\r\n");
-    table.add("header", "blank before the first", folded.into_bytes(), &[400], End::Closed);
+    table.add(("header", "blank before the first"), folded.into_bytes(), &[400], End::Closed);
 }
 
 fn hosts(table: &mut Table) {
@@ -331,32 +337,28 @@ fn hosts(table: &mut Table) {
         format!("GET /v1/files HTTP/{version}\r\n{hosts}authorization: Bearer sk-dummy\r\n\r\n")
             .into_bytes()
     };
-    table.add("host", "none", request("", "1.1"), &[400], End::Closed);
+    table.add(("host", "none"), request("", "1.1"), &[400], End::Closed);
     table.add(
-        "host",
-        "two",
+        ("host", "two"),
         request("Host: localhost\r\nHost: localhost\r\n", "1.1"),
         &[400],
         End::Closed,
     );
     table.add(
-        "host",
-        "two, different",
+        ("host", "two, different"),
         request("Host: localhost\r\nhost: e.test\r\n", "1.1"),
         &[400],
         End::Closed,
     );
-    table.add("host", "none in HTTP/1.0", request("", "1.0"), &[200], End::Closed);
+    table.add(("host", "none in HTTP/1.0"), request("", "1.0"), &[200], End::Closed);
     table.add(
-        "host",
-        "two in HTTP/1.0",
+        ("host", "two in HTTP/1.0"),
         request("Host: a\r\nHost: b\r\n", "1.0"),
         &[400],
         End::Closed,
     );
     table.add(
-        "host",
-        "none, absolute target",
+        ("host", "none, absolute target"),
         b"GET http://localhost/ HTTP/1.1\r\n\r\n".to_vec(),
         &[400],
         End::Closed,
@@ -369,14 +371,19 @@ fn methods(table: &mut Table) {
         "X-ODD~1",
     ] {
         let text = format!("{method} /v1/files HTTP/1.1\r\n{KEY}\r\n");
-        table.add("method", method, text.into_bytes(), &[200], End::Open);
+        table.add(("method", method), text.into_bytes(), &[200], End::Open);
     }
     for method in ["DELETE", "PATCH", "PUT", "OPTIONS", "GET", "REPORT"] {
         let text = format!("{method} /v1/files HTTP/1.1\r\n{KEY}Content-Length: 2\r\n\r\nhi");
-        table.add("method", &format!("{method} with a body"), text.into_bytes(), &[200], End::Open);
+        table.add(
+            ("method", &format!("{method} with a body")),
+            text.into_bytes(),
+            &[200],
+            End::Open,
+        );
     }
     let connect = "CONNECT e.test:443 HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    table.add("method", "CONNECT", connect.into(), &[405], End::Closed);
+    table.add(("method", "CONNECT"), connect.into(), &[405], End::Closed);
 }
 
 fn connections(table: &mut Table) {
@@ -384,34 +391,33 @@ fn connections(table: &mut Table) {
     let post =
         |n: usize| format!("POST /v1/files/{n} HTTP/1.1\r\n{KEY}Content-Length: 5\r\n\r\nhello");
     let ten: String = (0..10).map(|n| if n % 2 == 0 { get(n, "") } else { post(n) }).collect();
-    table.add("connection", "ten at once", ten.into(), &[200; 10], End::Open);
+    table.add(("connection", "ten at once"), ten.into(), &[200; 10], End::Open);
     let bad = format!("{}{}{}", get(1, ""), get(2, "X : 1\r\n"), get(3, ""));
-    table.add("connection", "a bad one in the middle", bad.into(), &[200, 400], End::Closed);
+    table.add(("connection", "a bad one in the middle"), bad.into(), &[200, 400], End::Closed);
     let close = format!("{}{}{}", get(1, ""), get(2, "Connection: close\r\n"), get(3, ""));
-    table.add("connection", "nothing behind close", close.into(), &[200, 200], End::Closed);
+    table.add(("connection", "nothing behind close"), close.into(), &[200, 200], End::Closed);
     let mixed = format!("{}{}", get(1, "Connection: keep-alive, CLOSE\r\n"), get(2, ""));
-    table.add("connection", "close among others", mixed.into(), &[200], End::Closed);
+    table.add(("connection", "close among others"), mixed.into(), &[200], End::Closed);
     let old = |more: &str| format!("GET /v1/files HTTP/1.0\r\n{KEY}{more}\r\n");
-    table.add("connection", "HTTP/1.0", old("").into(), &[200], End::Closed);
+    table.add(("connection", "HTTP/1.0"), old("").into(), &[200], End::Closed);
     table.add(
-        "connection",
-        "HTTP/1.0 and another",
+        ("connection", "HTTP/1.0 and another"),
         format!("{}{}", old(""), old("")).into(),
         &[200],
         End::Closed,
     );
     let kept = old("Connection: keep-alive\r\n");
-    table.add("connection", "HTTP/1.0 kept alive", kept.into(), &[200], End::Open);
+    table.add(("connection", "HTTP/1.0 kept alive"), kept.into(), &[200], End::Open);
     let expect = |value: &str| {
         format!("POST /v1/files HTTP/1.1\r\n{KEY}Expect: {value}\r\nContent-Length: 2\r\n\r\n")
     };
-    table.add("connection", "unknown expectation", expect("miracles").into(), &[417], End::Any);
+    table.add(("connection", "unknown expectation"), expect("miracles").into(), &[417], End::Any);
     let unasked = format!("{}hi", expect("100-continue"));
-    table.add("connection", "body sent without waiting", unasked.into(), &[200], End::Open);
+    table.add(("connection", "body sent without waiting"), unasked.into(), &[200], End::Open);
     let old = format!(
         "POST /v1/files HTTP/1.0\r\n{KEY}Expect: 100-continue\r\nContent-Length: 2\r\n\r\nhi"
     );
-    table.add("connection", "expectation in HTTP/1.0", old.into(), &[200], End::Closed);
+    table.add(("connection", "expectation in HTTP/1.0"), old.into(), &[200], End::Closed);
     let h2c = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
-    table.add("connection", "h2c is ignored", get(1, h2c).into(), &[200], End::Open);
+    table.add(("connection", "h2c is ignored"), get(1, h2c).into(), &[200], End::Open);
 }
