@@ -32,6 +32,8 @@ pub(super) struct Connection {
     pub(super) since: Instant,
     /// The client has ended its side.
     pub(super) is_half_closed: bool,
+    /// The worker reads too, and may leave what belongs to the next request.
+    is_upload: bool,
 }
 
 pub(super) enum Phase {
@@ -73,6 +75,7 @@ impl Connection {
             buffer: Vec::new(),
             since: Instant::now(),
             is_half_closed: false,
+            is_upload: false,
         }
     }
 
@@ -177,6 +180,7 @@ impl Connection {
     pub(super) fn upload(&mut self, head: Box<Head>) -> Job {
         let watch = Arc::new(Watch::default());
         self.phase = Phase::Busy(Arc::clone(&watch));
+        self.is_upload = true;
         let buffered = std::mem::take(&mut self.buffer);
         let upload = Upload::new(&self.stream, &self.link, &head, buffered);
         self.job(head, Incoming::Streamed(upload), watch, Instant::now())
@@ -191,7 +195,9 @@ impl Connection {
 
     /// The worker is done.
     pub(super) fn come_back(&mut self) {
-        self.buffer.extend_from_slice(&self.link.take_rest());
+        if std::mem::take(&mut self.is_upload) {
+            self.buffer = self.link.take_rest();
+        }
         match self.link.is_closing() {
             true => self.drain(),
             false => self.expect_head(),

@@ -89,7 +89,9 @@ fn is_foreign(head: &Head, hosts: &[String]) -> bool {
 /// is needed: with Google, not with a server on this machine that asks for none.
 fn has_own_key(config: &Config, asked: &Asked) -> bool {
     let upstreams = Upstreams { providers: &config.providers, passthrough_url: None };
-    route::has_key_header(asked)
+    // The token has been checked, and is as unknown to a page as a key.
+    config.auth_token.is_some()
+        || route::has_key_header(asked)
         || route::has_credential(asked)
             && route::pick(asked, &upstreams).is_some_and(|route| route.provider == "google")
 }

@@ -252,6 +252,33 @@ fn few_descriptors_mean_few_connections_not_failures() {
     drop(idle);
 }
 
+#[test]
+fn one_connection_too_many_is_told_so() {
+    let provider = Provider::start();
+    let sandbox = limited(64, &provider);
+    let proxy = sandbox.serve();
+    let gate = Gate::default();
+    provider.always(Script::gated(3, &gate));
+    // (64 - 24) / 2 connections, all at work.
+    let mut busy: Vec<Client> = (0..20).map(|_| proxy.connect()).collect();
+    for client in &mut busy {
+        client.request(
+            ("POST", "/v1/messages"),
+            &Api::Messages.headers(),
+            &Api::Messages.small(true),
+        );
+    }
+    provider.wait_seen(20);
+    let mut late = proxy.connect();
+    let answer = late.answer();
+    assert_eq!((answer.status(), answer.head.header("retry-after").as_deref()), (503, Some("1")));
+    gate.open_all();
+    assert!(busy.iter_mut().all(|client| client.answer().clean));
+    // A connection makes room a moment after its answer has come.
+    wait("room", || (proxy.ask("GET", "/health", &[], b"").status() == 200).then_some(()));
+    serves(&proxy, "after it was full");
+}
+
 /// Processor time so far, in hundredths of a second.
 fn ticks(proxy: &Proxy) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", proxy.pid())).unwrap();
