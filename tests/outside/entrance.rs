@@ -308,7 +308,9 @@ fn token_comes_in_three_forms_and_goes_no_further() {
         assert_eq!(ask(&line, &headers), 401, "{line} {headers}");
     }
     assert_eq!(provider.seen().len(), 6, "a request without the token went on");
-    let text = [proxy.output().0, proxy.output().1].concat();
+    let shown = sandbox.run(&["config", "list"]).stdout;
+    assert!(shown.contains("proxy.auth_token=set\n"), "{shown}");
+    let text = [proxy.output().0, proxy.output().1, shown].concat();
     assert!(!text.contains(TOKEN), "{text}");
 }
 
