@@ -234,6 +234,31 @@ fn slow_clients_are_sent_away_and_hold_up_nobody() {
     assert_eq!(prompts, 0, "half a body went upstream");
 }
 
+#[test]
+fn body_that_finds_no_memory_in_time_is_told_so() {
+    let provider = Provider::start();
+    let sandbox = sandbox().providers(&provider).config(r#"{"proxy": {"body_memory_mb": 1}}"#);
+    let proxy = sandbox.serve();
+    let open = || {
+        let mut client = proxy.connect();
+        client.send(format!("{POST}Content-Length: 900000\r\n\r\n"));
+        client.set_patience(Duration::from_secs(90));
+        client
+    };
+    // Slow, but never silent for so long that it would have to make room.
+    let (mut slow, mut waiting) = (open(), open());
+    while !waiting.is_spoken_to() {
+        assert!(slow.send("x") && !slow.is_spoken_to(), "the first has to make room");
+        serves(&proxy, "while there is no memory for large bodies");
+        thread::sleep(Duration::from_millis(500));
+    }
+    let answer = waiting.answer();
+    assert_eq!((answer.status(), answer.head.header("retry-after").as_deref()), (503, Some("1")));
+    drop(slow);
+    let again = proxy.post("/v1/messages", &Api::Messages.headers(), &vec![b'x'; 900_000]);
+    assert_eq!(again.status(), 200, "the memory is free again");
+}
+
 /// The program under a limit on descriptors from its start.
 fn limited(descriptors: usize, provider: &Provider) -> Sandbox {
     let own = sandbox();
