@@ -195,12 +195,60 @@ pub(crate) struct ServiceStatus {
 #[derive(FromArgs)]
 #[argh(subcommand, name = "stats", help_triggers("-h", "--help"))]
 pub(crate) struct Stats {
+    /// by hour, today
+    #[argh(switch)]
+    pub(crate) hourly: bool,
+    /// by day, the last 30
+    #[argh(switch)]
+    pub(crate) daily: bool,
+    /// by week, the last 12
+    #[argh(switch)]
+    pub(crate) weekly: bool,
+    /// by month, the last 12
+    #[argh(switch)]
+    pub(crate) monthly: bool,
+    /// by model
+    #[argh(switch)]
+    pub(crate) by_model: bool,
+    /// by provider
+    #[argh(switch)]
+    pub(crate) by_provider: bool,
+    /// by one or more of hour day week month model provider project client mode status
+    #[argh(option, arg_name = "keys")]
+    pub(crate) by: Vec<String>,
+    /// from then on: today monday 7d 4w 12h 2026-11-22 2026-11-22T06:00 ...
+    #[argh(option, arg_name = "when")]
+    pub(crate) since: Option<String>,
+    /// up to and including then
+    #[argh(option, arg_name = "when")]
+    pub(crate) until: Option<String>,
+    /// yesterday, this-week, last-month, 2026-11, 2026-11-22 ...
+    #[argh(option, arg_name = "period")]
+    pub(crate) on: Option<String>,
     /// print one JSON object
     #[argh(switch)]
     pub(crate) json: bool,
-    /// read this database
+    /// print comma-separated values
+    #[argh(switch)]
+    pub(crate) csv: bool,
+    /// print a page
+    #[argh(switch)]
+    pub(crate) html: bool,
+    /// print one line
+    #[argh(switch)]
+    pub(crate) oneline: bool,
+    /// print nothing unless an alert fires
+    #[argh(switch, short = 'q')]
+    pub(crate) quiet: bool,
+    /// exit 1 if the cost is over this many dollars
+    #[argh(option, arg_name = "usd")]
+    pub(crate) alert_cost: Option<String>,
+    /// exit 1 if more than this share of requests failed
+    #[argh(option, arg_name = "percent")]
+    pub(crate) alert_errors: Option<String>,
+    /// read this database; may be repeated, to report over several
     #[argh(option, arg_name = "file")]
-    pub(crate) db: Option<String>,
+    pub(crate) db: Vec<String>,
 }
 
 /// Compress one request body from a file or standard input.

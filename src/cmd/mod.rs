@@ -29,15 +29,7 @@ pub(crate) fn run(command: Command) -> Result<(), Error> {
         Command::Service(args) => service::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Completions(args) => completions::run(&args),
-        Command::Stats(args) => {
-            let database = args.db.as_deref().map(|path| ("storage.path", path));
-            let config = settings(None, database.as_slice())?;
-            let text = stats::run(&config.database, args.json);
-            write(
-                text.map_err(|fault| Error::ledger(fault.exit_code(), fault.to_string()))?
-                    .as_bytes(),
-            )
-        }
+        Command::Stats(args) => stats::run(&args),
         Command::Compress(args) => compress::run(&args),
         Command::Count(args) => count::run(&args),
         Command::Version(args) => version::run(&args),

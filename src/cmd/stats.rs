@@ -1,45 +1,97 @@
 //! `tokenpak stats`: reads the ledger and prints a report. Works with and without a running proxy.
 
-use std::env;
-use std::fs;
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+mod ask;
+mod gather;
 
-use crate::ledger::{self, Fault};
-use crate::report::{self, zone};
+use std::path::{Path, PathBuf};
 
-/// Where zone files are, for names in `TZ`.
-const ZONE_FILES: &str = "/usr/share/zoneinfo";
+use crate::cli;
+use crate::error::Error;
+use crate::report::{self, Page, alert::Alert, overview::Overview};
+use ask::{Ask, Form};
+use gather::Books;
 
-/// The default report on the database `db`, as of now: text, or one JSON object.
-pub(crate) fn run(db: &Path, json: bool) -> Result<String, Fault> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
-    let overview = ledger::overview(db, now).map_err(|fault| match env::var_os("HOME") {
-        Some(home) if !home.is_empty() => fault.seen_from(Path::new(&home)),
-        _ => fault,
-    })?;
-    let zone = zone_name(overview.offset_s);
-    let show = if json { report::json } else { report::table };
-    Ok(show(&overview, &host(), &zone))
-}
-
-fn host() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    match name.trim() {
-        "" => "localhost".into(),
-        name => name.into(),
+/// Prints what was asked for; an alert that fired is an `Error` without words.
+pub(crate) fn run(args: &cli::Stats) -> Result<(), Error> {
+    let ask = Ask::of(args)?;
+    let paths = match args.db.as_slice() {
+        [] => vec![super::settings(None, &[])?.database],
+        named => named.iter().map(PathBuf::from).collect(),
+    };
+    let books = Books::open(&paths)?;
+    let report = match ask.is_overview() {
+        true => of_windows(&books, &ask)?,
+        false => of_range(&books, &ask)?,
+    };
+    if !ask.quiet || !report.alerts.is_empty() {
+        super::write(report.text.as_bytes())?;
+        // In these forms a line of another kind would be in the way.
+        if matches!(ask.form, Form::Csv | Form::Oneline) {
+            report.alerts.iter().for_each(|alert| eprintln!("{alert}"));
+        }
+    }
+    match report.alerts.is_empty() {
+        true => Ok(()),
+        false => Err(Error::answer("")),
     }
 }
 
-/// Reads the zone's rule from where libc reads it.
-fn zone_name(offset_s: i64) -> String {
-    let setting = env::var("TZ").ok();
-    let setting = setting.as_deref().map(|zone| zone.strip_prefix(':').unwrap_or(zone));
-    let file = match setting {
-        None => fs::read("/etc/localtime"),
-        // An absolute name replaces the folder.
-        Some(zone) => fs::read(Path::new(ZONE_FILES).join(zone)),
+/// A report for whoever asks the running proxy: the default one as JSON, or the page.
+pub(crate) fn of_database(database: &Path, json: bool) -> Result<String, Error> {
+    let books = Books::open(&[database.to_path_buf()])?;
+    let form = if json { Form::Json } else { Form::Html };
+    of_windows(&books, &Ask::usual(form)).map(|report| report.text)
+}
+
+struct Report {
+    text: String,
+    alerts: Vec<String>,
+}
+
+fn of_windows(books: &Books, ask: &Ask) -> Result<Report, Error> {
+    let overview = books.overview()?;
+    let today = overview.windows[0].sums.clone();
+    let alerts = ask.limits.passed(&today);
+    let here = books.here();
+    let day = format!("({}, {})", report::calendar::date(here.today()), overview.zone);
+    let lines: Vec<String> = alerts.iter().map(|alert| alert.line(&day)).collect();
+    let text = match ask.form {
+        Form::Text => report::overview::text(&overview, &lines),
+        Form::Json => report::overview_json(&overview, &alerts),
+        Form::Csv => report::overview_csv(&overview),
+        Form::Oneline => report::oneline(&today),
+        Form::Html => page(books, ask, &overview, &lines)?,
     };
-    let rule = file.as_deref().ok().and_then(zone::rule_of_file).or(setting);
-    zone::name(rule, offset_s)
+    Ok(Report { text, alerts: lines })
+}
+
+fn of_range(books: &Books, ask: &Ask) -> Result<Report, Error> {
+    let here = books.here();
+    let range = ask.range(here, books.first())?;
+    let table = books.table(&ask.keys, &range)?;
+    let alerts: Vec<Alert> = ask.limits.passed(&table.total);
+    let title = match table.days.0 == table.days.1 {
+        true => format!("({}, {})", table.days.0, table.zone),
+        false => format!("({} .. {}, {})", table.days.0, table.days.1, table.zone),
+    };
+    let lines: Vec<String> = alerts.iter().map(|alert| alert.line(&title)).collect();
+    let text = match ask.form {
+        Form::Text if table.total.requests == 0 => report::nothing(&table),
+        Form::Text => report::table(&table, &lines),
+        Form::Json => report::table_json(&table, &alerts),
+        Form::Csv => report::table_csv(&table),
+        Form::Oneline => report::oneline(&table.total),
+        Form::Html => page(books, ask, &books.overview()?, &lines)?,
+    };
+    Ok(Report { text, alerts: lines })
+}
+
+fn page(books: &Books, ask: &Ask, overview: &Overview, alerts: &[String]) -> Result<String, Error> {
+    let range = ask.range(books.here(), books.first())?;
+    let days = books.table(&[ask::DAY], &range)?;
+    let groups = match ask.keys.as_slice() {
+        [] => books.table(&[ask::MODEL], &range)?,
+        keys => books.table(keys, &range)?,
+    };
+    Ok(report::html(&Page { overview, days: &days, groups: &groups, alerts }))
 }

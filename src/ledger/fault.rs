@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Foreign,
     /// A schema version from the future.
     Newer(i64),
+    /// A schema version that only `serve` can bring up to ours.
+    Older(i64),
     File(io::Error),
     Sqlite(rusqlite::Error),
 }
@@ -37,7 +39,7 @@ impl Fault {
     pub(crate) fn exit_code(&self) -> u8 {
         match &self.kind {
             Kind::Missing => 66,
-            Kind::Link | Kind::Foreign | Kind::Newer(_) => 65,
+            Kind::Link | Kind::Foreign | Kind::Newer(_) | Kind::Older(_) => 65,
             Kind::File(err) if err.kind() == io::ErrorKind::PermissionDenied => 77,
             Kind::File(_) => 74,
             Kind::Sqlite(_) if self.is_damage() => 65,
@@ -86,6 +88,13 @@ impl fmt::Display for Fault {
                 write!(
                     out,
                     "has schema {version}, this tokenpak knows up to {known}; use a newer tokenpak"
+                )
+            }
+            Kind::Older(version) => {
+                let known = schema::VERSION;
+                write!(
+                    out,
+                    "has schema {version}; it is brought to {known} by the next 'tokenpak serve'"
                 )
             }
             Kind::File(err) => match err.kind() {

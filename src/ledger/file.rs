@@ -95,7 +95,7 @@ pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Fault> {
 fn open_plainly(path: &Path) -> Result<Connection, Kind> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_timeout(BUSY)?;
-    schema::check(&connection)?;
+    schema::check_for_reading(&connection)?;
     Ok(connection)
 }
 
@@ -112,7 +112,7 @@ pub(super) fn open_unchanging(path: &Path) -> Result<Connection, Kind> {
     uri.push_str("?immutable=1");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(uri, flags)?;
-    schema::check(&connection)?;
+    schema::check_for_reading(&connection)?;
     Ok(connection)
 }
 

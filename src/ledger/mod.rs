@@ -7,10 +7,12 @@
 mod clock;
 mod fault;
 mod file;
+mod patience;
 mod price;
 mod prices;
 mod query;
 mod schema;
+mod sums;
 mod writer;
 
 #[cfg(test)]
@@ -26,7 +28,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 pub(crate) use clock::Clock;
 pub(crate) use fault::Fault;
 pub(crate) use prices::AS_OF as PRICES_AS_OF;
-pub(crate) use query::{Overview, Sums, Unpriced, Window, overview};
+pub(crate) use query::{Column, Groups, Reader};
+pub(crate) use sums::{Latency, Sums};
 
 use crate::wire::Usage;
 

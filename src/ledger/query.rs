@@ -1,245 +1,203 @@
 //! What reports ask the database. Reads the views only, in one transaction, so that the numbers
 //! belong together while a proxy goes on writing.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row};
 
 use super::fault::Fault;
 use super::file;
+use super::sums::{CLASSES_US, Latency, Sums};
 
-/// Totals over a range. `None` is "nothing known", never zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sums {
-    pub(crate) requests: i64,
-    pub(crate) errors: i64,
-    /// Our own counts of the prompt as received, as sent, and the difference.
-    pub(crate) tokens_before: Option<i64>,
-    pub(crate) tokens_after: Option<i64>,
-    pub(crate) tokens_saved: Option<i64>,
-    /// As billed; cached tokens are part of the input.
-    pub(crate) input_tokens: Option<i64>,
-    pub(crate) cache_read_tokens: Option<i64>,
-    pub(crate) cache_write_tokens: Option<i64>,
-    pub(crate) output_tokens: Option<i64>,
-    /// Nano-dollars; requests without a price are not in them.
-    pub(crate) cost_nano: Option<i64>,
-    pub(crate) saved_nano: Option<i64>,
+/// What requests can be told apart by, beside their time: columns of the views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Column {
+    Provider,
+    Model,
+    Project,
+    Client,
+    Mode,
+    Status,
 }
 
-/// Whole local days up to today, or all time.
-#[derive(Clone, Debug)]
-pub(crate) struct Window {
-    pub(crate) name: &'static str,
-    /// Local times with offset; since is included, until is not. `None`: there are no requests.
-    pub(crate) since: Option<String>,
-    pub(crate) until: String,
-    pub(crate) sums: Sums,
-    /// Requests that are not in the costs.
-    pub(crate) unpriced: i64,
-    /// Added latency in microseconds: the median, and what one in twenty exceeds.
-    pub(crate) p50_us: Option<i64>,
-    pub(crate) p95_us: Option<i64>,
+impl Column {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Column::Provider => "provider",
+            Column::Model => "model",
+            Column::Project => "project",
+            Column::Client => "client",
+            Column::Mode => "mode",
+            Column::Status => "status",
+        }
+    }
 }
 
-/// Requests that are not in the costs, of all time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unpriced {
-    /// `None`: the answer brought no usage. Else the model that has no price, `""` if unnamed.
-    pub(crate) model: Option<String>,
-    pub(crate) requests: i64,
+/// Sums by a number that stands for a span of time, and by names in the order of the columns.
+pub(crate) type Groups = HashMap<(i64, Vec<Option<String>>), Sums>;
+
+/// A Unix time as the number of the span it falls into.
+pub(crate) type Slot<'a> = &'a dyn Fn(i64) -> i64;
+
+const DAY: i64 = 86_400;
+
+const SUMS: &str = "requests, errors, tokens_before, tokens_after, input_tokens, cache_read_tokens,
+    cache_write_tokens, output_tokens, cost_nano, saved_nano, no_usage, no_price";
+
+/// A database as it is at one moment.
+pub(crate) struct Reader {
+    connection: Connection,
+    path: PathBuf,
 }
 
-/// The default report: the same numbers over four windows.
-#[derive(Clone, Debug)]
-pub(crate) struct Overview {
-    /// Local time with offset, to the second.
-    pub(crate) at: String,
-    /// Seconds east of Greenwich at that time.
-    pub(crate) offset_s: i64,
-    pub(crate) windows: Vec<Window>,
-    pub(crate) unpriced: Vec<Unpriced>,
-}
+impl Reader {
+    pub(crate) fn open(path: &Path) -> Result<Reader, Fault> {
+        let connection = file::open_for_reading(path)?;
+        let reader = Reader { connection, path: path.to_path_buf() };
+        // Ends with the connection.
+        reader.connection.execute_batch("BEGIN").map_err(|err| reader.fault(err))?;
+        Ok(reader)
+    }
 
-/// Name, and first day counted back from today.
-const WINDOWS: &[(&str, Option<&str>)] = &[
-    ("today", Some("+0 days")),
-    ("7 days", Some("-6 days")),
-    ("30 days", Some("-29 days")),
-    ("all time", None),
-];
+    fn fault(&self, err: rusqlite::Error) -> Fault {
+        Fault::new(&self.path, err)
+    }
 
-/// Reads the default report as of a Unix time, with whole days of the reader's `TZ`.
-pub(crate) fn overview(path: &Path, now: i64) -> Result<Overview, Fault> {
-    let connection = file::open_for_reading(path)?;
-    read(&connection, now).map_err(|err| Fault::new(path, err))
-}
-
-fn read(connection: &Connection, now: i64) -> rusqlite::Result<Overview> {
-    let moment = connection.unchecked_transaction()?;
-    let days = days(&moment)?;
-    let missing = unpriced_by_day(&moment)?;
-    let latencies = latencies(&moment)?;
-    let until = midnight(&moment, &local_day(&moment, now, "+1 day")?)?;
-    let mut windows = Vec::new();
-    for (name, back) in WINDOWS {
-        let since = match back {
-            Some(back) => Some(local_day(&moment, now, back)?),
-            None => days.first().map(|(day, _)| day.clone()),
+    /// Seconds east of Greenwich at a Unix time, where the reader is.
+    pub(crate) fn offset(&self, ts: i64) -> Result<i64, Fault> {
+        let sql = "SELECT unixepoch(?1, 'unixepoch', 'localtime') - ?1";
+        let read = |connection: &Connection| {
+            connection.prepare_cached(sql)?.query_row([ts], |row| row.get(0))
         };
-        let start = since.as_ref().map(|day| midnight(&moment, day)).transpose()?;
-        let first_day = since.unwrap_or_default();
-        let first_ts = start.unwrap_or(i64::MIN);
-        let mut added: Vec<i64> = latencies
+        read(&self.connection).map_err(|err| self.fault(err))
+    }
+
+    /// The Unix time of the first quarter of an hour with a request.
+    pub(crate) fn first(&self) -> Result<Option<i64>, Fault> {
+        let sql = "SELECT min(start) FROM quarterly";
+        self.connection.query_row(sql, [], |row| row.get(0)).map_err(|err| self.fault(err))
+    }
+
+    /// Every quarter of an hour in a range of Unix times that has requests, in order.
+    pub(crate) fn quarters(
+        &self,
+        range: &Range<i64>,
+        each: impl FnMut(i64, &Sums, &Latency),
+    ) -> Result<(), Fault> {
+        self.each_quarter(range, each).map_err(|err| self.fault(err))
+    }
+
+    fn each_quarter(
+        &self,
+        range: &Range<i64>,
+        mut each: impl FnMut(i64, &Sums, &Latency),
+    ) -> rusqlite::Result<()> {
+        let classes: String = CLASSES_US.iter().map(|us| format!("us_{us}, ")).collect();
+        let sql = format!(
+            "SELECT start, {SUMS}, {classes}us_more FROM quarterly
+            WHERE start >= ? AND start < ? ORDER BY start"
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.query([range.start, range.end])?;
+        while let Some(row) = rows.next()? {
+            let (sums, at) = sums(row, 1)?;
+            let mut latency = Latency::default();
+            for (class, count) in latency.0.iter_mut().enumerate() {
+                *count = row.get(at + class)?;
+            }
+            each(row.get(0)?, &sums, &latency);
+        }
+        Ok(())
+    }
+
+    /// Adds the requests of a range to `groups`, by span of time and columns.
+    pub(crate) fn parts(
+        &self,
+        columns: &[Column],
+        (range, slot): (&Range<i64>, Slot<'_>),
+        groups: &mut Groups,
+    ) -> Result<(), Fault> {
+        let runs = self.runs(range, slot).map_err(|err| self.fault(err))?;
+        runs.into_iter().try_for_each(|(view, range)| {
+            self.each_part(view, columns, (&range, slot), groups).map_err(|err| self.fault(err))
+        })
+    }
+
+    /// Which view to read where. A day of UTC that lies in the range and in one span of time as a
+    /// whole is read as such: of long spans these are most.
+    fn runs(
+        &self,
+        range: &Range<i64>,
+        slot: Slot<'_>,
+    ) -> rusqlite::Result<Vec<(&'static str, Range<i64>)>> {
+        let sql = "SELECT (SELECT min(start) FROM quarterly), (SELECT max(start) FROM quarterly)";
+        let ends = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let (Some(first), Some(last)) = self.connection.query_row(sql, [], ends)? else {
+            return Ok(Vec::new());
+        };
+        let (mut at, end) = (range.start.max(first), range.end.min(i64::saturating_add(last, 1)));
+        let mut runs: Vec<(&'static str, Range<i64>)> = Vec::new();
+        while at < end {
+            let day = at.div_euclid(DAY) * DAY..at.div_euclid(DAY) * DAY + DAY;
+            let is_inside = range.start <= day.start && day.end <= range.end;
+            let is_whole = is_inside && slot(day.start) == slot(day.end - 1);
+            let (view, piece) = match is_whole {
+                true => ("utc_parts", day),
+                false => ("parts", at..day.end.min(end)),
+            };
+            at = piece.end;
+            match runs.last_mut() {
+                Some((last, run)) if *last == view => run.end = piece.end,
+                _ => runs.push((view, piece)),
+            }
+        }
+        Ok(runs)
+    }
+
+    fn each_part(
+        &self,
+        view: &str,
+        columns: &[Column],
+        (range, slot): (&Range<i64>, Slot<'_>),
+        groups: &mut Groups,
+    ) -> rusqlite::Result<()> {
+        let names: String = columns
             .iter()
-            .filter(|(ts, _)| *ts >= first_ts)
-            .map(|(_, proxy_us)| *proxy_us)
+            .map(|column| match column {
+                Column::Status => "CAST(status AS TEXT), ".into(),
+                other => format!("{}, ", other.name()),
+            })
             .collect();
-        windows.push(Window {
-            name,
-            since: start.map(|ts| local_time(&moment, ts)).transpose()?,
-            until: local_time(&moment, until)?,
-            sums: total(days.iter().filter(|(day, _)| *day >= first_day).map(|(_, sums)| sums)),
-            unpriced: missing
-                .iter()
-                .filter(|(day, _)| *day >= first_day)
-                .map(|(_, row)| row.requests)
-                .sum(),
-            p50_us: percentile(&mut added, 50),
-            p95_us: percentile(&mut added, 95),
-        });
-    }
-    Ok(Overview {
-        at: local_time(&moment, now)?,
-        offset_s: offset(&moment, now)?,
-        windows,
-        unpriced: by_reason(missing),
-    })
-}
-
-fn days(connection: &Connection) -> rusqlite::Result<Vec<(String, Sums)>> {
-    let sql =
-        "SELECT date, requests, errors, tokens_before, tokens_after, tokens_saved, input_tokens,
-        cache_read_tokens, cache_write_tokens, output_tokens, cost_usd, saved_usd
-        FROM daily ORDER BY date";
-    connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, sums(row)?)))?.collect()
-}
-
-fn sums(row: &Row<'_>) -> rusqlite::Result<Sums> {
-    // Back to whole nano-dollars: exact up to nine million dollars a day.
-    let nano = |usd: Option<f64>| usd.map(|usd| (usd * 1e9).round() as i64);
-    Ok(Sums {
-        requests: row.get("requests")?,
-        errors: row.get("errors")?,
-        tokens_before: row.get("tokens_before")?,
-        tokens_after: row.get("tokens_after")?,
-        tokens_saved: row.get("tokens_saved")?,
-        input_tokens: row.get("input_tokens")?,
-        cache_read_tokens: row.get("cache_read_tokens")?,
-        cache_write_tokens: row.get("cache_write_tokens")?,
-        output_tokens: row.get("output_tokens")?,
-        cost_nano: nano(row.get("cost_usd")?),
-        saved_nano: nano(row.get("saved_usd")?),
-    })
-}
-
-/// What is unknown for every part is unknown for the whole; of no requests everything is zero.
-fn total<'a>(parts: impl Iterator<Item = &'a Sums>) -> Sums {
-    let none = Some(0);
-    let sum = parts.fold(Sums::default(), |sum, part| Sums {
-        requests: sum.requests + part.requests,
-        errors: sum.errors + part.errors,
-        tokens_before: add(sum.tokens_before, part.tokens_before),
-        tokens_after: add(sum.tokens_after, part.tokens_after),
-        tokens_saved: add(sum.tokens_saved, part.tokens_saved),
-        input_tokens: add(sum.input_tokens, part.input_tokens),
-        cache_read_tokens: add(sum.cache_read_tokens, part.cache_read_tokens),
-        cache_write_tokens: add(sum.cache_write_tokens, part.cache_write_tokens),
-        output_tokens: add(sum.output_tokens, part.output_tokens),
-        cost_nano: add(sum.cost_nano, part.cost_nano),
-        saved_nano: add(sum.saved_nano, part.saved_nano),
-    });
-    if sum.requests > 0 {
-        return sum;
-    }
-    Sums {
-        requests: 0,
-        errors: 0,
-        tokens_before: none,
-        tokens_after: none,
-        tokens_saved: none,
-        input_tokens: none,
-        cache_read_tokens: none,
-        cache_write_tokens: none,
-        output_tokens: none,
-        cost_nano: none,
-        saved_nano: none,
+        let sql = format!("SELECT start, {names}{SUMS} FROM {view} WHERE start >= ? AND start < ?");
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.query([range.start, range.end])?;
+        while let Some(row) = rows.next()? {
+            let name = |at| row.get::<_, Option<String>>(at + 1);
+            let names = (0..columns.len()).map(name).collect::<rusqlite::Result<_>>()?;
+            let (sums, _) = sums(row, columns.len() + 1)?;
+            groups.entry((slot(row.get(0)?), names)).or_default().add(&sums);
+        }
+        Ok(())
     }
 }
 
-fn add(sum: Option<i64>, part: Option<i64>) -> Option<i64> {
-    match (sum, part) {
-        (Some(sum), Some(part)) => Some(sum.saturating_add(part)),
-        (sum, part) => sum.or(part),
-    }
-}
-
-fn unpriced_by_day(connection: &Connection) -> rusqlite::Result<Vec<(String, Unpriced)>> {
-    let sql = "SELECT date, CASE missing WHEN 'price' THEN coalesce(model, '') END, requests
-        FROM unpriced";
-    let row =
-        |row: &Row<'_>| Ok((row.get(0)?, Unpriced { model: row.get(1)?, requests: row.get(2)? }));
-    connection.prepare(sql)?.query_map([], row)?.collect()
-}
-
-/// One row per model or reason, the most frequent first.
-fn by_reason(days: Vec<(String, Unpriced)>) -> Vec<Unpriced> {
-    let mut counts = BTreeMap::new();
-    for (_, row) in days {
-        *counts.entry(row.model).or_insert(0) += row.requests;
-    }
-    let mut rows: Vec<Unpriced> =
-        counts.into_iter().map(|(model, requests)| Unpriced { model, requests }).collect();
-    rows.sort_by_key(|row| Reverse(row.requests));
-    rows
-}
-
-/// Unix seconds and added microseconds of every request.
-fn latencies(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> {
-    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    connection.prepare("SELECT ts, proxy_us FROM latency")?.query_map([], row)?.collect()
-}
-
-/// The smallest value that `percent` of all values do not exceed.
-fn percentile(values: &mut [i64], percent: usize) -> Option<i64> {
-    let rank = (values.len() * percent).div_ceil(100).checked_sub(1)?;
-    Some(*values.select_nth_unstable(rank).1)
-}
-
-/// The local day of a Unix time, moved by something like `-6 days`.
-fn local_day(connection: &Connection, now: i64, moved: &str) -> rusqlite::Result<String> {
-    let sql = "SELECT date(?, 'unixepoch', 'localtime', ?)";
-    connection.query_row(sql, params![now, moved], |row| row.get(0))
-}
-
-/// The Unix time at which a local day begins.
-fn midnight(connection: &Connection, day: &str) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT unixepoch(?, 'utc')", [day], |row| row.get(0))
-}
-
-/// Seconds east of Greenwich at a Unix time.
-fn offset(connection: &Connection, ts: i64) -> rusqlite::Result<i64> {
-    let sql = "SELECT unixepoch(?1, 'unixepoch', 'localtime') - ?1";
-    connection.query_row(sql, [ts], |row| row.get(0))
-}
-
-/// Local time with offset, `2026-11-22T21:15:03+01:00`.
-fn local_time(connection: &Connection, ts: i64) -> rusqlite::Result<String> {
-    let sql = "SELECT strftime('%Y-%m-%dT%H:%M:%S', ?, 'unixepoch', 'localtime')";
-    let clock: String = connection.query_row(sql, [ts], |row| row.get(0))?;
-    let east = offset(connection, ts)?;
-    let (sign, minutes) = if east < 0 { ('-', -east / 60) } else { ('+', east / 60) };
-    Ok(format!("{clock}{sign}{:02}:{:02}", minutes / 60, minutes % 60))
+/// The sums in a row from column `at` on, and the column after them.
+fn sums(row: &Row<'_>, at: usize) -> rusqlite::Result<(Sums, usize)> {
+    let sums = Sums {
+        requests: row.get(at)?,
+        errors: row.get(at + 1)?,
+        tokens_before: row.get(at + 2)?,
+        tokens_after: row.get(at + 3)?,
+        input_tokens: row.get(at + 4)?,
+        cache_read_tokens: row.get(at + 5)?,
+        cache_write_tokens: row.get(at + 6)?,
+        output_tokens: row.get(at + 7)?,
+        cost_nano: row.get(at + 8)?,
+        saved_nano: row.get(at + 9)?,
+        no_usage: row.get(at + 10)?,
+        no_price: row.get(at + 11)?,
+    };
+    Ok((sums, at + 12))
 }

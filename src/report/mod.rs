@@ -1,7 +1,21 @@
-//! Reports: rows of the ledger to text and JSON. Pure; what is read where is `cmd`'s business.
+//! Reports: sums of the ledger to text, JSON, CSV, HTML and Prometheus' format. Pure; what is read
+//! where is `cmd`'s business.
 
-mod overview;
+pub(crate) mod alert;
+pub(crate) mod calendar;
+pub(crate) mod group;
+mod html;
+mod machine;
+pub(crate) mod overview;
+pub(crate) mod prometheus;
+pub(crate) mod range;
+mod table;
 mod text;
 pub(crate) mod zone;
 
-pub(crate) use overview::{json, table};
+#[cfg(test)]
+mod tests;
+
+pub(crate) use html::{Page, html};
+pub(crate) use machine::{overview_csv, overview_json, table_csv, table_json};
+pub(crate) use table::{nothing, oneline, table};

@@ -1,15 +1,9 @@
 //! Numbers as a reader wants them. ASCII only, so that mails and terminals agree on widths.
 
-/// `12,410`; from ten thousand millions on `71,904 M`, so that a column keeps its width.
-pub(super) fn count(number: i64) -> String {
-    const MILLION: i64 = 1_000_000;
-    if number.unsigned_abs() >= 10_000 * MILLION.unsigned_abs() {
-        return format!("{} M", grouped(number / MILLION));
-    }
-    grouped(number)
-}
+use super::group::Unpriced;
 
-fn grouped(number: i64) -> String {
+/// `12,410`
+pub(super) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::from(if number < 0 { "-" } else { "" });
     for (index, digit) in digits.chars().enumerate() {
@@ -19,6 +13,36 @@ fn grouped(number: i64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// `12,410`, or in thousands, millions and so on if it has no room in `width` characters.
+pub(super) fn fitting(number: i64, width: usize) -> String {
+    let whole = grouped(number);
+    if whole.len() <= width {
+        return whole;
+    }
+    let mut rest = number;
+    for unit in ["k", "M", "G", "T"] {
+        rest /= 1000;
+        let text = format!("{} {unit}", grouped(rest));
+        if text.len() <= width {
+            return text;
+        }
+    }
+    "...".into()
+}
+
+/// `$18.77`, without cents or in thousands if it has no room in `width` characters.
+pub(super) fn money_fitting(nano: i64, width: usize) -> String {
+    let exact = dollars(nano);
+    if exact.len() <= width {
+        return exact;
+    }
+    let whole = fitting((nano + 500_000_000).div_euclid(1_000_000_000), width - 1);
+    match whole.strip_prefix('-') {
+        Some(loss) => format!("-${loss}"),
+        None => format!("${whole}"),
+    }
 }
 
 /// `$18.77`; below ten cents with four places, or a first day would be all zeros.
@@ -52,16 +76,67 @@ pub(super) fn milliseconds(us: i64) -> String {
     }
 }
 
-/// A name from outside, in quotes: printable ASCII, and not endless.
-pub(super) fn quoted(name: &str) -> String {
-    const SHOWN_MAX: usize = 40;
+/// A name from outside: printable ASCII, and no longer than `width`, else cut with a `~`.
+pub(super) fn name(name: &str, width: usize) -> String {
     let mut text: String =
         name.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
-    if text.len() > SHOWN_MAX {
-        text.truncate(SHOWN_MAX - 1);
+    if text.len() > width {
+        text.truncate(width.saturating_sub(1));
         text.push('~');
     }
-    format!("\"{text}\"")
+    text
+}
+
+/// The same in quotes.
+pub(super) fn quoted(text: &str) -> String {
+    const SHOWN_MAX: usize = 30;
+    format!("\"{}\"", name(text, SHOWN_MAX))
+}
+
+/// Mails, terminals and printers agree on this.
+pub(super) const COLUMNS_MAX: usize = 79;
+
+/// Models that are named as having no price; the rest is summed up.
+const UNPRICED_NAMED_MAX: usize = 5;
+
+/// Money that is not in a report, and why.
+pub(super) fn unpriced_lines(unpriced: &[Unpriced]) -> String {
+    let mut text = String::new();
+    let (mut named, mut others) = (0, 0);
+    for Unpriced { model, requests } in unpriced {
+        let number = numbered(*requests);
+        match model.as_deref() {
+            None => text.push_str(&format!(
+                "{number} got no usage with the answer and {} not in the costs.\n",
+                is(*requests)
+            )),
+            Some(_) if named == UNPRICED_NAMED_MAX => others += requests,
+            Some(model) => {
+                named += 1;
+                let model = if model.is_empty() { "no named model".into() } else { quoted(model) };
+                let (have, is) = (if *requests == 1 { "has" } else { "have" }, is(*requests));
+                let line = format!(
+                    "{number} of {model} {have} no known price and {is} not in the costs.\n"
+                );
+                text.push_str(&match line.len() > COLUMNS_MAX + 1 {
+                    true => line.replacen(" price and ", " price\nand ", 1),
+                    false => line,
+                });
+            }
+        }
+    }
+    if others > 0 {
+        text.push_str(&format!("{} of other models likewise.\n", numbered(others)));
+    }
+    text
+}
+
+fn numbered(requests: i64) -> String {
+    format!("{} request{}", fitting(requests, 7), if requests == 1 { "" } else { "s" })
+}
+
+fn is(requests: i64) -> &'static str {
+    if requests == 1 { "is" } else { "are" }
 }
 
 #[cfg(test)]
@@ -69,18 +144,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped_and_bounded() {
+    fn numbers_are_grouped() {
         for (number, want) in [
             (0, "0"),
             (999, "999"),
             (1000, "1,000"),
             (-1_384, "-1,384"),
             (71_904_551, "71,904,551"),
-            (9_999_999_999, "9,999,999,999"),
-            (10_000_000_000, "10,000 M"),
-            (i64::MIN, "-9,223,372,036,854 M"),
+            (i64::MIN, "-9,223,372,036,854,775,808"),
         ] {
-            assert_eq!(count(number), want);
+            assert_eq!(grouped(number), want);
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_loses_digits_not_its_size() {
+        for (number, width, want) in [
+            (999_999, 7, "999,999"),
+            (1_234_567, 8, "1,234 k"),
+            (-71_904_551_000, 11, "-71,904 M"),
+            (i64::MAX, 11, "9,223,372 T"),
+            (i64::MAX, 6, "..."),
+        ] {
+            assert_eq!(fitting(number, width), want);
+        }
+        for (nano, want) in [
+            (9_999_990_000_000, "$10,000"),
+            (999_990_000_000, "$999.99"),
+            (-12_345_670_000_000_000, "-$12 M"),
+        ] {
+            assert_eq!(money_fitting(nano, 8), want);
         }
     }
 
@@ -125,6 +218,7 @@ mod tests {
         }
         assert_eq!(quoted("local-llama"), "\"local-llama\"");
         assert_eq!(quoted("modèle\n"), "\"mod?le?\"");
-        assert_eq!(quoted(&"x".repeat(41)), format!("\"{}~\"", "x".repeat(39)));
+        assert_eq!(quoted(&"x".repeat(31)), format!("\"{}~\"", "x".repeat(29)));
+        assert_eq!((name("gpt-4o", 6), name("gpt-4o", 5)), ("gpt-4o".into(), "gpt-~".into()));
     }
 }

@@ -147,7 +147,13 @@ fn what_is_not_ours_is_left_alone() {
     let link = scratch.0.join("link.db");
     symlink(&foreign, &link).unwrap();
     check(&foreign, "is not a database of tokenpak's");
-    check(&newer, "has schema 99, this tokenpak knows up to 1; use a newer tokenpak");
+    check(
+        &newer,
+        &format!(
+            "has schema 99, this tokenpak knows up to {}; use a newer tokenpak",
+            schema::VERSION
+        ),
+    );
     let notes = scratch.0.join("notes.txt");
     fs::write(&notes, "buy milk\n".repeat(100)).unwrap();
     check(&notes, "is damaged or not a database; requests go on");

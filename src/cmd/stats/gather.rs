@@ -1,0 +1,132 @@
+//! The databases that a report is about, read as one.
+
+use std::env;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::ask::MODEL;
+use crate::error::Error;
+use crate::ledger::{Column, Fault, Groups, Reader};
+use crate::report::calendar::Zone;
+use crate::report::group::{self, Key, Table};
+use crate::report::overview::{self, Overview};
+use crate::report::range::Here;
+use crate::report::zone;
+
+/// Where zone files are, for names in `TZ`.
+const ZONE_FILES: &str = "/usr/share/zoneinfo";
+
+/// All databases at one moment, and where the reader is.
+pub(super) struct Books {
+    readers: Vec<Reader>,
+    zone: Zone,
+    /// Unix seconds.
+    now: i64,
+    first: Option<i64>,
+}
+
+impl Books {
+    pub(super) fn open(paths: &[PathBuf]) -> Result<Books, Error> {
+        Books::read(paths).map_err(|fault| {
+            let fault = match env::var_os("HOME") {
+                Some(home) if !home.is_empty() => fault.seen_from(Path::new(&home)),
+                _ => fault,
+            };
+            error(fault)
+        })
+    }
+
+    fn read(paths: &[PathBuf]) -> Result<Books, Fault> {
+        let readers =
+            paths.iter().map(|path| Reader::open(path)).collect::<Result<Vec<_>, Fault>>()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let now = now as i64;
+        let zone = Zone::of(now, |ts| match readers.first() {
+            Some(reader) => reader.offset(ts),
+            None => Ok(0),
+        })?;
+        let firsts = readers.iter().map(Reader::first).collect::<Result<Vec<_>, Fault>>()?;
+        let first = firsts.into_iter().flatten().min();
+        Ok(Books { readers, zone, now, first })
+    }
+
+    pub(super) fn here(&self) -> Here<'_> {
+        Here { now: self.now, zone: &self.zone }
+    }
+
+    /// The Unix time of the first request.
+    pub(super) fn first(&self) -> Option<i64> {
+        self.first
+    }
+
+    pub(super) fn overview(&self) -> Result<Overview, Error> {
+        let mut windows = overview::windows(self.here(), self.first);
+        for reader in &self.readers {
+            let each = |start, sums: &_, latency: &_| {
+                windows.iter_mut().for_each(|window| window.add(start, sums, latency));
+            };
+            reader.quarters(&(i64::MIN..i64::MAX), each).map_err(error)?;
+        }
+        let models = self.groups(&[MODEL], &(i64::MIN..i64::MAX))?;
+        let zone = zone_name(self.zone.offset(self.now));
+        Ok(Overview::of(self.here(), (&host(), &zone), windows, group::unpriced(&models)))
+    }
+
+    /// The report by some keys on a range of Unix times.
+    pub(super) fn table(&self, keys: &[Key], range: &Range<i64>) -> Result<Table, Error> {
+        let models = self.groups(&[MODEL], range)?;
+        let groups = if keys == [MODEL] { models.clone() } else { self.groups(keys, range)? };
+        let zone = self.zone_names(range);
+        Ok(Table::of(keys, (range, self.here()), &zone, groups, &models))
+    }
+
+    fn groups(&self, keys: &[Key], range: &Range<i64>) -> Result<Groups, Error> {
+        let columns: Vec<Column> = keys.iter().filter_map(|key| key.as_column()).collect();
+        let unit = keys.iter().find_map(|key| key.as_unit());
+        let mut groups = Groups::new();
+        let slot = |ts| unit.map_or(0, |unit| unit.slot(&self.zone, ts));
+        for reader in &self.readers {
+            match columns.is_empty() {
+                true => reader.quarters(range, |start, sums, _| {
+                    groups.entry((slot(start), vec![])).or_default().add(sums);
+                }),
+                false => reader.parts(&columns, (range, &slot), &mut groups),
+            }
+            .map_err(error)?;
+        }
+        Ok(groups)
+    }
+
+    /// `CET`, or `CEST/CET` if the clocks are put back in the range.
+    fn zone_names(&self, range: &Range<i64>) -> String {
+        let [first, last] = [range.start, range.end - 1].map(|ts| zone_name(self.zone.offset(ts)));
+        if first == last { first } else { format!("{first}/{last}") }
+    }
+}
+
+fn error(fault: Fault) -> Error {
+    Error::ledger(fault.exit_code(), fault.to_string())
+}
+
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".into(),
+        name => name.into(),
+    }
+}
+
+/// Reads the zone's rule from where libc reads it.
+fn zone_name(offset_s: i64) -> String {
+    let setting = env::var("TZ").ok();
+    let setting = setting.as_deref().map(|zone| zone.strip_prefix(':').unwrap_or(zone));
+    let file = match setting {
+        None => fs::read("/etc/localtime"),
+        // An absolute name replaces the folder.
+        Some(zone) => fs::read(Path::new(ZONE_FILES).join(zone)),
+    };
+    let rule = file.as_deref().ok().and_then(zone::rule_of_file).or(setting);
+    zone::name(rule, offset_s)
+}

@@ -1,0 +1,32 @@
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY,
+    request_id TEXT NOT NULL UNIQUE,
+    ts INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    api TEXT NOT NULL,
+    model TEXT,
+    project TEXT,
+    client TEXT,
+    status INTEGER,
+    error TEXT,
+    stream INTEGER NOT NULL,
+    tokens_before INTEGER,
+    tokens_after INTEGER,
+    input_tokens INTEGER,
+    cache_read_tokens INTEGER,
+    cache_write_tokens INTEGER,
+    cache_write_1h_tokens INTEGER,
+    output_tokens INTEGER,
+    reasoning_tokens INTEGER,
+    cost_nano INTEGER,
+    saved_nano INTEGER,
+    basis TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    level TEXT NOT NULL,
+    skip_reason TEXT,
+    proxy_us INTEGER NOT NULL,
+    ttfb_ms INTEGER,
+    total_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX requests_ts ON requests (ts);
