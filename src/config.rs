@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) preserve_json: bool,
     /// Absolute.
     pub(crate) database: PathBuf,
+    /// How long single requests are kept; 0: for ever.
+    pub(crate) retention_days: u32,
     pub(crate) flush_ms: u64,
     pub(crate) log: LogLevel,
     /// The configuration file, and whether it was there.

@@ -15,7 +15,7 @@ use crate::cli;
 use crate::config::Surroundings;
 use crate::error::{self, Error};
 use crate::instance::{self, Claim};
-use crate::ledger::Ledger;
+use crate::ledger::{Keeping, Ledger};
 use crate::proxy::{self, Context};
 use voice::Voice;
 
@@ -32,10 +32,14 @@ pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
     let voice = Voice::of_process(config.log);
     let claim = claim(&around, &voice, address);
     let warnings = voice.clone();
-    let ledger = Ledger::start(&config.database, config.flush_ms, move |text| warnings.warn(text));
+    let keeping = Keeping { flush_ms: config.flush_ms, retention_days: config.retention_days };
+    let ledger = Ledger::start(&config.database, keeping, move |text| warnings.warn(text));
     voice.started(&config, address);
     let lines = voice.clone();
-    let context = Arc::new(Context::new(config, ledger, Box::new(move |done| lines.done(done))));
+    let database = config.database.clone();
+    let stats = Box::new(move |json| super::stats::of_database(&database, json));
+    let report = Box::new(move |done: &_| lines.done(done));
+    let context = Arc::new(Context::new(config, ledger, report, stats));
     notify::send(&around, "READY=1");
     let served = proxy::serve(&context, listeners, signals);
     notify::send(&around, "STOPPING=1");

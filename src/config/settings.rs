@@ -66,6 +66,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     .short("TOKENPAK_COMPACT_THRESHOLD_TOKENS"),
     row("compression.preserve_json", "false", |c, v| put(&mut c.preserve_json, yes_or_no(v))),
     row("storage.path", ".ocp/monitor.db", |_, _| Ok(())).short("TOKENPAK_DB"),
+    row("storage.retention_days", "400", |c, v| put(&mut c.retention_days, number(v, 0, 36_500))),
     row("storage.flush_ms", "500", |c, v| put(&mut c.flush_ms, number(v, 100, 60_000))),
     row("log.level", "info", |c, v| put(&mut c.log, log_level(v))).short("TOKENPAK_LOG"),
     later("proxy.stats_footer").short("TOKENPAK_STATS_FOOTER"),
@@ -73,7 +74,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     later("tls.roots"),
     later("compression.preserve_code"),
     later("compression.memo_mb"),
-    later("storage.retention_days"),
     later("prices"),
 ];
 
@@ -129,6 +129,7 @@ pub(super) fn blank() -> Config {
         threshold_tokens: 0,
         preserve_json: false,
         database: PathBuf::new(),
+        retention_days: 0,
         flush_ms: 0,
         log: LogLevel::Info,
         file: (PathBuf::new(), false),

@@ -11,6 +11,7 @@ mod patience;
 mod price;
 mod prices;
 mod query;
+mod retention;
 mod schema;
 mod sums;
 mod writer;
@@ -80,6 +81,24 @@ pub(crate) struct Entry {
     pub(crate) total_ms: u64,
 }
 
+/// How long a record may wait to be written, and how long it is kept then.
+#[derive(Clone, Copy)]
+pub(crate) struct Keeping {
+    pub(crate) flush_ms: u64,
+    /// 0: for ever. Reports know of deleted requests all the same.
+    pub(crate) retention_days: u32,
+}
+
+impl Entry {
+    /// What the request cost and what its cuts saved, in nano-dollars, if that can be told.
+    pub(crate) fn cost_and_saved_nano(&self) -> Option<(i64, i64)> {
+        let cuts = price::Cuts { tokens_after: self.tokens_after, places: &self.cuts };
+        let usage = self.usage.unwrap_or_default();
+        let money = price::money(self.model.as_deref()?, self.ts, &usage, cuts)?;
+        Some((money.cost_nano, money.saved_nano))
+    }
+}
+
 /// The workers' side of the ledger.
 pub(crate) struct Ledger {
     records: Sender<Box<Entry>>,
@@ -94,14 +113,15 @@ pub(crate) struct Ledger {
 struct State {
     lost: AtomicU64,
     failing: AtomicBool,
+    write_errors: AtomicU64,
 }
 
 impl Ledger {
     /// Starts the writer; whether the database can be used shows later, through `warn`, which gets
-    /// one line per change for the better or worse. Rows reach the file within `flush_ms`.
+    /// one line per change for the better or worse.
     pub(crate) fn start(
         path: &Path,
-        flush_ms: u64,
+        keeping: Keeping,
         warn: impl Fn(&str) + Send + 'static,
     ) -> Ledger {
         // Boxed, because the queue's memory is touched in full at start.
@@ -110,7 +130,7 @@ impl Ledger {
         let (done_in, done) = bounded(0);
         let state = Arc::new(State::default());
         let writer =
-            writer::Writer::new(path, flush_ms, records_out, Arc::clone(&state), Box::new(warn));
+            writer::Writer::new(path, keeping, records_out, Arc::clone(&state), Box::new(warn));
         let run = move || {
             writer.run(&stop_out);
             drop(done_in);
@@ -132,6 +152,11 @@ impl Ledger {
     /// Records that are in no file and never will be.
     pub(crate) fn lost(&self) -> u64 {
         self.state.lost.load(Ordering::Relaxed)
+    }
+
+    /// Attempts to write that failed.
+    pub(crate) fn write_errors(&self) -> u64 {
+        self.state.write_errors.load(Ordering::Relaxed)
     }
 
     /// Whether the database could not be written when last tried.

@@ -11,8 +11,8 @@ use rusqlite::{Connection, ErrorCode, Statement, TransactionBehavior, params};
 
 use super::fault::Fault;
 use super::file::{self, Base};
-use super::price::{self, Cuts};
-use super::{Entry, State};
+use super::retention::Retention;
+use super::{Entry, Keeping, State};
 use crate::wire::Usage;
 
 /// Rows per transaction: most of the speed of larger ones, and little to lose.
@@ -30,6 +30,7 @@ const NAME_BYTES_MAX: usize = 200;
 pub(super) struct Writer {
     path: PathBuf,
     hold: Duration,
+    retention: Retention,
     records: Receiver<Box<Entry>>,
     state: Arc<State>,
     warn: Box<dyn Fn(&str) + Send>,
@@ -41,7 +42,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         path: &Path,
-        flush_ms: u64,
+        keeping: Keeping,
         records: Receiver<Box<Entry>>,
         state: Arc<State>,
         warn: Box<dyn Fn(&str) + Send>,
@@ -49,7 +50,8 @@ impl Writer {
         Writer {
             path: path.to_path_buf(),
             // A row must be in the file within `flush_ms`; a quarter is left for writing it.
-            hold: Duration::from_millis(flush_ms * 3 / 4),
+            hold: Duration::from_millis(keeping.flush_ms * 3 / 4),
+            retention: Retention::new(keeping.retention_days),
             records,
             state,
             warn,
@@ -131,6 +133,9 @@ impl Writer {
             }
         }
         let failing = outcome.is_err();
+        if failing {
+            self.state.write_errors.fetch_add(1, Ordering::Relaxed);
+        }
         let was_failing = self.state.failing.swap(failing, Ordering::Relaxed);
         match outcome {
             Err(fault) if !was_failing => {
@@ -172,6 +177,8 @@ impl Writer {
             insert(&mut base.connection, &self.batch).map_err(|err| Fault::new(&self.path, err))?;
         self.state.lost.fetch_add(refused, Ordering::Relaxed);
         self.batch.clear();
+        // The rows are written: that old ones cannot be deleted now is no fault of theirs.
+        let _ = self.retention.apply(&base.connection);
         self.base = Some(base);
         Ok(())
     }
@@ -209,9 +216,8 @@ const INSERT: &str = "INSERT INTO requests (
 
 fn insert_row(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<()> {
     let usage = entry.usage.unwrap_or_default();
-    let cuts = Cuts { tokens_after: entry.tokens_after, places: &entry.cuts };
     let model = entry.model.as_deref();
-    let money = model.and_then(|model| price::money(model, entry.ts, &usage, cuts));
+    let money = entry.cost_and_saved_nano();
     statement.execute(params![
         name(&entry.request_id),
         entry.ts,
@@ -231,8 +237,8 @@ fn insert_row(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<
         usage.cache_write_1h.map(whole),
         usage.output.map(whole),
         usage.reasoning.map(whole),
-        money.map(|money| money.cost_nano),
-        money.map(|money| money.saved_nano),
+        money.map(|(cost_nano, _)| cost_nano),
+        money.map(|(_, saved_nano)| saved_nano),
         basis(&entry.usage),
         entry.mode,
         entry.level,

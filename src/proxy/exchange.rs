@@ -12,7 +12,9 @@ use super::Context;
 use super::client::{Client, Incoming, Job, Upload};
 use super::encoding;
 use super::forward::{Failure, Outgoing, Target};
+use super::guard;
 use super::local::{self, Trouble};
+use super::pages;
 use super::relay::{Buffer, Relay, Relayed};
 use super::request::Head;
 use crate::compress::Mode;
@@ -65,6 +67,9 @@ struct Exchange<'a> {
 /// The whole life of one request.
 pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
     let Job { client, mut head, mut body, arrived, .. } = job;
+    if let Some(page) = guard::page(&context.config, &client.stream, &head) {
+        return pages::answer(context, page, &client, &head);
+    }
     let plan = context.config.plan(asked_mode(&head));
     if plan.mode != Mode::Off {
         body = encoding::open(&mut head, body, &context.memory, context.config.large_bytes());
@@ -252,6 +257,7 @@ impl Exchange<'_> {
             totals.before.fetch_add(done.before, Ordering::Relaxed);
             totals.after.fetch_add(done.after, Ordering::Relaxed);
         }
+        self.context.metrics.count(&entry);
         self.context.ledger.record(entry);
         (self.context.report)(&done);
     }

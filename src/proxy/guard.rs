@@ -6,6 +6,7 @@
 
 use std::net::TcpStream;
 
+use super::pages::Page;
 use super::request::{Head, Refusal};
 use super::{Context, local};
 use crate::config::{Config, Endpoints};
@@ -35,17 +36,17 @@ pub(crate) fn admit(
     }
     let header = |name: &str| head.header(name);
     let asked = Asked { method: head.method(), target: head.target(), header: &header };
-    let is_own = is_own(config, head) && may_see(config, stream, head);
+    let page = page(config, stream, head);
+    let is_own = page.is_some();
     if is_foreign(head, &config.hosts) && (is_own || !has_own_key(config, &asked)) {
         return Err(FOREIGN);
     }
     match head.method() {
         "CONNECT" => Err(NO_CONNECT),
         _ if is_websocket(head) => Ok(Some(local::no_websocket())),
-        _ if is_own => {
-            let uptime_s = context.started.elapsed().as_secs();
-            Ok(Some(local::health(context.is_draining(), uptime_s, !context.ledger.failing())))
-        }
+        _ if page == Some(Page::Health) => Ok(Some(local::health_of(context))),
+        // A worker will.
+        _ if is_own => Ok(None),
         "GET" | "HEAD" if matches!(path(head), "" | "/") && !route::has_credential(&asked) => {
             Ok(Some(local::greeting()))
         }
@@ -58,11 +59,15 @@ fn path(head: &Head) -> &str {
     route::origin_form(head.target()).split('?').next().unwrap_or_default()
 }
 
-/// Whether this asks for a page of ours. All other requests go upstream.
-fn is_own(config: &Config, head: &Head) -> bool {
-    config.endpoints != Endpoints::Off
-        && matches!(head.method(), "GET" | "HEAD")
-        && path(head) == "/health"
+/// The page of ours that this asks for and may see. All other requests go upstream.
+pub(crate) fn page(config: &Config, stream: &TcpStream, head: &Head) -> Option<Page> {
+    own(config, head).filter(|_| may_see(config, stream, head))
+}
+
+fn own(config: &Config, head: &Head) -> Option<Page> {
+    let is_asking = matches!(head.method(), "GET" | "HEAD");
+    let page = Page::of_path(path(head)).filter(|_| is_asking && !is_websocket(head));
+    page.filter(|_| config.endpoints != Endpoints::Off)
 }
 
 /// `local`: a program on this machine that knows us by this machine's name; a tunnel to the outside
@@ -130,7 +135,7 @@ fn check_token(head: &mut Head, token: &str, config: &Config) -> Result<(), Refu
         is_right = true;
     }
     let is_bearer = |value: &[u8]| route::bearer(value).is_some_and(|given| is_same(given, token));
-    if is_own(config, head) || matches!(path(head), "" | "/") {
+    if own(config, head).is_some() || matches!(path(head), "" | "/") {
         is_right |= head.values("authorization").any(is_bearer);
     }
     // On its way to a provider it would be a stranger's.

@@ -6,6 +6,7 @@ use std::io::Cursor;
 
 use tiny_http::{HTTPVersion, Header, Response, StatusCode};
 
+use super::Context;
 use crate::wire::Format;
 
 /// An error of the proxy itself.
@@ -66,7 +67,12 @@ pub(crate) fn code(status: u16) -> &'static str {
 }
 
 /// The answer to `GET /health`.
-pub(crate) fn health(is_draining: bool, uptime_s: u64, is_recording: bool) -> Vec<u8> {
+pub(super) fn health_of(context: &Context) -> Vec<u8> {
+    let uptime_s = context.started.elapsed().as_secs();
+    health(context.is_draining(), uptime_s, !context.ledger.failing())
+}
+
+fn health(is_draining: bool, uptime_s: u64, is_recording: bool) -> Vec<u8> {
     let (status, word) = if is_draining { (503, "draining") } else { (200, "ok") };
     let body = serde_json::json!({
         "status": word,
@@ -92,7 +98,8 @@ pub(crate) fn no_websocket() -> Vec<u8> {
     )
 }
 
-fn print(status: u16, kind: &str, headers: &[(&str, &str)], body: String) -> Vec<u8> {
+/// A whole answer with this content.
+pub(super) fn print(status: u16, kind: &str, headers: &[(&str, &str)], body: String) -> Vec<u8> {
     let length = body.len();
     let mut all = vec![("server", "tokenpak"), ("content-type", kind)];
     all.extend_from_slice(headers);

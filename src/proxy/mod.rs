@@ -15,6 +15,8 @@ mod identity;
 mod leaver;
 mod local;
 mod memory;
+mod metrics;
+mod pages;
 mod relay;
 mod request;
 mod transport;
@@ -49,12 +51,18 @@ pub(crate) struct Context {
     memory: Arc<memory::Memory>,
     /// Called with each finished exchange, for the line on the terminal or in the log.
     pub(crate) report: Box<dyn Fn(&Done) + Send + Sync>,
+    /// The default report, as JSON or as a page.
+    pub(crate) stats: Stats,
+    metrics: metrics::Metrics,
     ids: identity::Ids,
     started: Instant,
     draining: AtomicBool,
     /// Requests that a worker carries or that wait for one.
     in_flight: AtomicUsize,
 }
+
+/// Makes the default report, as JSON or as a page.
+pub(crate) type Stats = Box<dyn Fn(bool) -> Result<String, Error> + Send + Sync>;
 
 /// Sums since start, for the last line.
 #[derive(Default)]
@@ -69,11 +77,13 @@ impl Context {
         config: Config,
         ledger: Ledger,
         report: Box<dyn Fn(&Done) + Send + Sync>,
+        stats: Stats,
     ) -> Context {
         Context {
             upstream: forward::Upstream::new(&config),
             ids: identity::Ids::new(),
             totals: Totals::default(),
+            metrics: metrics::Metrics::new(),
             memory: memory::Memory::new(config.body_memory_mb * 1024 * 1024),
             started: Instant::now(),
             draining: AtomicBool::new(false),
@@ -81,6 +91,7 @@ impl Context {
             config,
             ledger,
             report,
+            stats,
         }
     }
 

@@ -4,7 +4,7 @@
 use super::group::Table;
 use super::overview::{LINES, Overview};
 use super::table::number_columns;
-use super::text::{grouped, name, unpriced_lines};
+use super::text::{grouped, name, unpriced_notes};
 use crate::ledger::Sums;
 
 /// What the page shows.
@@ -21,6 +21,8 @@ pub(crate) struct Page<'a> {
 const ROWS_MAX: usize = 40;
 /// Longest name, in characters.
 const NAME_MAX: usize = 40;
+/// Numbers of this length beside their label mostly fit on a phone.
+const NUMBER_WIDTH: usize = 10;
 
 /// Height of the chart in its own units, and the width of a day.
 const HEIGHT: i64 = 1000;
@@ -67,11 +69,14 @@ pub(crate) fn html(page: &Page) -> String {
     }
     let heads = overview.windows.iter().map(|window| window.name.to_owned());
     let lines = LINES.iter().map(|line| {
-        let values = overview.windows.iter().map(line.value).collect();
+        let value = |window| (line.value)(window, NUMBER_WIDTH);
+        let values = overview.windows.iter().map(value).collect();
         (escaped(line.label.trim_start()), values)
     });
     out.push_str(&table(&[String::new()], heads.collect(), lines.collect(), None));
-    out.push_str(&notes(&unpriced_lines(&overview.unpriced)));
+    for note in unpriced_notes(&overview.unpriced) {
+        out.push_str(&format!("<p>{}</p>\n", escaped(&note)));
+    }
     if days.total.requests > 0 {
         out.push_str(&chart(days));
         out.push_str(&second_table(groups));
@@ -151,8 +156,8 @@ fn chart(days: &Table) -> String {
     let width = days.rows.len().max(DAYS_MIN) * DAY_WIDTH;
     format!(
         "<h2>Prompt tokens per day</h2>\n\
-         <p><i style=\"background:var(--before)\"></i>before <i style=\"background:var(--after)\"></i>after, \
-         up to {}</p>\n\
+         <p><i style=\"background:var(--before)\"></i>before <i style=\"background:var(--after)\"></i>after; \
+         most {}</p>\n\
          <svg viewBox=\"0 0 {width} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" \
          aria-label=\"Prompt tokens per day, before and after\">\
          <path class=\"b\" d=\"{}\"/><path class=\"a\" d=\"{}\"/></svg>\n<p class=\"ends\">{ends}</p>\n",
@@ -160,10 +165,6 @@ fn chart(days: &Table) -> String {
         bars(|sums| sums.tokens_before),
         bars(|sums| sums.tokens_after),
     )
-}
-
-fn notes(text: &str) -> String {
-    text.lines().map(|line| format!("<p>{}</p>\n", escaped(line))).collect()
 }
 
 fn escaped(text: &str) -> String {

@@ -97,30 +97,45 @@ impl Overview {
     }
 }
 
-/// A row of the table: its label, and its value in a window.
+/// A row of the table: its label, and its value in a window, in so many characters.
 pub(super) struct Line {
     pub(super) label: &'static str,
-    pub(super) value: fn(&Window) -> String,
+    pub(super) value: fn(&Window, usize) -> String,
 }
 
 pub(super) const LINES: &[Line] = &[
-    Line { label: "requests", value: |window| count(window.sums.requests) },
-    Line { label: "errors", value: |window| count(window.sums.errors) },
-    Line { label: "prompt tokens before", value: |window| known(window.sums.tokens_before, count) },
-    Line { label: "prompt tokens after", value: |window| known(window.sums.tokens_after, count) },
+    Line { label: "requests", value: |window, width| fitting(window.sums.requests, width) },
+    Line { label: "errors", value: |window, width| fitting(window.sums.errors, width) },
+    Line {
+        label: "prompt tokens before",
+        value: |window, width| known(window.sums.tokens_before, width, fitting),
+    },
+    Line {
+        label: "prompt tokens after",
+        value: |window, width| known(window.sums.tokens_after, width, fitting),
+    },
     Line {
         label: "  saved",
-        value: |window| share(window.sums.tokens_saved(), window.sums.tokens_before),
+        value: |window, _| share(window.sums.tokens_saved(), window.sums.tokens_before),
     },
-    Line { label: "output tokens", value: |window| known(window.sums.output_tokens, count) },
+    Line {
+        label: "output tokens",
+        value: |window, width| known(window.sums.output_tokens, width, fitting),
+    },
     Line {
         label: "cache read, of input",
-        value: |window| share(window.sums.cache_read_tokens, window.sums.input_tokens),
+        value: |window, _| share(window.sums.cache_read_tokens, window.sums.input_tokens),
     },
-    Line { label: "cost", value: |window| known(window.sums.cost_nano, dollars) },
-    Line { label: "saved, estimated", value: |window| known(window.sums.saved_nano, dollars) },
-    Line { label: "added latency, p50", value: |window| time(window, 50) },
-    Line { label: "added latency, p95", value: |window| time(window, 95) },
+    Line {
+        label: "cost",
+        value: |window, width| known(window.sums.cost_nano, width, money_fitting),
+    },
+    Line {
+        label: "saved, estimated",
+        value: |window, width| known(window.sums.saved_nano, width, money_fitting),
+    },
+    Line { label: "added latency, p50", value: |window, _| time(window, 50) },
+    Line { label: "added latency, p95", value: |window, _| time(window, 95) },
 ];
 
 /// The report as text, 76 columns wide; `alerts` come first.
@@ -140,7 +155,8 @@ pub(crate) fn text(overview: &Overview, alerts: &[String]) -> String {
     text.push_str(&"-".repeat(LABEL_WIDTH + COLUMN_WIDTH * overview.windows.len()));
     text.push('\n');
     for line in LINES {
-        text.push_str(&row(line.label, overview.windows.iter().map(line.value)));
+        let value = |window| (line.value)(window, COLUMN_WIDTH - 1);
+        text.push_str(&row(line.label, overview.windows.iter().map(value)));
     }
     if !overview.unpriced.is_empty() {
         text.push('\n');
@@ -158,16 +174,8 @@ fn row(label: &str, values: impl Iterator<Item = String>) -> String {
     line
 }
 
-fn count(number: i64) -> String {
-    fitting(number, COLUMN_WIDTH - 1)
-}
-
-fn dollars(nano: i64) -> String {
-    money_fitting(nano, COLUMN_WIDTH - 1)
-}
-
-fn known(number: Option<i64>, show: fn(i64) -> String) -> String {
-    number.map_or("-".into(), show)
+fn known(number: Option<i64>, width: usize, show: fn(i64, usize) -> String) -> String {
+    number.map_or("-".into(), |number| show(number, width))
 }
 
 fn share(part: Option<i64>, whole: Option<i64>) -> String {

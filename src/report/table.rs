@@ -183,8 +183,7 @@ fn known(number: Option<i64>, width: usize) -> String {
 pub(super) fn number_columns() -> (Vec<String>, impl Fn(&Sums) -> Vec<String>) {
     const ALL: &[Measure] = &[REQUESTS, ERRORS, BEFORE, AFTER, SAVED, OUTPUT, COST];
     let heads = ALL.iter().map(|measure| measure.head.to_owned()).collect();
-    // Wide enough for every number in full.
-    let row = |sums: &Sums| ALL.iter().map(|measure| (measure.show)(sums, 24)).collect();
+    let row = |sums: &Sums| ALL.iter().map(|measure| (measure.show)(sums, 13)).collect();
     (heads, row)
 }
 

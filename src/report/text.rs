@@ -99,44 +99,43 @@ pub(super) const COLUMNS_MAX: usize = 79;
 /// Models that are named as having no price; the rest is summed up.
 const UNPRICED_NAMED_MAX: usize = 5;
 
-/// Money that is not in a report, and why.
+/// The same in lines that are not too long.
 pub(super) fn unpriced_lines(unpriced: &[Unpriced]) -> String {
-    let mut text = String::new();
+    let wrapped = |note: String| match note.len() > COLUMNS_MAX {
+        true => note.replacen(" price and ", " price\nand ", 1) + "\n",
+        false => note + "\n",
+    };
+    unpriced_notes(unpriced).into_iter().map(wrapped).collect()
+}
+
+/// Money that is not in a report, and why: a sentence each.
+pub(super) fn unpriced_notes(unpriced: &[Unpriced]) -> Vec<String> {
+    let mut notes = Vec::new();
     let (mut named, mut others) = (0, 0);
     for Unpriced { model, requests } in unpriced {
-        let number = numbered(*requests);
+        let (number, is) = (numbered(*requests), if *requests == 1 { "is" } else { "are" });
         match model.as_deref() {
-            None => text.push_str(&format!(
-                "{number} got no usage with the answer and {} not in the costs.\n",
-                is(*requests)
-            )),
+            None => notes
+                .push(format!("{number} got no usage with the answer and {is} not in the costs.")),
             Some(_) if named == UNPRICED_NAMED_MAX => others += requests,
             Some(model) => {
                 named += 1;
                 let model = if model.is_empty() { "no named model".into() } else { quoted(model) };
-                let (have, is) = (if *requests == 1 { "has" } else { "have" }, is(*requests));
-                let line = format!(
-                    "{number} of {model} {have} no known price and {is} not in the costs.\n"
-                );
-                text.push_str(&match line.len() > COLUMNS_MAX + 1 {
-                    true => line.replacen(" price and ", " price\nand ", 1),
-                    false => line,
-                });
+                let have = if *requests == 1 { "has" } else { "have" };
+                notes.push(format!(
+                    "{number} of {model} {have} no known price and {is} not in the costs."
+                ));
             }
         }
     }
     if others > 0 {
-        text.push_str(&format!("{} of other models likewise.\n", numbered(others)));
+        notes.push(format!("{} of other models likewise.", numbered(others)));
     }
-    text
+    notes
 }
 
 fn numbered(requests: i64) -> String {
     format!("{} request{}", fitting(requests, 7), if requests == 1 { "" } else { "s" })
-}
-
-fn is(requests: i64) -> &'static str {
-    if requests == 1 { "is" } else { "are" }
 }
 
 #[cfg(test)]
@@ -192,6 +191,24 @@ mod tests {
         ] {
             assert_eq!(dollars(nano), want);
         }
+    }
+
+    #[test]
+    fn unpriced_requests_are_named_up_to_a_point() {
+        let of =
+            |model: Option<&str>, requests| Unpriced { model: model.map(str::to_string), requests };
+        let some = [of(None, 1), of(Some("a\u{7}"), 1), of(Some(""), 2)];
+        assert_eq!(
+            unpriced_lines(&some),
+            "1 request got no usage with the answer and is not in the costs.\n\
+             1 request of \"a?\" has no known price and is not in the costs.\n\
+             2 requests of no named model have no known price and are not in the costs.\n"
+        );
+        let many: Vec<Unpriced> =
+            (0..7).map(|number| of(Some(&format!("m{number}")), 1000)).collect();
+        let end = "\"m4\" have no known price and are not in the costs.\n\
+                   2,000 requests of other models likewise.\n";
+        assert!(unpriced_lines(&many).ends_with(end));
     }
 
     #[test]

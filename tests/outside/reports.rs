@@ -51,7 +51,7 @@ fn stats_counts_requests_errors_tokens_and_money() {
     assert_eq!(line("saved"), vec![percent; 4]);
     assert_eq!(line("output tokens"), vec![(4 * BILLED.output).to_string(); 4]);
     assert!(line("cost").iter().all(|cost| cost.starts_with('$')), "{}", text.stdout);
-    assert!(text.stdout.lines().all(|line| line.len() <= 80), "{}", text.stdout);
+    assert!(text.stdout.lines().all(|line| line.len() <= 79), "{}", text.stdout);
 
     let json: Value = serde_json::from_str(&sandbox.run(&["stats", "--json"]).stdout).unwrap();
     assert_eq!((&json["schema"], &json["timezone"]), (&1.into(), &"UTC".into()));

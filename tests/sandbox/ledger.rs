@@ -51,3 +51,79 @@ fn read(database: &Path) -> rusqlite::Result<Vec<Row>> {
     };
     statement.query_map([], row)?.collect()
 }
+
+/// A request as a test makes it up; the rest of its row is the same for all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made<'a> {
+    /// Unix seconds.
+    pub(crate) ts: i64,
+    pub(crate) provider: &'a str,
+    pub(crate) model: Option<&'a str>,
+    pub(crate) project: Option<&'a str>,
+    pub(crate) client: Option<&'a str>,
+    pub(crate) mode: &'a str,
+    pub(crate) status: Option<i64>,
+    pub(crate) before: i64,
+    pub(crate) after: i64,
+    pub(crate) cost_nano: Option<i64>,
+}
+
+impl Made<'_> {
+    pub(crate) fn at(ts: i64) -> Made<'static> {
+        Made {
+            ts,
+            provider: "openai",
+            model: Some("gpt-4o"),
+            project: None,
+            client: Some("test/1"),
+            mode: "hybrid",
+            status: Some(200),
+            before: 1000,
+            after: 700,
+            cost_nano: Some(3_000_000),
+        }
+    }
+}
+
+/// Writes requests into a database of tokenpak's, as any program may.
+pub(super) fn fill<'a>(database: &Path, all: impl IntoIterator<Item = Made<'a>>) {
+    let mut connection = Connection::open(database).unwrap();
+    let change = connection.transaction().unwrap();
+    let count: i64 =
+        change.query_row("select count(*) from requests", [], |row| row.get(0)).unwrap();
+    let sql = "insert into requests (request_id, ts, provider, api, model, project, client, status,
+        stream, tokens_before, tokens_after, input_tokens, output_tokens, cost_nano, saved_nano,
+        basis, mode, level, proxy_us, total_ms)
+        values (?, ?, ?, 'chat', ?, ?, ?, ?, 1, ?, ?, ?, 50, ?, ?, 'usage', ?, 'light', 2000, 900)";
+    for (n, made) in all.into_iter().enumerate() {
+        let id = format!("made{:012}", count + n as i64);
+        let names = (id, made.ts, made.provider, made.model, made.project, made.client);
+        let numbers = (made.status, made.before, made.after, made.after, made.cost_nano);
+        let mut statement = change.prepare_cached(sql).unwrap();
+        let saved = made.cost_nano.map(|nano| nano / 3);
+        statement
+            .execute(rusqlite::params![
+                names.0, names.1, names.2, names.3, names.4, names.5, numbers.0, numbers.1,
+                numbers.2, numbers.3, numbers.4, saved, made.mode
+            ])
+            .unwrap();
+    }
+    change.commit().unwrap();
+}
+
+/// A query's first row as text, its columns separated by a bar.
+pub(super) fn ask(database: &Path, sql: &str) -> String {
+    let connection = Connection::open(database).unwrap();
+    let mut statement = connection.prepare(sql).unwrap();
+    let columns = statement.column_count();
+    let text = |row: &rusqlite::Row| {
+        let cell = |at| match row.get_ref(at).unwrap() {
+            rusqlite::types::ValueRef::Null => String::new(),
+            rusqlite::types::ValueRef::Integer(number) => number.to_string(),
+            rusqlite::types::ValueRef::Real(number) => number.to_string(),
+            other => other.as_str().unwrap().to_owned(),
+        };
+        Ok((0..columns).map(cell).collect::<Vec<_>>().join("|"))
+    };
+    statement.query_row([], text).unwrap()
+}

@@ -9,7 +9,7 @@ mod ledger;
 mod process;
 
 pub(crate) use client::{Answer, Client, Head};
-pub(crate) use ledger::Row;
+pub(crate) use ledger::{Made, Row};
 pub(crate) use process::Proxy;
 
 use crate::provider::{DEADLINE, Provider};
@@ -110,6 +110,22 @@ impl Sandbox {
         // Rows are waited for all the time: the shortest that is allowed.
         command.args(arguments).env("TOKENPAK_STORAGE_FLUSH_MS", "100");
         Proxy::start(command.stdin(Stdio::null()))
+    }
+
+    /// An empty database, filled with requests of one's own.
+    #[track_caller]
+    pub(crate) fn fill<'a>(&self, requests: impl IntoIterator<Item = Made<'a>>) {
+        if !self.database().exists() {
+            // The proxy opens it before it says anything, and closes it in order.
+            assert_eq!(self.serve().stop(), 0);
+        }
+        ledger::fill(&self.database(), requests);
+    }
+
+    /// The first row of a query, as text with bars.
+    #[track_caller]
+    pub(crate) fn ask(&self, sql: &str) -> String {
+        ledger::ask(&self.database(), sql)
     }
 
     /// The row of a request, once it is on disk.

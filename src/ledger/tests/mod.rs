@@ -54,7 +54,8 @@ type Said = Arc<Mutex<Vec<String>>>;
 fn start(path: &Path) -> (Ledger, Said) {
     let said = Said::default();
     let hear = Arc::clone(&said);
-    (Ledger::start(path, FLUSH_MS, move |line| hear.lock().unwrap().push(line.into())), said)
+    let keeping = Keeping { flush_ms: FLUSH_MS, retention_days: 0 };
+    (Ledger::start(path, keeping, move |line| hear.lock().unwrap().push(line.into())), said)
 }
 
 /// Records the entries and closes.

@@ -106,3 +106,68 @@ fn nonsense_from_a_provider_or_client_does_no_harm() {
     assert_eq!(read(&scratch.db(), sums), ["100 - 150000"]);
     assert_eq!(read(&scratch.db(), "SELECT max(length(client)) FROM requests"), ["100"]);
 }
+
+#[test]
+fn old_requests_go_and_reports_still_know_of_them() {
+    let scratch = Scratch::new();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = now.as_secs() as i64;
+    let aged = |days: i64, id: String| Entry { ts: now - days * DAY, ..entry(&id) };
+    let old = (0..2000).map(|number| aged(40, format!("old {number}")));
+    write(&scratch.db(), old.chain([aged(20, "young".into())]));
+    let size = || read(&scratch.db(), "PRAGMA page_count")[0].parse::<i64>().unwrap();
+    let full = size();
+    // Kept for ever unless told otherwise; then what is too old goes, in steps.
+    let keeping = Keeping { flush_ms: FLUSH_MS, retention_days: 30 };
+    let ledger = Ledger::start(&scratch.db(), keeping, |_| {});
+    let mut number = 0;
+    until("the old ones are gone", || {
+        number += 1;
+        ledger.record(aged(0, format!("new {number}")));
+        read(&scratch.db(), "SELECT count(*) FROM requests WHERE request_id LIKE 'old%'") == ["0"]
+    });
+    ledger.close();
+    let kept = read(&scratch.db(), "SELECT count(*) FROM requests WHERE request_id = 'young'");
+    assert_eq!(kept, ["1"]);
+    let all = read(&scratch.db(), "SELECT sum(requests) FROM daily");
+    assert_eq!(all, [(2001 + number - ledger.lost() as i64).to_string()]);
+    assert!(size() < full, "{} pages of {full} are left", size());
+}
+
+/// What version 1 wrote is found in reports after the migration, and nothing of it is lost.
+#[test]
+fn an_earlier_database_is_brought_up() {
+    let scratch = Scratch::new();
+    let path = scratch.0.join("old.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("../schema/requests.sql")).unwrap();
+    old.execute_batch("CREATE VIEW daily AS SELECT ts AS date FROM requests").unwrap();
+    old.pragma_update(None, "application_id", 0x746f_6b70).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    let row = "INSERT INTO requests (request_id, ts, provider, api, model, status, stream,
+        tokens_before, tokens_after, cost_nano, basis, mode, level, proxy_us, total_ms)
+        VALUES (?, ?, 'openai', ?, 'gpt-4o', 200, 0, 10, 7, 5, 'usage', 'hybrid', 'light', 90, 1)";
+    for (id, ts, api) in [("a", NOW, "chat"), ("b", NOW - 40 * DAY, "chat"), ("c", NOW, "other")] {
+        old.execute(row, (id, ts, api)).unwrap();
+    }
+    drop(old);
+    // Reading alone changes nothing.
+    let fault = Reader::open(&path).err().unwrap();
+    assert_eq!(fault.exit_code(), 65);
+    assert!(fault.to_string().contains("has schema 1; it is brought to"), "{fault}");
+    write(&path, [entry("d")]);
+    assert_eq!(read(&path, "PRAGMA user_version"), [schema::VERSION.to_string()]);
+    assert_eq!(read(&path, "PRAGMA integrity_check"), ["ok"]);
+    let sums = "SELECT date, requests, tokens_saved, round(cost_usd * 1e9) FROM daily ORDER BY 1";
+    assert_eq!(read(&path, sums), ["2026-10-14 1 3 5", "2026-11-23 2 503 4800005"]);
+    assert_eq!(read(&path, "SELECT sum(us_100), sum(us_500) FROM quarterly"), ["2 1"]);
+}
+
+#[test]
+fn every_table_is_strict() {
+    let scratch = Scratch::new();
+    write(&scratch.db(), []);
+    let loose = "SELECT name FROM pragma_table_list
+        WHERE type = 'table' AND NOT strict AND name NOT LIKE 'sqlite_%'";
+    assert_eq!(read(&scratch.db(), loose), [""; 0]);
+}

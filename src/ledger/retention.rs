@@ -1,0 +1,54 @@
+//! Requests that are too old are deleted; the roll-up keeps what reports say of them.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rusqlite::Connection;
+
+/// Rows and free pages that are dealt with at once: some milliseconds, even on a slow disk.
+const ROWS_AT_ONCE: u32 = 500;
+const PAGES_AT_ONCE: u32 = 500;
+
+/// Time in which no row is written at the most. What is left over waits for the next occasion.
+const WORK: Duration = Duration::from_millis(100);
+/// Between two looks, once nothing was left.
+const REST: Duration = Duration::from_secs(3600);
+
+/// When to look again.
+pub(super) struct Retention {
+    /// `None`: for ever.
+    days: Option<u32>,
+    next: Instant,
+}
+
+impl Retention {
+    /// 0 days mean for ever.
+    pub(super) fn new(days: u32) -> Retention {
+        Retention { days: Some(days).filter(|days| *days > 0), next: Instant::now() }
+    }
+
+    /// Deletes some of what is too old, if it is time to.
+    pub(super) fn apply(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let Some(days) = self.days.filter(|_| Instant::now() >= self.next) else { return Ok(()) };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let oldest = now as i64 - i64::from(days) * 86_400;
+        let until = Instant::now() + WORK;
+        while Instant::now() < until {
+            if forget(connection, oldest)? == 0 {
+                self.next = Instant::now() + REST;
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Deletes requests from before `oldest` and gives their space back. Returns how many there were.
+fn forget(connection: &Connection, oldest: i64) -> rusqlite::Result<usize> {
+    let sql = "DELETE FROM requests WHERE id IN
+        (SELECT id FROM requests WHERE ts < ? ORDER BY ts LIMIT ?)";
+    let deleted = connection.prepare_cached(sql)?.execute((oldest, ROWS_AT_ONCE))?;
+    if deleted > 0 {
+        connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
+    }
+    Ok(deleted)
+}

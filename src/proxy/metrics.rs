@@ -1,0 +1,246 @@
+//! What is counted since the start, for `GET /metrics`. The names are bounded: clients choose the
+//! models', and every new one would be a time series for ever.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::ledger::Entry;
+use crate::report::prometheus::{Bounds, Exposition, Metric};
+
+/// Different models that get a label of their own; then `other`.
+const MODELS_MAX: usize = 50;
+
+/// Status classes as labels; the first is for requests without an answer.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// In seconds: the proxy's own time, and the wait for a provider's first byte.
+const PROXY_BOUNDS: Bounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0];
+const UPSTREAM_BOUNDS: Bounds = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+pub(crate) struct Metrics {
+    /// Unix seconds.
+    started: f64,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    /// By provider and model.
+    models: BTreeMap<(String, String), Model>,
+    names: HashSet<String>,
+    skipped: BTreeMap<&'static str, u64>,
+    proxy: Histogram,
+    upstream: Histogram,
+}
+
+#[derive(Default)]
+struct Model {
+    classes: [u64; CLASSES.len()],
+    before: u64,
+    after: u64,
+    input: u64,
+    cache_read: u64,
+    output: u64,
+    cost_nano: i64,
+    saved_nano: i64,
+    /// The highest that was saved so far: a counter must not go back where a request lost a little.
+    saved_most_nano: i64,
+}
+
+#[derive(Default)]
+struct Histogram {
+    counts: [u64; 9],
+    sum_s: f64,
+}
+
+impl Histogram {
+    fn add(&mut self, bounds: &Bounds, seconds: f64) {
+        self.counts[bounds.partition_point(|bound| *bound < seconds)] += 1;
+        self.sum_s += seconds;
+    }
+}
+
+/// What is known elsewhere, at the moment of the question.
+pub(crate) struct Gauges {
+    pub(crate) in_flight: usize,
+    pub(crate) db_bytes: u64,
+    pub(crate) db_write_errors: u64,
+    pub(crate) resident_bytes: u64,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Metrics {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Metrics { started: now.map_or(0.0, |time| time.as_secs_f64()), counts: Mutex::default() }
+    }
+
+    /// Counts a finished request.
+    pub(crate) fn count(&self, entry: &Entry) {
+        if entry.api == "other" {
+            return;
+        }
+        // A panic elsewhere cannot have left the counts half changed.
+        let mut counts = self.counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        counts.add(entry);
+    }
+
+    /// The whole exposition.
+    pub(crate) fn text(&self, gauges: &Gauges) -> String {
+        let mut out = Exposition::default();
+        self.counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).write(&mut out);
+        let mut gauge = |name, help, value: &dyn std::fmt::Display| {
+            let kind = if str::ends_with(name, "_total") { "counter" } else { "gauge" };
+            out.metric(&Metric { name, help, kind });
+            out.sample(name, &[], value);
+        };
+        gauge("tokenpak_in_flight", "Requests being carried.", &gauges.in_flight);
+        gauge("tokenpak_db_bytes", "Size of the database with its log.", &gauges.db_bytes);
+        gauge(
+            "tokenpak_db_write_errors_total",
+            "Failed attempts to write records.",
+            &gauges.db_write_errors,
+        );
+        gauge("process_start_time_seconds", "Start of the process, Unix time.", &self.started);
+        gauge("process_resident_memory_bytes", "Resident memory.", &gauges.resident_bytes);
+        let build = "tokenpak_build_info";
+        out.metric(&Metric { name: build, help: "Version of tokenpak.", kind: "gauge" });
+        out.sample(build, &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        out.finish()
+    }
+}
+
+/// A counter with a value for each provider and model.
+struct Total {
+    name: &'static str,
+    help: &'static str,
+    value: fn(&Model) -> f64,
+}
+
+const TOTALS: &[Total] = &[
+    Total {
+        name: "tokenpak_prompt_tokens_before_total",
+        help: "Prompt tokens as received, counted.",
+        value: |model| model.before as f64,
+    },
+    Total {
+        name: "tokenpak_prompt_tokens_after_total",
+        help: "Prompt tokens as sent, counted.",
+        value: |model| model.after as f64,
+    },
+    Total {
+        name: "tokenpak_input_tokens_total",
+        help: "Input tokens as billed, cached ones included.",
+        value: |model| model.input as f64,
+    },
+    Total {
+        name: "tokenpak_cache_read_tokens_total",
+        help: "Input tokens read from the provider's cache.",
+        value: |model| model.cache_read as f64,
+    },
+    Total {
+        name: "tokenpak_output_tokens_total",
+        help: "Output tokens as billed.",
+        value: |model| model.output as f64,
+    },
+    Total {
+        name: "tokenpak_cost_usd_total",
+        help: "Cost at list prices, of requests that have one.",
+        value: |model| model.cost_nano as f64 / 1e9,
+    },
+    Total {
+        name: "tokenpak_saved_usd_total",
+        help: "Money saved by compression, estimated.",
+        value: |model| model.saved_most_nano as f64 / 1e9,
+    },
+];
+
+impl Counts {
+    fn add(&mut self, entry: &Entry) {
+        let name = self.label(entry.model.as_deref().unwrap_or("unknown"));
+        let model = self.models.entry((entry.provider.clone(), name)).or_default();
+        let class = entry.status.map_or(0, |status| usize::from(status / 100));
+        model.classes[if class < CLASSES.len() { class } else { 0 }] += 1;
+        model.before += entry.tokens_before.unwrap_or(0);
+        model.after += entry.tokens_after.unwrap_or(0);
+        let usage = entry.usage.unwrap_or_default();
+        model.input = model.input.saturating_add(usage.input.unwrap_or(0));
+        model.cache_read = model.cache_read.saturating_add(usage.cache_read.unwrap_or(0));
+        model.output = model.output.saturating_add(usage.output.unwrap_or(0));
+        if let Some((cost_nano, saved_nano)) = entry.cost_and_saved_nano() {
+            model.cost_nano = model.cost_nano.saturating_add(cost_nano);
+            model.saved_nano = model.saved_nano.saturating_add(saved_nano);
+            model.saved_most_nano = model.saved_most_nano.max(model.saved_nano);
+        }
+        if let Some(reason) = entry.skip_reason {
+            *self.skipped.entry(reason).or_default() += 1;
+        }
+        let proxy_s = entry.proxy_us as f64 / 1e6;
+        self.proxy.add(&PROXY_BOUNDS, proxy_s);
+        if let Some(first_byte_ms) = entry.ttfb_ms {
+            self.upstream.add(&UPSTREAM_BOUNDS, (first_byte_ms as f64 / 1e3 - proxy_s).max(0.0));
+        }
+    }
+
+    fn label(&mut self, model: &str) -> String {
+        if self.names.len() < MODELS_MAX {
+            self.names.insert(model.to_owned());
+        }
+        if self.names.contains(model) { model.to_owned() } else { "other".to_owned() }
+    }
+
+    fn write(&self, out: &mut Exposition) {
+        let name = "tokenpak_requests_total";
+        let help = "Requests by provider, model and status class.";
+        out.metric(&Metric { name, help, kind: "counter" });
+        for ((provider, model), sums) in &self.models {
+            let classes = CLASSES.iter().zip(sums.classes).filter(|(_, count)| *count > 0);
+            for (class, count) in classes {
+                let labels = [("provider", provider.as_str()), ("model", model), ("status", class)];
+                out.sample(name, &labels, count);
+            }
+        }
+        for Total { name, help, value } in TOTALS {
+            out.metric(&Metric { name, help, kind: "counter" });
+            for ((provider, model), sums) in &self.models {
+                out.sample(name, &[("provider", provider), ("model", model)], value(sums));
+            }
+        }
+        let name = "tokenpak_skipped_total";
+        let help = "Requests that were not compressed, by reason.";
+        out.metric(&Metric { name, help, kind: "counter" });
+        for (reason, count) in &self.skipped {
+            out.sample(name, &[("reason", reason)], count);
+        }
+        let seconds = |name, help| Metric { name, help, kind: "histogram" };
+        let proxy = seconds("tokenpak_proxy_seconds", "Time inside the proxy before sending.");
+        out.histogram(&proxy, &PROXY_BOUNDS, &self.proxy.counts, self.proxy.sum_s);
+        let upstream =
+            seconds("tokenpak_upstream_seconds", "Time from sending to the answer's first byte.");
+        out.histogram(&upstream, &UPSTREAM_BOUNDS, &self.upstream.counts, self.upstream.sum_s);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fifty_models_have_a_name_and_the_rest_is_other() {
+        let mut counts = Counts::default();
+        for number in 0..200 {
+            let label = counts.label(&format!("model-{number}"));
+            assert_eq!(label == "other", number >= 50, "{label}");
+        }
+        assert_eq!(counts.label("model-7"), "model-7");
+    }
+
+    #[test]
+    fn a_value_on_a_bound_belongs_below_it() {
+        let mut histogram = Histogram::default();
+        for seconds in [0.0, 0.0005, 0.0006, 1.0, 1.1] {
+            histogram.add(&PROXY_BOUNDS, seconds);
+        }
+        assert_eq!(histogram.counts, [2, 1, 0, 0, 0, 0, 0, 1, 1]);
+    }
+}
