@@ -96,11 +96,12 @@ fn two_proxies_behind_haproxy_are_as_one() {
     let balanced: Vec<Vec<u8>> = provider.seen().into_iter().map(|seen| seen.body).collect();
     drop(balancer);
 
-    provider.forget();
     proxies.push(homes[2].serve());
     turns().iter().for_each(|turn| say(proxies[2].port(), turn));
-    let alone: Vec<Vec<u8>> = provider.seen().into_iter().map(|seen| seen.body).collect();
-    assert_eq!(balanced, alone, "the same bytes upstream");
+    let seen = provider.seen().into_iter().skip(balanced.len());
+    let alone: Vec<Vec<u8>> = seen.map(|seen| seen.body).collect();
+    // As bytes they would fill the screen.
+    assert!(balanced == alone, "what went upstream differs");
     assert!(alone[5].len() < turns()[5].len(), "and they are compressed");
 
     for (home, rows) in homes.iter().zip([3, 3, 6]) {

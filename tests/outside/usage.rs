@@ -128,7 +128,7 @@ fn text_is_narrow_ascii_in_every_grouping() {
     let keys = "day hour week month model provider project client mode status day,model \
                 project,client model,provider,client day,model,project,client,mode,status";
     for by in keys.split_whitespace() {
-        let output = sandbox.run(&["stats", "--by", by]);
+        let output = sandbox.run(&["stats", "--since", "41d", "--by", by]);
         assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{by}");
         for line in output.stdout.lines() {
             let is_plain = line.bytes().all(|byte| (b' '..=b'~').contains(&byte));
@@ -195,8 +195,9 @@ fn alerts_speak_only_when_there_is_something_to_say() {
 #[test]
 fn what_is_asked_wrongly_is_64_and_says_how() {
     let sandbox = sandbox();
+    sandbox.fill([]);
     for (arguments, said) in [
-        ("--by modl", "unknown key \"modl\"; did you mean model?"),
+        ("--by provder", "unknown key \"provder\"; did you mean provider?"),
         ("--by colour", "one of hour, day,"),
         ("--daily --hourly", "only one of hour, day, week and month"),
         ("--since fortnight", "--since: unknown time \"fortnight\"; one of now, today,"),
@@ -209,7 +210,6 @@ fn what_is_asked_wrongly_is_64_and_says_how() {
         ("--alert-errors -1", "is not a number of 0 or more"),
         ("--sinc 7d", "did you mean --since?"),
     ] {
-        sandbox.fill([]);
         let all: Vec<&str> = ["stats"].into_iter().chain(arguments.split(' ')).collect();
         let output = sandbox.run(&all);
         assert_eq!((output.status, output.stdout.as_str()), (64, ""), "{arguments}");
