@@ -5,7 +5,10 @@ use crate::cli;
 use crate::error::Error;
 
 /// The pages, as mdoc source: `tokenpak man | man -l -` formats them.
-const PAGES: &[(&str, &str)] = &[("tokenpak", include_str!("../../man/tokenpak.1"))];
+const PAGES: &[(&str, &str)] = &[
+    ("tokenpak", include_str!("../../man/tokenpak.1")),
+    ("tokenpak-db", include_str!("../../man/tokenpak-db.5")),
+];
 
 pub(crate) fn run(args: &cli::Man) -> Result<(), Error> {
     let wanted = args.page.as_deref().unwrap_or("tokenpak");

@@ -18,6 +18,38 @@ const STEPS: &[&str] = &[include_str!("schema/requests.sql"), include_str!("sche
 /// Made anew by every version, since they hold nothing.
 const VIEWS: &str = include_str!("schema/views.sql");
 
+/// Views of sums: name, the column that tells rows apart, and what they are made from. A week has
+/// the name of its Monday.
+const SUM_VIEWS: &[(&str, &str, &str)] = &[
+    ("hourly", "strftime('%Y-%m-%d %H:00', start, 'unixepoch', 'localtime') AS hour", "quarterly"),
+    ("daily", "date(start, 'unixepoch', 'localtime') AS date", "quarterly"),
+    (
+        "weekly",
+        "date(start, 'unixepoch', 'localtime', 'weekday 0', '-6 days') AS week",
+        "quarterly",
+    ),
+    ("monthly", "strftime('%Y-%m', start, 'unixepoch', 'localtime') AS month", "quarterly"),
+    ("by_model", "model", "utc_parts"),
+    ("by_provider", "provider", "utc_parts"),
+    ("by_project", "project", "utc_parts"),
+    ("by_client", "client", "utc_parts"),
+    ("by_mode", "mode", "utc_parts"),
+    ("by_status", "status", "utc_parts"),
+];
+
+/// What each of them says.
+const SUMS: &str = "sum(requests) AS requests,
+    sum(errors) AS errors,
+    sum(tokens_before) AS tokens_before,
+    sum(tokens_after) AS tokens_after,
+    sum(tokens_before) - sum(tokens_after) AS tokens_saved,
+    sum(input_tokens) AS input_tokens,
+    sum(cache_read_tokens) AS cache_read_tokens,
+    sum(cache_write_tokens) AS cache_write_tokens,
+    sum(output_tokens) AS output_tokens,
+    sum(cost_nano) / 1e9 AS cost_usd,
+    sum(saved_nano) / 1e9 AS saved_usd";
+
 /// The views of earlier versions, and of ours.
 const OLD_VIEWS: &str = "SELECT name FROM sqlite_schema WHERE type = 'view' AND name <> 'measured'";
 
@@ -50,6 +82,13 @@ fn migrate(change: &Connection, version: i64) -> rusqlite::Result<()> {
         change.execute_batch(step)?;
     }
     change.execute_batch(VIEWS)?;
+    for (name, key, source) in SUM_VIEWS {
+        change.execute_batch(&format!(
+            "CREATE VIEW {name} AS SELECT {key},
+    {SUMS}
+    FROM {source} GROUP BY 1"
+        ))?;
+    }
     change.pragma_update(None, "application_id", APPLICATION_ID)?;
     change.pragma_update(None, "user_version", VERSION)
 }
