@@ -23,7 +23,6 @@ mod faults;
 mod forwarding;
 mod framing;
 mod machines;
-mod malformed;
 mod pages;
 mod reports;
 mod routing;
