@@ -213,7 +213,7 @@ pub(crate) struct Stats {
     /// by provider
     #[argh(switch)]
     pub(crate) by_provider: bool,
-    /// by one or more of hour day week month model provider project client mode status
+    /// by one or several of hour day week month model provider project client mode status
     #[argh(option, arg_name = "keys")]
     pub(crate) by: Vec<String>,
     /// from then on: today monday 7d 4w 12h 2026-11-22 2026-11-22T06:00 ...

@@ -88,13 +88,7 @@ impl Books {
         let mut groups = Groups::new();
         let slot = |ts| unit.map_or(0, |unit| unit.slot(&self.zone, ts));
         for reader in &self.readers {
-            match columns.is_empty() {
-                true => reader.quarters(range, |start, sums, _| {
-                    groups.entry((slot(start), vec![])).or_default().add(sums);
-                }),
-                false => reader.parts(&columns, (range, &slot), &mut groups),
-            }
-            .map_err(error)?;
+            reader.parts(&columns, (range, &slot), &mut groups).map_err(error)?;
         }
         Ok(groups)
     }
