@@ -45,12 +45,13 @@ h1{font-size:1.3rem;margin:0;overflow-wrap:anywhere}h2{font-size:1rem;margin:2re
 .alert{color:var(--fg);border-left:.3rem solid #d4351c;padding-left:.6rem}
 div{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem 0 .25rem .8rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line);font-weight:400}
-th:first-child,td:first-child{padding-left:0;text-align:left}td:first-child{white-space:normal}
+th:first-child,td:first-child{padding-left:0;text-align:left}td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:4.4rem}
 thead th,tfoot td{color:var(--soft)}tfoot td{color:var(--fg);border:0;font-weight:600}
 svg{display:block;width:100%;height:9rem;border-bottom:1px solid var(--line)}
 .b{fill:var(--before)}.a{fill:var(--after)}.ends{display:flex;justify-content:space-between}
 i{display:inline-block;width:.7em;height:.7em;margin-right:.3em}
 @media(max-width:600px){body{font-size:12px;padding:.7rem}th,td{padding-left:.45rem}}
+@media(max-width:400px){body{font-size:11px;padding:.6rem}th,td{padding-left:.3rem}}
 </style></head><body>
 "#;
 
