@@ -45,10 +45,11 @@ impl Base {
         Ok(Base { connection, file, log })
     }
 
-    /// Whether the path still leads to the file that is open. Rows written to a file that was
-    /// deleted or replaced would be lost without an error.
+    /// Whether the path still leads to the file that is open, and its log's to the log. Rows
+    /// written to a file that was deleted or replaced would be lost without an error.
     pub(super) fn is_at(&self, path: &Path) -> bool {
-        identity(path).is_ok_and(|now| now == self.file)
+        let log = identity(&with_suffix(path, LOG)).ok();
+        identity(path).is_ok_and(|now| now == self.file) && log == self.log
     }
 
     /// Closes a database whose file was deleted or replaced. Its log must not stay: SQLite would
