@@ -56,9 +56,21 @@ pub(crate) struct Config {
     /// How long single requests are kept; 0: for ever.
     pub(crate) retention_days: u32,
     pub(crate) flush_ms: u64,
+    pub(crate) tls_roots: TlsRoots,
     pub(crate) log: LogLevel,
     /// The configuration file, and whether it was there.
     pub(crate) file: (PathBuf, bool),
+}
+
+/// Whose signature on a provider's certificate is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TlsRoots {
+    /// Mozilla's list, as it was when this program was built.
+    Bundled,
+    /// The system's list, or the file that `SSL_CERT_FILE` names in its place.
+    System(Option<PathBuf>),
+    /// A PEM file; absolute.
+    File(PathBuf),
 }
 
 /// Whose requests for our own pages (`/health`) are answered; all others go upstream.
@@ -184,6 +196,7 @@ pub(crate) fn load(
         let applied = loader.apply(key, value, &around.directory);
         applied.map_err(|what| Error::usage(format!("--{name}: {what}")))?;
     }
+    loader.find_roots(around);
     loader.finish().map(|loader| (loader.config, loader.warnings))
 }
 
@@ -306,8 +319,10 @@ impl Loader {
         match SETTINGS.iter().find(|setting| setting.key == key) {
             Some(Setting { set: Some(set), .. }) => {
                 set(&mut self.config, value)?;
-                if key == "storage.path" {
-                    self.config.database = base.join(value);
+                match (key, &mut self.config.tls_roots) {
+                    ("storage.path", _) => self.config.database = base.join(value),
+                    ("tls.roots", TlsRoots::File(path)) => *path = base.join(value),
+                    _ => {}
                 }
                 Ok(true)
             }
@@ -376,6 +391,15 @@ impl Loader {
                 None if settings::OTHER_VARIABLES.contains(&name.as_str()) => {}
                 None => self.warnings.push(settings::unknown_variable(name)),
             }
+        }
+    }
+
+    /// Where the system's roots are, if somebody has moved them.
+    fn find_roots(&mut self, around: &Surroundings) {
+        if let (TlsRoots::System(file), Some(name)) =
+            (&mut self.config.tls_roots, around.variable("SSL_CERT_FILE"))
+        {
+            *file = Some(around.directory.join(name));
         }
     }
 

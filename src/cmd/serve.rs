@@ -16,12 +16,12 @@ use crate::config::Surroundings;
 use crate::error::{self, Error};
 use crate::instance::{self, Claim};
 use crate::ledger::{Keeping, Ledger};
-use crate::proxy::{self, Context};
+use crate::proxy::{self, Context, Done, Upstream};
 use voice::Voice;
 
 pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
     let around = Surroundings::of_process();
-    let config = super::settings(args.config.as_deref().map(Path::new), &flags(args))?;
+    let mut config = super::settings(args.config.as_deref().map(Path::new), &flags(args))?;
     if args.daemon && !daemon::is_child(&around) {
         return daemon::start(&around);
     }
@@ -29,6 +29,9 @@ pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
     let signals = signals().map_err(|error| Error::system("signals", error))?;
     let listeners = proxy::listen(&config).map_err(|error| name_holder(error, &around))?;
     let address = listeners[0].local_addr().map_err(|error| Error::system("listen", error))?;
+    // 0 lets the system choose.
+    config.port = address.port();
+    let upstream = Upstream::new(&config)?;
     let voice = Voice::of_process(config.log);
     let claim = claim(&around, &voice, address);
     let warnings = voice.clone();
@@ -38,8 +41,8 @@ pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
     let lines = voice.clone();
     let database = config.database.clone();
     let stats = Box::new(move |json| super::stats::of_database(&database, json));
-    let report = Box::new(move |done: &_| lines.done(done));
-    let context = Arc::new(Context::new(config, ledger, report, stats));
+    let report = Box::new(move |done: &Done| lines.done(done));
+    let context = Arc::new(Context::new(config, upstream, ledger, report, stats));
     notify::send(&around, "READY=1");
     let served = proxy::serve(&context, listeners, signals);
     notify::send(&around, "STOPPING=1");

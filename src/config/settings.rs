@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Config, Endpoints, LogLevel, Secret};
+use super::{Config, Endpoints, LogLevel, Secret, TlsRoots};
 use crate::compress::{Level, Mode};
 
 /// Reads a text into its place, or says what is wrong with it.
@@ -57,6 +57,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row("proxy.endpoints", "local", |c, v| put(&mut c.endpoints, endpoints(v))),
     row("proxy.auth_token", "", |c, v| put(&mut c.auth_token, token(v).map(Some))),
     row("proxy.allow_http", "false", |c, v| put(&mut c.allow_http, yes_or_no(v))),
+    row("tls.roots", "bundled", |c, v| put(&mut c.tls_roots, Ok(roots(v)))),
     row("compression.enabled", "true", |c, v| put(&mut c.enabled, yes_or_no(v)))
         .short("TOKENPAK_COMPACT"),
     row("compression.level", "", |c, v| put(&mut c.level, level(v).map(Some))),
@@ -71,7 +72,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     row("log.level", "info", |c, v| put(&mut c.log, log_level(v))).short("TOKENPAK_LOG"),
     later("proxy.stats_footer").short("TOKENPAK_STATS_FOOTER"),
     later("proxy.ask_usage"),
-    later("tls.roots"),
     later("compression.preserve_code"),
     later("compression.memo_mb"),
     later("prices"),
@@ -131,6 +131,7 @@ pub(super) fn blank() -> Config {
         database: PathBuf::new(),
         retention_days: 0,
         flush_ms: 0,
+        tls_roots: TlsRoots::Bundled,
         log: LogLevel::Info,
         file: (PathBuf::new(), false),
     }
@@ -299,6 +300,15 @@ fn log_level(value: &str) -> Result<LogLevel, String> {
         _ => None,
     };
     one_of(value, &["error", "warn", "info", "debug"], level)
+}
+
+/// Anything but the two words is a file, whose place the caller knows.
+fn roots(value: &str) -> TlsRoots {
+    match value {
+        "bundled" => TlsRoots::Bundled,
+        "system" => TlsRoots::System(None),
+        path => TlsRoots::File(PathBuf::from(path)),
+    }
 }
 
 fn one_of<T>(value: &str, names: &[&str], found: Option<T>) -> Result<T, String> {

@@ -48,6 +48,8 @@ pub(crate) enum Skip {
     /// The body is compressed by HTTP means. The caller decides this one and the next.
     Encoded,
     Large,
+    /// The provider has refused changed bodies. The caller decides this one too.
+    Refused,
 }
 
 impl Skip {
@@ -59,6 +61,7 @@ impl Skip {
             Skip::NothingToGain => "nothing-to-gain",
             Skip::Encoded => "encoded",
             Skip::Large => "large",
+            Skip::Refused => "refused",
         }
     }
 }

@@ -18,7 +18,9 @@ use super::transport::Watch;
 
 const READ_BYTES: usize = 64 * 1024;
 /// Between two pieces of a body that is passed on while it comes.
-const UPLOAD_IDLE: Duration = Duration::from_secs(30);
+pub(crate) const UPLOAD_IDLE: Duration = Duration::from_secs(30);
+
+const LATE: Refusal = Refusal { status: 408, why: "the request's body did not come in time" };
 
 /// A request that is ready for a worker.
 pub(crate) struct Job {
@@ -76,6 +78,15 @@ impl Client {
         self.link.give_back(&self.stream, keep_alive);
     }
 
+    /// Ends the connection in a way that no client takes for the end of an answer.
+    pub(crate) fn abort(&self) {
+        self.watch.release();
+        // With no time to linger, the last close resets.
+        let _ = rustix::net::sockopt::set_socket_linger(&*self.stream, Some(Duration::ZERO));
+        self.link.is_aborted.store(true, Ordering::Release);
+        self.link.give_back(&self.stream, false);
+    }
+
     /// Ends the connection with a last answer, if there is nothing on it yet that it would garble.
     pub(crate) fn close_with(&self, answer: &[u8]) {
         if self.link.is_busy() {
@@ -96,6 +107,8 @@ pub(super) struct Link {
     epoll: Arc<OwnedFd>,
     is_busy: AtomicBool,
     is_closing: AtomicBool,
+    /// To be closed at once, without waiting for what the client still sends.
+    is_aborted: AtomicBool,
     /// The next request has been received already, so no event will announce it.
     has_more: AtomicBool,
     /// What a worker that read a body has received behind it.
@@ -109,6 +122,7 @@ impl Link {
             epoll,
             is_busy: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
+            is_aborted: AtomicBool::new(false),
             has_more: AtomicBool::new(false),
             rest: Mutex::default(),
         }
@@ -130,6 +144,10 @@ impl Link {
 
     pub(super) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        self.is_aborted.load(Ordering::Acquire)
     }
 
     pub(super) fn hand_over(&self, has_more: bool) {
@@ -210,6 +228,22 @@ impl Upload {
         }
     }
 
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Whether reading needs nothing from the client that it has not been invited to send.
+    pub(crate) fn is_ready(&self) -> bool {
+        let has_bytes = self.taken < self.ready.len() || !self.received.is_empty();
+        self.must_invite || self.reader.is_done() || has_bytes
+    }
+
+    /// Nothing has come for `UPLOAD_IDLE`; the error that says so.
+    pub(crate) fn give_up(&mut self) -> io::Error {
+        self.fault = Some(Fault::Refused(LATE));
+        io::ErrorKind::TimedOut.into()
+    }
+
     fn receive(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.must_invite) {
             (&*self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -220,8 +254,6 @@ impl Upload {
         self.received.resize(READ_BYTES, 0);
         let count = (&*self.stream).read(&mut self.received);
         self.received.truncate(*count.as_ref().unwrap_or(&0));
-        const LATE: Refusal =
-            Refusal { status: 408, why: "the request's body did not come in time" };
         self.fault = match &count {
             Ok(count) if *count > 0 => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),

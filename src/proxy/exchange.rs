@@ -5,9 +5,6 @@ use std::io::{Cursor, Read};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ureq::Body;
-use ureq::http::Response;
-
 use super::Context;
 use super::client::{Client, Incoming, Job, Upload};
 use super::encoding;
@@ -17,6 +14,7 @@ use super::local::{self, Trouble};
 use super::pages;
 use super::relay::{Buffer, Relay, Relayed};
 use super::request::Head;
+use super::upstream::Reply;
 use crate::compress::Mode;
 use crate::ledger::Entry;
 use crate::pack::{self, Packed, Plan, Skip};
@@ -94,7 +92,7 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
     let sent = match &mut upload {
         Some(upload) => {
             let framing = head.framing;
-            exchange.send(&route, Outgoing::Streamed { reader: upload, framing })
+            exchange.send(&route, Outgoing::Streamed { upload, framing })
         }
         None => {
             let original = original.as_ref().map_or(&[][..], |held| &held.bytes);
@@ -108,12 +106,15 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
     entry.ttfb_ms = Some(arrived.elapsed().as_millis() as u64);
     match sent {
         Ok((answer, reason)) => {
-            entry.status = Some(answer.status().as_u16());
+            entry.status = Some(answer.head.status());
             let relayed = exchange.relay(worker, &route, (answer, reason), &entry);
             entry.error = relayed.error;
             read_answer(&mut entry, relayed.reading);
             exchange.finish(entry);
-            client.release(relayed.keep_alive);
+            match relayed.must_abort {
+                true => client.abort(),
+                false => client.release(relayed.keep_alive),
+            }
         }
         Err(failure) => {
             let failure = upload.as_ref().and_then(Upload::failure).unwrap_or(failure);
@@ -123,7 +124,7 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
 }
 
 /// An answer, and what was already read of its body.
-type Answer = (Response<Body>, Vec<u8>);
+type Answer = (Reply, Vec<u8>);
 
 impl Exchange<'_> {
     fn route(&self) -> Option<Route> {
@@ -148,6 +149,12 @@ impl Exchange<'_> {
         if body.len() > self.context.config.large_bytes() {
             return only(Skip::Large);
         }
+        if self.context.refused.is_paused(&route.provider, format, self.arrived) {
+            // Counted all the same.
+            let packed = pack::pack(&mut worker.counter, &Plan::of(Mode::Off), format, body);
+            let skip = packed.skip.filter(|skip| *skip != Skip::Off).or(Some(Skip::Refused));
+            return Packed { skip, ..packed };
+        }
         pack::pack(&mut worker.counter, &self.plan, format, body)
     }
 
@@ -169,14 +176,17 @@ impl Exchange<'_> {
             return self.send(route, Outgoing::Whole(original));
         };
         let (mut answer, mut reason) = self.send(route, Outgoing::Whole(body))?;
-        if answer.status() != 400 {
+        if answer.head.status() != 400 {
             return Ok((answer, reason));
         }
-        let read = answer.body_mut().as_reader().take(REASON_BYTES_MAX).read_to_end(&mut reason);
-        match read.is_ok() && !speaks_of_length(&reason) {
-            true => self.send(route, Outgoing::Whole(original)),
-            false => Ok((answer, reason)),
+        let read = answer.body.by_ref().take(REASON_BYTES_MAX).read_to_end(&mut reason);
+        if read.is_err() || speaks_of_length(&reason) {
+            return Ok((answer, reason));
         }
+        if let Some(format) = route.format {
+            self.context.refused.note(&route.provider, format, Instant::now());
+        }
+        self.send(route, Outgoing::Whole(original))
     }
 
     fn relay(
@@ -186,20 +196,22 @@ impl Exchange<'_> {
         (answer, read): Answer,
         entry: &Entry,
     ) -> Relayed {
-        let (parts, body) = answer.into_parts();
-        let kind = parts.headers.get("content-type").map_or(&b""[..], |value| value.as_bytes());
-        let is_plain = !parts.headers.contains_key("content-encoding");
+        let Reply { head, framing, mut body } = answer;
+        let kind = head.header("content-type").unwrap_or_default();
+        let is_plain = head.header("content-encoding").is_none();
         let is_stream = kind.starts_with(b"text/event-stream");
         let tap = route.format.filter(|_| is_plain).map(|format| Tap::new(format, is_stream));
         let relay = Relay {
-            answer: &parts,
+            answer: &head,
+            framing,
+            is_ready: !read.is_empty() || body.is_ready(),
             request: self.head,
             client: &self.client.stream,
             watch: &self.client.watch,
             ours: &headers(entry),
             must_close: self.must_close,
         };
-        let mut body = Cursor::new(read).chain(body.into_reader());
+        let mut body = Cursor::new(read).chain(body);
         relay.copy(&mut body, &mut worker.buffer, tap)
     }
 

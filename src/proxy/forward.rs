@@ -1,19 +1,22 @@
 //! Sends a request upstream: hop-by-hop headers, pool, timeouts, the one repeat that is allowed.
 
-use std::io::Read;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::config::Config as Settings;
 use ureq::http::uri::PathAndQuery;
-use ureq::http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
-use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::{Connector, RustlsConnector};
-use ureq::{Agent, Body, Error, Proxy, SendBody, Timeout};
+use ureq::http::{HeaderName, HeaderValue, Method, Request, Uri};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, SendBody, Timeout};
 
+use super::client::Upload;
 use super::request::{Framing, HEAD_BYTES_MAX, Head, Refusal};
-use super::transport::{self, Attempt, SocketConnector, Watch};
+use super::transport::{self, Attempt, Watch};
+use super::uploading::Uploading;
+use super::upstream::{self, Lost, Pool, Reader, Reply, Unresolved, Ways};
 use crate::config::Config;
+use crate::error::Error;
 
 /// Headers that belong to one connection and not to the message (RFC 9110 7.6.1), the ones that
 /// the next hop writes itself, and `Expect`, which we have answered.
@@ -38,10 +41,12 @@ pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     HOP_BY_HOP.iter().any(|hop| hop.eq_ignore_ascii_case(name))
 }
 
-/// The ways to the providers: one straight, one through the proxy that the environment names.
+/// The ways to the providers.
 pub(crate) struct Upstream {
-    direct: Agent,
-    proxied: Option<(Agent, Proxy)>,
+    agent: Agent,
+    pool: Arc<Pool>,
+    first_byte: Duration,
+    stream_idle: Duration,
 }
 
 /// Where a request goes.
@@ -56,7 +61,7 @@ pub(crate) enum Outgoing<'a> {
     Whole(&'a [u8]),
     /// Read from the client while it is sent; the length is the client's, if it named one.
     Streamed {
-        reader: &'a mut dyn Read,
+        upload: &'a mut Upload,
         framing: Framing,
     },
 }
@@ -74,12 +79,16 @@ pub(crate) enum Failure {
 }
 
 impl Upstream {
-    pub(crate) fn new(config: &Config) -> Upstream {
-        let proxy = Proxy::try_from_env();
-        Upstream {
-            direct: agent(config, None),
-            proxied: proxy.map(|proxy| (agent(config, Some(proxy.clone())), proxy)),
-        }
+    pub(crate) fn new(config: &Config) -> Result<Upstream, Error> {
+        let pool = Arc::new(Pool::new(config.workers));
+        let ways = Ways::new(Arc::clone(&pool), upstream::proxy(config)?);
+        let settings = settings(config, upstream::load_roots(&config.tls_roots)?);
+        Ok(Upstream {
+            agent: Agent::with_parts(settings, ways, Unresolved),
+            pool,
+            first_byte: Duration::from_secs(config.first_byte_timeout_s),
+            stream_idle: Duration::from_secs(config.stream_idle_timeout_s),
+        })
     }
 
     /// Sends `head` with `body` and waits for the answer's head.
@@ -89,20 +98,23 @@ impl Upstream {
         head: &Head,
         body: Outgoing,
         watch: &Arc<Watch>,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Reply, Failure> {
         let parts = build(target, head)?;
-        let agent = self.agent(parts.uri());
         match body {
-            Outgoing::Whole(bytes) => self.send_whole(agent, &parts, bytes, watch),
-            Outgoing::Streamed { reader, framing } => {
-                begin(watch, true);
+            Outgoing::Whole(bytes) => self.send_whole(&parts, bytes, watch),
+            Outgoing::Streamed { upload, framing } => {
                 let mut parts = parts;
                 if let Framing::Length(length) = framing {
                     parts.headers_mut().insert("content-length", HeaderValue::from(length));
                 }
-                let body = SendBody::from_reader(reader);
+                // What the client sends is gone once it is sent: no connection that may be dead.
+                begin(watch, true, true);
+                let method = parts.method().clone();
+                let mut uploading = Uploading(upload);
+                let body = SendBody::from_reader(&mut uploading);
                 let (parts, ()) = parts.into_parts();
-                agent.run(Request::from_parts(parts, body)).map_err(|e| failure(e, watch))
+                let sent = self.agent.run(Request::from_parts(parts, body)).map(drop);
+                self.receive(sent, &method, watch).map_err(|lost| failure(lost, watch))
             }
         }
     }
@@ -111,40 +123,69 @@ impl Upstream {
     /// pool that died under the request.
     fn send_whole(
         &self,
-        agent: &Agent,
         parts: &Request<()>,
         bytes: &[u8],
         watch: &Arc<Watch>,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Reply, Failure> {
+        let mut is_repeat = false;
         loop {
-            begin(watch, !bytes.is_empty());
-            let request = parts.clone();
-            let sent = match bytes.is_empty() && !expects_body(request.method()) {
-                true => agent.run(request),
-                false => agent.run(request.map(|()| bytes)),
-            };
-            match sent {
-                Ok(answer) => return Ok(answer),
-                Err(error) if !is_stale(&error) || watch.is_gone() => {
-                    return Err(failure(error, watch));
+            begin(watch, !bytes.is_empty(), is_repeat);
+            let sent = self.run(parts.clone(), bytes);
+            let is_reused = transport::attempt(|attempt| attempt.is_reused);
+            match self.receive(sent, parts.method(), watch) {
+                Err(Lost::Silent(error))
+                    if is_reused && !is_repeat && has_died(&error) && !watch.is_gone() =>
+                {
+                    is_repeat = true;
                 }
-                Err(_) => {}
+                outcome => return outcome.map_err(|lost| failure(lost, watch)),
             }
         }
     }
 
-    fn agent(&self, uri: &Uri) -> &Agent {
-        let is_local = matches!(uri.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
-        match &self.proxied {
-            Some((agent, proxy)) if !is_local && !proxy.is_no_proxy(uri) => agent,
-            _ => &self.direct,
+    fn run(&self, request: Request<()>, bytes: &[u8]) -> Result<(), ureq::Error> {
+        if bytes.is_empty() && !expects_body(request.method()) {
+            return self.agent.run(request).map(drop);
         }
+        if request.method() != Method::HEAD {
+            return self.agent.run(request.map(|()| bytes)).map(drop);
+        }
+        // ureq sends such a body only if it is told twice.
+        let mut builder = self.agent.head(request.uri()).force_send_body();
+        if let Some(headers) = builder.headers_mut() {
+            *headers = request.into_parts().0.headers;
+        }
+        builder.send(bytes).map(drop)
+    }
+
+    /// Reads the answer from the connection that ureq has sent the request on.
+    fn receive(
+        &self,
+        sent: Result<(), ureq::Error>,
+        method: &Method,
+        watch: &Arc<Watch>,
+    ) -> Result<Reply, Lost> {
+        let (connection, is_refused) = transport::attempt(|attempt| {
+            attempt.socket = None;
+            (attempt.connection.take(), attempt.is_refused)
+        });
+        let Some(connection) = connection else {
+            return Err(Lost::Broken(sent.err().unwrap_or(ureq::Error::ConnectionFailed)));
+        };
+        let reader = Reader {
+            pool: &self.pool,
+            watch,
+            method: method.as_str(),
+            first_byte: self.first_byte,
+            stream_idle: self.stream_idle,
+            is_refused,
+        };
+        reader.read(connection)
     }
 }
 
-fn agent(config: &Config, proxy: Option<Proxy>) -> Agent {
-    let seconds = |count| Some(Duration::from_secs(count));
-    let settings: Settings = Agent::config_builder()
+fn settings(config: &Config, roots: RootCerts) -> Settings {
+    Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -153,21 +194,15 @@ fn agent(config: &Config, proxy: Option<Proxy>) -> Agent {
         .user_agent("")
         .accept("")
         .accept_encoding("")
-        .proxy(proxy)
-        .timeout_connect(seconds(config.connect_timeout_s))
-        .timeout_recv_response(seconds(config.first_byte_timeout_s))
-        .timeout_recv_body(None)
-        .max_idle_connections(config.workers)
-        .max_idle_connections_per_host(config.workers)
-        .max_idle_age(Duration::from_secs(60))
-        .max_response_header_size(64 * 1024)
+        // Both are ours: see `connect`.
+        .proxy(None)
+        .max_idle_connections(0)
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .timeout_connect(Some(Duration::from_secs(config.connect_timeout_s)))
         .input_buffer_size(64 * 1024)
-        // A head must fit whole: the client's, with the base URL's path before its target.
+        // A header line must fit whole: the client's, or the base URL's path before its target.
         .output_buffer_size(HEAD_BYTES_MAX + 16 * 1024)
-        .build();
-    let stream_idle = Duration::from_secs(config.stream_idle_timeout_s);
-    let connector = SocketConnector { stream_idle }.chain(RustlsConnector::default());
-    Agent::with_parts(settings, connector, DefaultResolver::default())
+        .build()
 }
 
 /// The request without its body.
@@ -182,6 +217,10 @@ fn build(target: &Target, head: &Head) -> Result<Request<()>, Failure> {
     }
     let method = Method::from_bytes(head.method().as_bytes());
     let method = method.map_err(|_| Failure::Refused("the method is not valid"))?;
+    if target.url.contains('#') {
+        // It would be cut off: fragments are not sent.
+        return Err(Failure::Refused("the target has a fragment"));
+    }
     let mut request = Request::new(());
     *request.uri_mut() = uri;
     *request.method_mut() = method;
@@ -220,36 +259,51 @@ fn expects_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
-fn begin(watch: &Arc<Watch>, has_body: bool) {
+fn begin(watch: &Arc<Watch>, has_body: bool, must_be_fresh: bool) {
     let watch = Some(Arc::clone(watch));
-    transport::begin(Attempt { watch, has_body, ..Attempt::default() });
+    transport::begin(Attempt { watch, has_body, must_be_fresh, ..Attempt::default() });
 }
 
-fn is_stale(error: &Error) -> bool {
-    let attempt = transport::attempt();
-    let Error::Io(error) = error else { return false };
-    let died = matches!(
+/// Whether a connection has ended, rather than the time or the patience.
+fn has_died(error: &ureq::Error) -> bool {
+    let ureq::Error::Io(error) = error else { return false };
+    matches!(
         error.kind(),
-        std::io::ErrorKind::ConnectionReset
-            | std::io::ErrorKind::ConnectionAborted
-            | std::io::ErrorKind::BrokenPipe
-            | std::io::ErrorKind::UnexpectedEof
-    );
-    died && attempt.is_reused && !attempt.is_answered
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof
+    )
 }
 
-/// ureq's error in words that hold no address, path or key.
-fn failure(error: Error, watch: &Watch) -> Failure {
+/// What went wrong, in words that hold no address, path or key.
+fn failure(lost: Lost, watch: &Watch) -> Failure {
+    use ureq::Error;
     if watch.is_gone() {
         return Failure::ClientGone;
     }
+    let error = match lost {
+        Lost::Malformed(why) => return Failure::Unreachable(format!("bad answer: {}", why.0)),
+        Lost::Silent(error) | Lost::Broken(error) => error,
+    };
     match error {
         Error::Timeout(Timeout::RecvResponse) => Failure::TimedOut,
         Error::Timeout(_) => Failure::Unreachable("connection timed out".into()),
         Error::HostNotFound => Failure::Unreachable("the name is not known".into()),
+        Error::ConnectProxyFailed(status) => {
+            Failure::Unreachable(format!("the proxy on the way refuses it ({status})"))
+        }
+        Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Failure::Unreachable(upstream::tls_reason(&error).into())
+        }
+        Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Failure::Unreachable("the connection was closed".into())
+        }
         Error::Io(error) => Failure::Unreachable(crate::error::reason(&error)),
-        Error::Rustls(error) => Failure::Unreachable(format!("TLS: {error}").to_lowercase()),
-        Error::Protocol(_) => Failure::Unreachable("the answer is not HTTP".into()),
+        Error::Rustls(error) => {
+            let error = io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+            Failure::Unreachable(upstream::tls_reason(&error).into())
+        }
         _ => Failure::Unreachable("the request could not be sent".into()),
     }
 }

@@ -323,6 +323,9 @@ impl Front<'_> {
                 }
                 return;
             }
+            if connection.link.is_aborted() {
+                return self.close(index);
+            }
             connection.come_back();
         }
         self.turn(index);

@@ -17,9 +17,12 @@ mod local;
 mod memory;
 mod metrics;
 mod pages;
+mod refused;
 mod relay;
 mod request;
 mod transport;
+mod uploading;
+mod upstream;
 mod workers;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -29,6 +32,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use exchange::Done;
+pub(crate) use forward::Upstream;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -36,8 +40,10 @@ use crate::ledger::Ledger;
 
 /// Connections that may wait for `accept`; bursts of clients are larger than std's 128.
 const BACKLOG: i32 = 4096;
-/// How long a client may take to accept a piece of its answer.
-const WRITE_STALL: Duration = Duration::from_secs(60);
+/// A client that takes nothing of its answer for this often this long is gone: 60 s. In parts, since
+/// a send that has taken anything reports that, and not that it then waited in vain.
+const WRITE_WAIT: Duration = Duration::from_secs(20);
+const WRITE_WAITS_MAX: u32 = 3;
 /// How long requests in flight may take to finish after the first SIGTERM.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -45,7 +51,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) ledger: Ledger,
-    pub(crate) upstream: forward::Upstream,
+    pub(crate) upstream: Upstream,
+    pub(crate) refused: refused::Refused,
     pub(crate) totals: Totals,
     /// What the bodies of all requests may take together.
     memory: Arc<memory::Memory>,
@@ -75,13 +82,15 @@ pub(crate) struct Totals {
 impl Context {
     pub(crate) fn new(
         config: Config,
+        upstream: Upstream,
         ledger: Ledger,
         report: Box<dyn Fn(&Done) + Send + Sync>,
         stats: Stats,
     ) -> Context {
         Context {
-            upstream: forward::Upstream::new(&config),
+            upstream,
             ids: identity::Ids::new(),
+            refused: refused::Refused::default(),
             totals: Totals::default(),
             metrics: metrics::Metrics::new(),
             memory: memory::Memory::new(config.body_memory_mb * 1024 * 1024),
@@ -130,7 +139,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     rustix::net::sockopt::set_socket_timeout(
         &listener,
         rustix::net::sockopt::Timeout::Send,
-        Some(WRITE_STALL),
+        Some(WRITE_WAIT),
     )
     .map_err(|error| Error::listen(address, error.into()))?;
     listener.set_nonblocking(true).map_err(|error| Error::listen(address, error))?;

@@ -7,12 +7,11 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-use ureq::http::HeaderMap;
-use ureq::http::response::Parts;
-
+use super::WRITE_WAITS_MAX;
 use super::forward::is_hop_by_hop;
 use super::request::Head;
 use super::transport::Watch;
+use super::upstream::{Framing, ReplyHead};
 use crate::wire::answer::{Reading, Tap};
 
 /// Bytes of an answer that are read at once; a chunk's size fits into four hexadecimal digits.
@@ -46,16 +45,21 @@ pub(crate) struct Relayed {
     pub(crate) reading: Option<Reading>,
     /// Whether the client's connection can serve another request.
     pub(crate) keep_alive: bool,
+    /// A plain close would look like the end of the answer, which has not come.
+    pub(crate) must_abort: bool,
 }
 
 /// One answer on its way: from whom, to whom, with what.
 pub(crate) struct Relay<'a> {
-    pub(crate) answer: &'a Parts,
+    pub(crate) answer: &'a ReplyHead,
+    pub(crate) framing: Framing,
     pub(crate) request: &'a Head,
     pub(crate) client: &'a TcpStream,
     pub(crate) watch: &'a Watch,
     /// Our own headers: `x-tokenpak-...`.
     pub(crate) ours: &'a [(&'static str, String)],
+    /// The first bytes of the body have come.
+    pub(crate) is_ready: bool,
     /// Whether the connection must end after this answer.
     pub(crate) must_close: bool,
 }
@@ -71,9 +75,9 @@ impl Relay<'_> {
         let end = self.end();
         let keep_alive = self.request.keep_alive && end != End::Close && !self.must_close;
         let mut head = self.head(end, keep_alive);
-        // With a known length the first piece is at hand, and shares the head's write; a stream's
-        // head leaves at once.
-        if end != End::Length && self.write(&[&head]).is_ok() {
+        // A first piece that is at hand shares the head's write; else the head leaves at once.
+        let waits = end == End::None || self.is_ready && end == End::Length;
+        if !waits && self.write(&[&head]).is_ok() {
             head.clear();
         }
         let copied = match end {
@@ -85,7 +89,8 @@ impl Relay<'_> {
         // The end is marked only when it is known to be one.
         let is_whole = matches!(error, None | Some("cut?"));
         let is_ended = is_whole && (end != End::Chunks || self.write(&[b"0\r\n\r\n"]).is_ok());
-        Relayed { keep_alive: keep_alive && is_ended, error, reading }
+        let must_abort = end == End::Close && !is_whole;
+        Relayed { keep_alive: keep_alive && is_ended, error, reading, must_abort }
     }
 
     fn pieces(
@@ -101,7 +106,10 @@ impl Relay<'_> {
             let count = match body.read(&mut out[piece]) {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Err(Fault::Upstream),
+                Err(_) => {
+                    let _ = self.write(&[head]);
+                    return Err(Fault::Upstream);
+                }
             };
             let data = CHUNK_HEAD_BYTES..CHUNK_HEAD_BYTES + count;
             if let Some(tap) = tap {
@@ -135,8 +143,7 @@ impl Relay<'_> {
             Err(Fault::Upstream) if self.watch.is_gone() => Some("client_gone"),
             Err(Fault::Upstream) => Some("cut"),
             // Where upstream marks the end by closing, only the content can tell.
-            Ok(()) if end != End::None && is_close_delimited(&self.answer.headers) => match reading
-            {
+            Ok(()) if end != End::None && self.framing == Framing::Close => match reading {
                 Some(reading) if !reading.ended && reading.inside => Some("cut"),
                 Some(reading) if !reading.ended => Some("cut?"),
                 _ => None,
@@ -146,33 +153,33 @@ impl Relay<'_> {
     }
 
     fn end(&self) -> End {
-        let status = self.answer.status.as_u16();
-        if self.request.method() == "HEAD" || matches!(status, 204 | 304) {
-            End::None
-        } else if self.answer.headers.contains_key("content-length") {
-            End::Length
-        } else if self.request.is_http10 {
-            End::Close
-        } else {
-            End::Chunks
+        match self.framing {
+            Framing::None => End::None,
+            Framing::Length(_) => End::Length,
+            Framing::Chunks | Framing::Close if self.request.is_http10 => End::Close,
+            Framing::Chunks | Framing::Close => End::Chunks,
         }
     }
 
     fn head(&self, end: End, keep_alive: bool) -> Vec<u8> {
-        let status = self.answer.status;
         let mut out = Vec::with_capacity(1024);
-        out.extend_from_slice(b"HTTP/1.1 ");
-        out.extend_from_slice(status.as_str().as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+        out.extend_from_slice(format!("HTTP/1.1 {} ", self.answer.status()).as_bytes());
+        out.extend_from_slice(self.answer.reason());
         out.extend_from_slice(b"\r\n");
-        let named = connection_tokens(&self.answer.headers);
-        for (name, value) in &self.answer.headers {
-            let is_length = name == "content-length";
-            let is_hop = is_hop_by_hop(name.as_str()) && !is_length;
-            if !is_hop && !named.iter().any(|token| token.eq_ignore_ascii_case(name.as_str())) {
-                line(&mut out, name.as_str(), value.as_bytes());
+        for (name, value) in self.answer.headers() {
+            // Where there is no body, the length is that of the body there would be.
+            let is_kept = end == End::None && name.eq_ignore_ascii_case("content-length");
+            let is_named = || {
+                self.answer
+                    .tokens("connection")
+                    .any(|token| token.eq_ignore_ascii_case(name.as_bytes()))
+            };
+            if is_kept || !is_hop_by_hop(name) && !is_named() {
+                line(&mut out, name, value);
             }
+        }
+        if let (End::Length, Framing::Length(length)) = (end, self.framing) {
+            line(&mut out, "content-length", length.to_string().as_bytes());
         }
         for (name, value) in self.ours {
             line(&mut out, name, value.as_bytes());
@@ -190,17 +197,32 @@ impl Relay<'_> {
     }
 
     fn write(&self, parts: &[&[u8]]) -> io::Result<()> {
-        match parts {
-            [head, bytes] if !head.is_empty() && !bytes.is_empty() => {
-                let mut slices = [io::IoSlice::new(head), io::IoSlice::new(bytes)];
-                super::transport::write_all_vectored(self.client, &mut slices)
+        let [first, second] = [0, 1].map(|at| parts.get(at).copied().unwrap_or_default());
+        write_all(self.client, &mut [io::IoSlice::new(first), io::IoSlice::new(second)])
+    }
+}
+
+/// Both parts in as few system calls as the socket takes, for as long as the client takes any.
+fn write_all(mut client: &TcpStream, mut parts: &mut [io::IoSlice]) -> io::Result<()> {
+    let mut waits = 0;
+    while parts.iter().any(|part| !part.is_empty()) {
+        match client.write_vectored(parts) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                waits = 0;
+                io::IoSlice::advance_slices(&mut parts, count);
             }
-            _ => {
-                let mut client = self.client;
-                parts.iter().filter(|p| !p.is_empty()).try_for_each(|part| client.write_all(part))
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                waits += 1;
+                if waits == WRITE_WAITS_MAX {
+                    return Err(error);
+                }
             }
+            Err(error) => return Err(error),
         }
     }
+    Ok(())
 }
 
 enum Fault {
@@ -225,14 +247,4 @@ fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
-}
-
-fn connection_tokens(headers: &HeaderMap) -> Vec<String> {
-    let values = headers.get_all("connection").iter();
-    let tokens = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    tokens.map(|token| String::from_utf8_lossy(token.trim_ascii()).into_owned()).collect()
-}
-
-fn is_close_delimited(headers: &HeaderMap) -> bool {
-    !headers.contains_key("content-length") && !headers.contains_key("transfer-encoding")
 }

@@ -1,4 +1,5 @@
-//! The socket under ureq: one that another thread can shut, and that sends a head with its body.
+//! The socket under ureq: one that another thread can shut, that sends a head with its body, and
+//! that notices an answer while the request is still going up.
 //!
 //! ureq offers no handle on the connection of one request, and a client that leaves must end the
 //! upstream request within milliseconds, or tokens that nobody reads are paid for. ureq runs a
@@ -6,18 +7,23 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::net::RecvFlags;
-use ureq::unversioned::transport::time::Duration as Wait;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+use ureq::Error;
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+    Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport,
 };
-use ureq::{Error, Timeout};
+
+use super::upstream::Connection;
+
+/// How long a provider may take to accept a piece of a request.
+const WRITE_STALL: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// Lets the front thread end an upstream request whose client has left.
 #[derive(Default)]
@@ -44,7 +50,7 @@ impl Watch {
         *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn hold(&self, socket: &Arc<TcpStream>) {
+    pub(super) fn hold(&self, socket: &Arc<TcpStream>) {
         *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(socket));
         if self.is_gone() {
             let _ = socket.shutdown(Shutdown::Both);
@@ -52,16 +58,24 @@ impl Watch {
     }
 }
 
-/// One try to send a request: what its thread knows and its socket reports.
-#[derive(Clone, Default)]
+/// One try to send a request: what its thread knows and its connection reports.
+#[derive(Default)]
 pub(crate) struct Attempt {
     pub(crate) watch: Option<Arc<Watch>>,
     /// A body follows the head, so the head may wait for it.
     pub(crate) has_body: bool,
+    /// The request cannot be sent twice, so it gets no connection that may have died in the pool.
+    pub(crate) must_be_fresh: bool,
+    /// The socket that serves the request.
+    pub(super) socket: Option<Arc<TcpStream>>,
     /// The connection had served a request before.
     pub(crate) is_reused: bool,
-    /// A byte of the answer has come.
-    pub(crate) is_answered: bool,
+    /// What comes from the socket is encrypted, so that its coming says nothing.
+    pub(super) is_tls: bool,
+    /// The provider does not read on: its answer is here, or it has closed.
+    pub(crate) is_refused: bool,
+    /// Where the answer is to be read, once ureq has sent the request.
+    pub(super) connection: Option<Connection>,
 }
 
 thread_local! {
@@ -73,44 +87,9 @@ pub(crate) fn begin(attempt: Attempt) {
     ATTEMPT.set(attempt);
 }
 
-/// What became of this thread's request so far.
-pub(crate) fn attempt() -> Attempt {
-    ATTEMPT.with_borrow(Attempt::clone)
-}
-
-/// Opens sockets; TLS is chained behind it.
-#[derive(Debug)]
-pub(crate) struct SocketConnector {
-    /// Longest silence inside an answer's body.
-    pub(crate) stream_idle: Duration,
-}
-
-impl Connector<()> for SocketConnector {
-    type Out = Socket;
-
-    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Socket>, Error> {
-        let wait = details.timeout.not_zero().map(|wait| *wait);
-        // Each address gets an equal share of the time, so that a dead one leaves some to the next.
-        let share = wait.map(|wait| wait / details.addrs.len().max(1) as u32);
-        let mut last = io::Error::from(io::ErrorKind::ConnectionRefused);
-        for address in &details.addrs {
-            let opened = match share {
-                Some(share) => TcpStream::connect_timeout(address, share),
-                None => TcpStream::connect(address),
-            };
-            match opened {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(Some(Socket::new(stream, details, self.stream_idle)));
-                }
-                Err(error) => last = error,
-            }
-        }
-        match last.kind() {
-            io::ErrorKind::TimedOut => Err(Error::Timeout(Timeout::Connect)),
-            _ => Err(Error::Io(last)),
-        }
-    }
+/// Looks at or changes what is known of this thread's request.
+pub(crate) fn attempt<T>(look: impl FnOnce(&mut Attempt) -> T) -> T {
+    ATTEMPT.with_borrow_mut(look)
 }
 
 pub(crate) struct Socket {
@@ -120,51 +99,40 @@ pub(crate) struct Socket {
     head: Vec<u8>,
     /// Between the end of one request and the start of the next.
     is_idle: bool,
-    has_served: bool,
     /// Set when the provider stopped reading: what it said may still be read.
     write_error: Option<io::Error>,
-    stream_idle: Duration,
     read_wait: Option<Duration>,
-    write_wait: Option<Duration>,
 }
 
 impl Socket {
-    fn new(stream: TcpStream, details: &ConnectionDetails, stream_idle: Duration) -> Socket {
+    pub(super) fn new(stream: Arc<TcpStream>, details: &ConnectionDetails) -> Socket {
         let config = details.config;
         Socket {
-            stream: Arc::new(stream),
+            stream,
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
             head: Vec::new(),
             is_idle: true,
-            has_served: false,
             write_error: None,
-            stream_idle,
             read_wait: None,
-            write_wait: None,
         }
     }
 
-    /// The first bytes of a request: makes this the attempt's socket.
-    fn start(&mut self) -> bool {
-        self.is_idle = false;
-        ATTEMPT.with_borrow_mut(|attempt| {
-            attempt.is_reused = self.has_served;
-            if let Some(watch) = &attempt.watch {
-                watch.hold(&self.stream);
-            }
-            attempt.has_body
-        })
-    }
-
-    fn send(&mut self, amount: usize) -> io::Result<()> {
+    /// Sends what waits and the first `amount` bytes of the output.
+    fn send(&mut self, amount: usize) {
         let piece = &self.buffers.output()[..amount];
-        if self.head.is_empty() {
-            return (&*self.stream).write_all(piece);
-        }
-        let mut parts = [IoSlice::new(&self.head), IoSlice::new(piece)];
-        let sent = write_all_vectored(&self.stream, &mut parts);
+        let sent = match (&self.write_error, self.head.is_empty()) {
+            (Some(_), _) => return,
+            (None, true) => write_all(&self.stream, &mut [IoSlice::new(piece)]),
+            (None, false) => {
+                write_all(&self.stream, &mut [IoSlice::new(&self.head), IoSlice::new(piece)])
+            }
+        };
         self.head.clear();
-        sent
+        if let Err(error) = sent {
+            // An early 413 or 429 is here or on its way; reading decides.
+            self.write_error = Some(error);
+            attempt(|attempt| attempt.is_refused = true);
+        }
     }
 }
 
@@ -173,34 +141,25 @@ impl Transport for Socket {
         &mut self.buffers
     }
 
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let timeout = timeout.for_write();
-        let is_start = self.is_idle;
-        if is_start && self.start() {
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
+        if std::mem::take(&mut self.is_idle) && attempt(|attempt| attempt.has_body) {
             self.head.extend_from_slice(&self.buffers.output()[..amount]);
-            return Ok(());
+        } else {
+            self.send(amount);
         }
-        let wait = timeout.not_zero();
-        set_wait(&mut self.write_wait, wait, |wait| self.stream.set_write_timeout(wait))?;
-        match self.send(amount) {
-            Ok(()) => Ok(()),
-            Err(error) if is_timeout(&error) => Err(Error::Timeout(timeout.reason)),
-            // An early 413 or 429 is on its way; reading decides.
-            Err(error) => {
-                self.write_error = Some(error);
-                Ok(())
-            }
-        }
+        Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         if !self.head.is_empty() {
-            self.send(0)?;
+            self.send(0);
         }
-        let timeout = timeout.for_read();
-        // ureq waits for a head with a limit and for a body without one.
-        let wait = timeout.not_zero().or(Some(self.stream_idle.into()));
-        set_wait(&mut self.read_wait, wait, |wait| self.stream.set_read_timeout(wait))?;
+        let wait = timeout.not_zero().map(|wait| *wait);
+        // Only when it changes: each setting is a system call.
+        if wait != self.read_wait {
+            self.stream.set_read_timeout(wait)?;
+            self.read_wait = wait;
+        }
         let count = loop {
             match (&*self.stream).read(self.buffers.input_append_buf()) {
                 Ok(count) => break count,
@@ -212,13 +171,11 @@ impl Transport for Socket {
         if let (0, Some(error)) = (count, self.write_error.take()) {
             return Err(error.into());
         }
-        ATTEMPT.with_borrow_mut(|attempt| attempt.is_answered |= count > 0);
-        self.has_served |= count > 0;
         self.buffers.input_appended(count);
         Ok(count > 0)
     }
 
-    /// Asked when a request is over and again before the next: nothing may wait to be read.
+    /// Asked before the next request: nothing may wait to be read.
     fn is_open(&mut self) -> bool {
         self.is_idle = true;
         let mut byte = [0_u8; 1];
@@ -234,36 +191,39 @@ impl fmt::Debug for Socket {
     }
 }
 
-/// Sets a socket's timeout only if it changes: each setting is a system call.
-fn set_wait(
-    last: &mut Option<Duration>,
-    wait: Option<Wait>,
-    set: impl FnOnce(Option<Duration>) -> io::Result<()>,
-) -> io::Result<()> {
-    let wait = wait.map(|wait| *wait);
-    if wait != *last {
-        set(wait)?;
-        *last = wait;
-    }
-    Ok(())
-}
-
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Both parts in as few system calls as the socket takes.
-pub(crate) fn write_all_vectored(mut out: &TcpStream, mut parts: &mut [IoSlice]) -> io::Result<()> {
-    while !parts.is_empty() {
-        match out.write_vectored(parts) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+/// Writes without blocking, so that an answer to half a request is seen while waiting for room.
+fn write_all(out: &TcpStream, mut parts: &mut [IoSlice]) -> io::Result<()> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    while !parts.iter().all(|part| part.is_empty()) {
+        match rustix::net::sendmsg(out, parts, &mut SendAncillaryBuffer::default(), flags) {
             Ok(count) => IoSlice::advance_slices(&mut parts, count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        if parts.iter().all(|part| part.is_empty()) {
-            break;
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => wait_for_room(out)?,
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())
+}
+
+fn wait_for_room(out: &TcpStream) -> io::Result<()> {
+    let interest = match attempt(|attempt| attempt.is_tls) {
+        // Encrypted bytes may be a session ticket rather than an answer.
+        true => PollFlags::OUT,
+        false => PollFlags::OUT | PollFlags::IN,
+    };
+    let mut fds = [PollFd::new(out, interest)];
+    match poll(&mut fds, Some(&WRITE_STALL)) {
+        Ok(0) => Err(io::ErrorKind::TimedOut.into()),
+        Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+        // The provider has answered what it has not read: it will not read the rest.
+        Ok(_) if !fds[0].revents().contains(PollFlags::OUT) => {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        Ok(_) => Ok(()),
+    }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::client::Job;
+use super::client::{Client, Job};
 use super::exchange::{self, Worker};
 use super::{Context, local};
 
@@ -95,14 +95,66 @@ fn work(context: &Arc<Context>, jobs: &Receiver<Box<Job>>, count: &Count) {
     count.threads.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// A panic ends one request, not the process.
 fn carry(context: &Arc<Context>, worker: &mut Worker, job: Box<Job>) {
     let client = job.client.clone();
-    let run = AssertUnwindSafe(|| exchange::run(context, worker, *job));
-    if catch_unwind(run).is_err() {
+    guard(&client, worker, |worker| exchange::run(context, worker, *job));
+    context.in_flight.fetch_sub(1, Ordering::AcqRel);
+}
+
+/// A panic ends one request, not the process.
+fn guard(client: &Client, worker: &mut Worker, run: impl FnOnce(&mut Worker)) {
+    if catch_unwind(AssertUnwindSafe(|| run(worker))).is_err() {
         *worker = Worker::new();
         let text = "a fault in tokenpak ended this request; please report it";
         client.close_with(&local::closing(&local::plain(500, text)));
     }
-    context.in_flight.fetch_sub(1, Ordering::AcqRel);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::client::Link;
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    /// A client as a worker gets it, and its other end.
+    fn client() -> (Client, TcpStream) {
+        use rustix::event::epoll;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let outside = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let link = Arc::new(Link::new(Arc::new(epoll), 1));
+        link.hand_over(false);
+        (Client { stream: Arc::new(stream), watch: Arc::default(), link }, outside)
+    }
+
+    #[test]
+    fn panic_ends_one_request_with_500() {
+        let (mut worker, (client, mut outside)) = (Worker::new(), client());
+        guard(&client, &mut worker, |_| panic!("a fault, made for this test"));
+        let mut answer = String::new();
+        outside.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        assert!(answer.contains("connection: close") && !answer.contains("made for this test"));
+        // The thread goes on with the next one.
+        let mut is_served = false;
+        guard(&client, &mut worker, |_| is_served = true);
+        assert!(is_served);
+    }
+
+    #[test]
+    fn panic_inside_an_answer_adds_nothing_to_it() {
+        use std::io::Write;
+        let (mut worker, (client, mut outside)) = (Worker::new(), client());
+        guard(&client, &mut worker, |_| {
+            (&*client.stream).write_all(b"HTTP/1.1 200 OK\r\n\r\nhalf").unwrap();
+            client.release(true);
+            panic!("a fault, made for this test");
+        });
+        drop(client);
+        let mut answer = String::new();
+        outside.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "HTTP/1.1 200 OK\r\n\r\nhalf");
+    }
 }

@@ -1,0 +1,172 @@
+//! Reads an answer from its connection: head at once, body as it comes; and gives the connection
+//! back to the pool when both sides are done with it.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::unversioned::transport::NextTimeout;
+use ureq::unversioned::transport::time::Duration as Wait;
+use ureq::{Error, Timeout};
+
+use super::connect::{Connection, Pool};
+use super::reply::{Framing, HeadReader, Malformed, ReplyHead};
+use super::unframe::Unframer;
+use crate::proxy::transport::Watch;
+
+/// Interim answers before the real one.
+const INTERIM_MAX: usize = 100;
+
+/// An answer: its head, and its body on the connection.
+pub(crate) struct Reply {
+    pub(crate) head: ReplyHead,
+    pub(crate) framing: Framing,
+    pub(crate) body: Body,
+}
+
+/// Why there is no answer on a connection.
+pub(crate) enum Lost {
+    /// Nothing has come but an end.
+    Silent(Error),
+    Broken(Error),
+    Malformed(Malformed),
+}
+
+/// What an answer is read with.
+pub(crate) struct Reader<'a> {
+    pub(crate) pool: &'a Arc<Pool>,
+    pub(crate) watch: &'a Arc<Watch>,
+    /// The request's method.
+    pub(crate) method: &'a str,
+    /// Longest wait for the head.
+    pub(crate) first_byte: Duration,
+    /// Longest silence inside the body.
+    pub(crate) stream_idle: Duration,
+    /// The request was not sent to its end, so the connection serves no other.
+    pub(crate) is_refused: bool,
+}
+
+impl Reader<'_> {
+    pub(crate) fn read(self, mut connection: Connection) -> Result<Reply, Lost> {
+        let wait = timeout(self.first_byte, Timeout::RecvResponse);
+        let mut is_silent = true;
+        for _ in 0..INTERIM_MAX {
+            let head = next_head(&mut connection, wait, &mut is_silent)?;
+            match head.status() {
+                // Nobody has asked for another protocol.
+                101 => return Err(Lost::Malformed(Malformed("it switches protocols"))),
+                100..=199 => continue,
+                _ => {}
+            }
+            let framing = head.framing(self.method).map_err(Lost::Malformed)?;
+            let is_reusable = head.is_persistent() && !self.is_refused && framing != Framing::Close;
+            let mut body = Body {
+                connection: Some(connection),
+                left: Unframer::new(framing),
+                wait: timeout(self.stream_idle, Timeout::RecvBody),
+                pool: is_reusable.then(|| Arc::clone(self.pool)),
+                watch: Arc::clone(self.watch),
+            };
+            body.end_if_done();
+            return Ok(Reply { head, framing, body });
+        }
+        Err(Lost::Malformed(Malformed("it has too many interim answers")))
+    }
+}
+
+fn timeout(limit: Duration, reason: Timeout) -> NextTimeout {
+    NextTimeout { after: Wait::from(limit), reason, ..NextTimeout::default() }
+}
+
+fn next_head(
+    connection: &mut Connection,
+    wait: NextTimeout,
+    is_silent: &mut bool,
+) -> Result<ReplyHead, Lost> {
+    let mut reader = HeadReader::default();
+    loop {
+        let buffers = connection.transport.buffers();
+        if !buffers.input().is_empty() {
+            *is_silent = false;
+            let (used, head) = reader.feed(buffers.input()).map_err(Lost::Malformed)?;
+            buffers.input_consume(used);
+            if let Some(head) = head {
+                return Ok(head);
+            }
+        }
+        let error = match connection.transport.await_input(wait) {
+            Ok(true) => continue,
+            Ok(false) => io::Error::from(io::ErrorKind::UnexpectedEof).into(),
+            Err(error) => error,
+        };
+        return Err(if *is_silent { Lost::Silent(error) } else { Lost::Broken(error) });
+    }
+}
+
+/// The body of an answer, without its framing.
+pub(crate) struct Body {
+    /// `None` once it has come to its end.
+    connection: Option<Connection>,
+    left: Unframer,
+    wait: NextTimeout,
+    /// Where the connection goes if it can serve another request.
+    pool: Option<Arc<Pool>>,
+    watch: Arc<Watch>,
+}
+
+impl Body {
+    /// Whether reading needs nothing more from the provider for now.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        let input =
+            self.connection.as_mut().map(|held| !held.transport.buffers().input().is_empty());
+        input.unwrap_or(true)
+    }
+
+    fn end_if_done(&mut self) {
+        if self.left == Unframer::Done
+            && let Some(mut connection) = self.connection.take()
+            && let Some(pool) = self.pool.take()
+            // More than was announced: nobody knows what it is.
+            && connection.transport.buffers().input().is_empty()
+        {
+            // First, or a client that leaves now would end somebody else's request.
+            self.watch.release();
+            pool.put(connection);
+        }
+    }
+
+    fn closed(&mut self) -> io::Result<usize> {
+        self.connection = None;
+        match self.left {
+            Unframer::Close => Ok(0),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let Some(connection) = &mut self.connection else { return Ok(0) };
+            let buffers = connection.transport.buffers();
+            let (used, filled) = self
+                .left
+                .take(buffers.input(), out)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?;
+            buffers.input_consume(used);
+            if filled > 0 || self.left == Unframer::Done {
+                self.end_if_done();
+                return Ok(filled);
+            }
+            match connection.transport.await_input(self.wait) {
+                Ok(true) => {}
+                Ok(false) => return self.closed(),
+                // TLS whose end was not announced: as common as an end without TLS.
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return self.closed();
+                }
+                Err(error) => return Err(error.into_io()),
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! New connections: straight, or through the proxy that the environment names.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::http::Uri;
+use ureq::unversioned::transport::{ConnectionDetails, Connector};
+use ureq::{Error, Proxy, Timeout};
+
+use super::connect::hold;
+use crate::proxy::transport::{Socket, attempt};
+
+/// A proxy's answer to CONNECT.
+const TUNNEL_HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// Opens sockets; TLS is chained behind it.
+pub(super) struct Dial {
+    pub(super) proxy: Option<Proxy>,
+}
+
+impl Connector<()> for Dial {
+    type Out = Socket;
+
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Socket>, Error> {
+        let (host, port) = place(details.uri).ok_or(Error::HostNotFound)?;
+        let limit = *details.timeout.not_zero().ok_or(Error::Timeout(Timeout::Connect))?;
+        let stream = match self.proxy.as_ref().filter(|_| details.needs_tls()) {
+            Some(proxy) if !is_local(host) && !proxy.is_no_proxy(details.uri) => {
+                let stream = open(proxy.host(), proxy.port(), limit)?;
+                tunnel(&stream, proxy, (host, port), limit)?;
+                stream
+            }
+            _ => open(host, port, limit)?,
+        };
+        let stream = Arc::new(stream);
+        attempt(|attempt| hold(attempt, &stream));
+        Ok(Some(Socket::new(stream, details)))
+    }
+}
+
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dial")
+    }
+}
+
+/// Host and port of a URL, without the brackets of an IPv6 address.
+pub(crate) fn place(uri: &Uri) -> Option<(&str, u16)> {
+    let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
+    Some((host, uri.port_u16().unwrap_or(default)))
+}
+
+/// Whether a host is this machine itself.
+pub(crate) fn is_local(host: &str) -> bool {
+    host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn open(host: &str, port: u16, limit: Duration) -> Result<TcpStream, Error> {
+    let addresses = (host, port).to_socket_addrs().map_err(|_| Error::HostNotFound)?;
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    // Each address gets an equal share of the time, so that a dead one leaves some to the next.
+    let share = limit / addresses.len().max(1) as u32;
+    let mut last = Error::HostNotFound;
+    for address in &addresses {
+        match TcpStream::connect_timeout(address, share) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                last = Error::Timeout(Timeout::Connect);
+            }
+            Err(error) => last = error.into(),
+        }
+    }
+    Err(last)
+}
+
+/// Asks a proxy for a way through to `host` (RFC 9110 9.3.6).
+fn tunnel(
+    mut stream: &TcpStream,
+    proxy: &Proxy,
+    (host, port): (&str, u16),
+    limit: Duration,
+) -> Result<(), Error> {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let mut ask = format!("CONNECT {host}:{port} HTTP/1.1\r\nhost: {host}:{port}\r\n");
+    if proxy.username().is_some() || proxy.password().is_some() {
+        let [user, password] = [proxy.username(), proxy.password()].map(Option::unwrap_or_default);
+        let credential = base64(format!("{user}:{password}").as_bytes());
+        ask.push_str(&format!("proxy-authorization: Basic {credential}\r\n"));
+    }
+    ask.push_str("\r\n");
+    stream.set_write_timeout(Some(limit))?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.write_all(ask.as_bytes())?;
+    let mut head = Vec::new();
+    // Byte by byte: what follows the empty line is the provider's.
+    while !head.ends_with(b"\r\n\r\n") && head.len() < TUNNEL_HEAD_BYTES_MAX {
+        let mut byte = [0];
+        if stream.read(&mut byte)? == 0 {
+            break;
+        }
+        head.push(byte[0]);
+    }
+    stream.set_read_timeout(None)?;
+    let status = head.get(9..12).filter(|_| head.starts_with(b"HTTP/1.")).unwrap_or(b"");
+    match status {
+        [b'2', _, _] => Ok(()),
+        _ => Err(Error::ConnectProxyFailed(String::from_utf8_lossy(status).into_owned())),
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for three in bytes.chunks(3) {
+        let part = |at: usize| u32::from(three.get(at).copied().unwrap_or(0));
+        let bits = part(0) << 16 | part(1) << 8 | part(2);
+        for place in 0..4 {
+            match place <= three.len() {
+                true => out.push(char::from(LETTERS[(bits >> (18 - 6 * place) & 63) as usize])),
+                false => out.push('='),
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_of_proxies_are_base64() {
+        for (text, want) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("user:pass", "dXNlcjpwYXNz"),
+            ("\u{ff}\u{fe}??>", "w7/Dvj8/Pg=="),
+        ] {
+            assert_eq!(base64(text.as_bytes()), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn places_are_host_and_port() {
+        for (url, want) in [
+            ("https://a.test/x", ("a.test", 443)),
+            ("http://a.test", ("a.test", 80)),
+            ("http://[::1]:8080/x", ("::1", 8080)),
+        ] {
+            let uri: Uri = url.parse().unwrap();
+            assert_eq!(place(&uri), Some(want), "{url}");
+        }
+        assert!(is_local("::1") && is_local("127.9.9.9") && !is_local("127.example.com"));
+    }
+}

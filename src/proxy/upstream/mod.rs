@@ -1,0 +1,18 @@
+//! The provider's side: the ways to it, and its answers as they come back.
+//!
+//! `connect` finds a connection, ureq sends on it (`forward`), `body` reads what comes; `reply` and
+//! `unframe` are pure.
+
+mod body;
+mod connect;
+mod dial;
+mod environment;
+mod reply;
+mod roots;
+mod unframe;
+
+pub(super) use body::{Lost, Reader, Reply};
+pub(super) use connect::{Connection, Pool, Unresolved, Ways};
+pub(super) use environment::proxy;
+pub(super) use reply::{Framing, ReplyHead};
+pub(super) use roots::{load as load_roots, reason as tls_reason};
