@@ -1,6 +1,6 @@
 //! Credentials arrive upstream unchanged, and are found nowhere else.
 
-use crate::provider::{End, Provider, Script};
+use crate::provider::{End, Provider, Script, Tunnel};
 use crate::support::{Api, sandbox};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,6 +62,109 @@ fn credentials_are_forwarded_and_forgotten() {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "{} holds {secret:?}", path.display());
         }
+    }
+}
+
+/// What a confused provider may send: our own request's parts, in every place of an answer.
+fn echoes() -> Vec<Script> {
+    let key = CANARY;
+    let wires = [
+        String::new(),
+        format!("{key}: not HTTP at all\r\n\r\n"),
+        format!("HTTP/1.1 {key} banana\r\n\r\n"),
+        format!("HTTP/1.1 200 {key}\r\nno colon {key}\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {key}\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: {key}\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{key}\r\n"),
+        format!("HTTP/1.1 101 {key}\r\nupgrade: {key}\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\nx: {}{key}\r\n\r\n", "y".repeat(200_000)),
+    ];
+    let mut all: Vec<Script> = wires.into_iter().map(Script::raw).collect();
+    let refusal = format!("{{\"error\":{{\"message\":\"bad key {key}, Case 150\"}}}}");
+    for status in [400, 401, 403, 429, 500, 529] {
+        all.push(Script::status(status).body("application/json", refusal.as_str()));
+    }
+    let stream = format!("data: {{\"type\":\"error\",\"model\":7,\"error\":\"{key}\"}}\n\n");
+    all.push(Script::default().body("text/event-stream", stream));
+    all.push(Script::cut(0, End::Reset));
+    all.push(Script { short_by: 5, ..Script::status(500) });
+    all
+}
+
+#[test]
+fn no_fault_quotes_a_key_or_a_prompt() {
+    let provider = Provider::start();
+    let sandbox = sandbox().providers(&provider).set("TOKENPAK_LOG", "debug");
+    let mut proxy = sandbox.serve();
+    let mut own_answers = 0;
+    for script in echoes() {
+        for api in Api::ALL {
+            let headers = [
+                ("authorization", "Bearer sk-canary-not-a-key"),
+                ("x-api-key", "canary-not-a-key"),
+                ("x-goog-api-key", "canary-not-a-key"),
+                ("cookie", "canary-not-a-key"),
+            ];
+            provider.next(script.clone());
+            provider.next(script.clone());
+            let target = format!("{}{}", api.target(true), "&key=canary-not-a-key");
+            let target = target.replacen("completions&", "completions?", 1);
+            let mut client = proxy.connect();
+            client.request(("POST", &target), &headers, &api.large(true));
+            let head = client.head();
+            let (body, _) = client.body();
+            if head.header("x-tokenpak-error").is_some() {
+                own_answers += 1;
+                let text = String::from_utf8_lossy(&body);
+                assert!(!text.contains(CANARY) && !text.contains("Case 150"), "{text}");
+            }
+            provider.clear();
+        }
+    }
+    assert!(own_answers >= 30, "{own_answers} answers were ours");
+    // Nobody there, and half an upload.
+    let mut client = proxy.connect();
+    client.send("POST /v1/files?key=canary-not-a-key HTTP/1.1\r\nhost: localhost\r\n");
+    client.send("authorization: Bearer sk-canary-not-a-key\r\ntransfer-encoding: chunked\r\n\r\n");
+    client.send("canary-not-a-key\r\n");
+    assert!(!client.answer().text().contains(CANARY));
+    sandbox.rows(own_answers);
+    let stats = sandbox.run(&["stats", "--json"]);
+    assert_eq!(proxy.stop(), 0);
+    let (stdout, stderr) = proxy.output();
+    for text in [stdout, stderr, stats.stdout, stats.stderr] {
+        assert!(!text.contains(CANARY) && !text.contains("Case 150"), "{text}");
+    }
+    for path in files(sandbox.home()) {
+        let bytes = fs::read(&path).unwrap();
+        for secret in [CANARY, "Case 150", "lock file", "List the open issues"] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{} holds {secret:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn way_to_the_provider_keeps_its_secrets() {
+    // The proxy's password is in the environment, the key in the request; both in no word of ours.
+    let tunnel = Tunnel::to(0, "HTTP/1.1 407 canary-not-a-key\r\n\r\n");
+    let address = format!("http://user:canary-not-a-key@127.0.0.1:{}", tunnel.port);
+    let sandbox = sandbox().set("HTTPS_PROXY", &address).set("TOKENPAK_LOG", "debug");
+    let sandbox = sandbox.set("TOKENPAK_PROXY_PROVIDERS_OPENAI_URL", "https://provider.test");
+    let mut proxy = sandbox.serve();
+    let headers = [("authorization", "Bearer sk-canary-not-a-key")];
+    let answer = proxy.post("/v1/chat/completions", &headers, &Api::Chat.large(true));
+    assert_eq!(answer.status(), 502);
+    assert!(!answer.text().contains(CANARY), "{}", answer.text());
+    assert_eq!(tunnel.heads().len(), 1);
+    assert_eq!(proxy.stop(), 0);
+    assert!(!proxy.output().1.contains(CANARY), "{}", proxy.output().1);
+    // Nor when the address itself is wrong.
+    for wrong in ["socks5://canary-not-a-key@x:1", "http://canary-not-a-key@127.0.0.1:8766"] {
+        let sandbox = crate::support::sandbox().set("HTTPS_PROXY", wrong);
+        let output = sandbox.run(&["serve", "--port", "8766"]);
+        assert!(!output.stderr.contains(CANARY), "{}", output.stderr);
+        assert_ne!(output.status, 0);
     }
 }
 

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// Heads above this size are a mistake of the other side.
 const HEAD_BYTES_MAX: usize = 1 << 20;
 
+const FLOOD_PIECE_BYTES: usize = 64 * 1024;
+
 /// Longer than any test waits.
 const HANG_TIME: Duration = Duration::from_secs(3600);
 
@@ -35,6 +37,7 @@ pub(super) fn serve(shared: &Shared, stream: TcpStream, number: usize) {
             head,
             body,
             answer: Vec::new(),
+            flooded: 0,
             left: None,
             answered: false,
         };
@@ -75,7 +78,7 @@ impl Out<'_> {
     fn answer(&mut self, script: &Script, ask: &Ask) -> io::Result<bool> {
         if let Some(raw) = &script.raw {
             self.stream.write_all(raw)?;
-            return Ok(false);
+            return Ok(script.raw_open);
         }
         self.stay(script.head_delay)?;
         if script.hang {
@@ -83,6 +86,10 @@ impl Out<'_> {
             return Ok(false);
         }
         self.stream.write_all(&script.interim)?;
+        if let Some(bytes) = script.flood {
+            self.flood(script, bytes)?;
+            return Ok(script.framing != Framing::UntilClose);
+        }
         let (content_type, pieces) = answers::pieces(script, ask);
         self.head(script, ask, &content_type, &pieces)?;
         let wanted = script.cut.map_or(pieces.len(), |(after, _)| after.min(pieces.len()));
@@ -105,6 +112,14 @@ impl Out<'_> {
         if self.chunked {
             self.stream.write_all(b"0\r\n\r\n")?;
         }
+        if script.deaf {
+            // Room in the buffers aside, the other side cannot send on; it leaves.
+            while self.stay_deaf() {}
+            return Ok(false);
+        }
+        if script.abrupt {
+            return Ok(false);
+        }
         if script.early {
             // Closing with the body unread would reset the connection and take the answer with it.
             self.stream.shutdown(Shutdown::Write)?;
@@ -114,6 +129,34 @@ impl Out<'_> {
         }
         let close = script.framing == Framing::UntilClose || script.short_by > 0;
         Ok(!(close || script.close_after || ask.close))
+    }
+
+    /// Writes as fast as the other side reads.
+    fn flood(&mut self, script: &Script, bytes: usize) -> io::Result<()> {
+        let framing = match script.framing {
+            Framing::Chunked => "transfer-encoding: chunked".to_owned(),
+            Framing::UntilClose => "connection: close".to_owned(),
+            _ => format!("content-length: {bytes}"),
+        };
+        write!(&*self.stream, "HTTP/1.1 200 OK\r\n{framing}\r\n\r\n")?;
+        let piece: Vec<u8> = (0..FLOOD_PIECE_BYTES).map(|n| (n % 251) as u8).collect();
+        let mut left = bytes;
+        while left > 0 {
+            let piece = &piece[..left.min(FLOOD_PIECE_BYTES)];
+            match script.framing {
+                Framing::Chunked => self.stream.write_all(
+                    &[format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat(),
+                )?,
+                _ => self.stream.write_all(piece)?,
+            }
+            left -= piece.len();
+            self.shared.change(|state| state.seen[self.index].flooded = bytes - left);
+        }
+        if script.framing == Framing::Chunked {
+            self.stream.write_all(b"0\r\n\r\n")?;
+        }
+        self.shared.change(|state| state.seen[self.index].answered = true);
+        Ok(())
     }
 
     fn head(
@@ -160,6 +203,13 @@ impl Out<'_> {
             return self.stream.write_all(&framed);
         }
         self.stream.write_all(piece)
+    }
+
+    /// Whether the other side is still there, without reading what it sends.
+    fn stay_deaf(&self) -> bool {
+        let mut fds = [rustix::event::PollFd::new(self.stream, rustix::event::PollFlags::RDHUP)];
+        let wait = rustix::event::Timespec { tv_sec: 3600, tv_nsec: 0 };
+        rustix::event::poll(&mut fds, Some(&wait)).is_err()
     }
 
     /// Waits, but not for somebody who has left.

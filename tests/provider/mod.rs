@@ -11,9 +11,11 @@ mod answers;
 mod connection;
 mod events;
 mod script;
+mod tls;
 
 pub(crate) use connection::headers;
 pub(crate) use script::{Billed, End, Framing, Gate, Script};
+pub(crate) use tls::{Authority, Tunnel, tls, tls_versions};
 
 use std::collections::VecDeque;
 use std::io;
@@ -39,6 +41,8 @@ pub(crate) struct Seen {
     pub(crate) body: Vec<u8>,
     /// The body's bytes that were sent in answer, without their framing.
     pub(crate) answer: Vec<u8>,
+    /// Bytes sent of a body that is not kept.
+    pub(crate) flooded: usize,
     /// When the other side closed the connection although the answer was not finished.
     pub(crate) left: Option<Instant>,
     /// The whole answer was written.
@@ -128,6 +132,11 @@ impl Provider {
         self.shared.lock().queue.push_back(script);
     }
 
+    /// Forgets scripts that nobody came for.
+    pub(crate) fn clear(&self) {
+        self.shared.lock().queue.clear();
+    }
+
     /// Every request so far, in the order of arrival.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.shared.lock().seen.clone()
@@ -171,6 +180,32 @@ impl Provider {
         self.shared.lock().connections.len()
     }
 
+    /// Waits until no connection has a request or half of one.
+    #[track_caller]
+    pub(crate) fn wait_idle(&self) {
+        self.shared.wait("all connections to close", |state| {
+            state.connections.iter().all(|connection| connection.closed).then_some(())
+        });
+    }
+
+    /// Resets every open connection as soon as none has a request, as a crashed machine does.
+    #[track_caller]
+    pub(crate) fn reset_idle(&self) {
+        self.shared.wait("idle connections", |state| {
+            let mut open = state.connections.iter().filter(|c| c.stream.is_some());
+            open.all(|c| !c.busy).then_some(())
+        });
+        for connection in self.shared.lock().connections.iter_mut() {
+            if let Some(stream) = connection.stream.take() {
+                // Its thread wakes up and closes; with no time to linger the last close resets.
+                let zero = Some(Duration::ZERO);
+                let _ = rustix::net::sockopt::set_socket_linger(&stream, zero);
+                let _ = stream.shutdown(Shutdown::Read);
+            }
+        }
+        self.wait_idle();
+    }
+
     /// Closes every open connection as soon as none has a request, as a server's idle timeout does.
     #[track_caller]
     pub(crate) fn drop_idle(&self) {
@@ -191,6 +226,8 @@ impl Provider {
 struct Connection {
     stream: Option<TcpStream>,
     busy: bool,
+    /// Its thread has ended.
+    closed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -234,7 +271,7 @@ impl Shared {
     }
 
     fn opened(&self, stream: &TcpStream) -> usize {
-        let connection = Connection { stream: stream.try_clone().ok(), busy: false };
+        let connection = Connection { stream: stream.try_clone().ok(), busy: false, closed: false };
         self.change(|state| {
             state.connections.push(connection);
             state.connections.len() - 1
@@ -245,6 +282,7 @@ impl Shared {
         self.change(|state| {
             state.connections[number].stream = None;
             state.connections[number].busy = false;
+            state.connections[number].closed = true;
         });
     }
 

@@ -65,12 +65,19 @@ pub(crate) struct Script {
     pub(crate) hang: bool,
     /// The answer is written before the body is read, and the connection closed after it.
     pub(crate) early: bool,
+    /// With `early`: nothing more is read, and the connection stays open until the other side leaves.
+    pub(crate) deaf: bool,
+    /// With `early`: closed at once with the body unread, which resets the connection.
+    pub(crate) abrupt: bool,
     /// The connection is closed without a word after the answer, as an idle timeout would.
     pub(crate) close_after: bool,
     /// A second request on the same connection is read and never answered: it came too late.
     pub(crate) drop_reused: bool,
-    /// The answer as bytes, head included; then the connection is closed.
+    /// The answer as bytes, head included; then the connection is closed, unless `raw_open`.
     pub(crate) raw: Option<Vec<u8>>,
+    pub(crate) raw_open: bool,
+    /// A body of so many bytes that nobody keeps: `Seen::flooded` tells how far it is.
+    pub(crate) flood: Option<usize>,
     pub(crate) billed: Option<Billed>,
     pub(crate) gate: Option<Gate>,
 }
@@ -93,9 +100,13 @@ impl Default for Script {
             short_by: 0,
             hang: false,
             early: false,
+            deaf: false,
+            abrupt: false,
             close_after: false,
             drop_reused: false,
             raw: None,
+            raw_open: false,
+            flood: None,
             billed: None,
             gate: None,
         }
@@ -110,6 +121,15 @@ impl Script {
 
     pub(crate) fn raw(bytes: impl Into<Vec<u8>>) -> Script {
         Script { raw: Some(bytes.into()), ..Script::default() }
+    }
+
+    /// Bytes as an answer, after which the connection waits for the next request.
+    pub(crate) fn raw_open(bytes: impl Into<Vec<u8>>) -> Script {
+        Script { raw_open: true, ..Script::raw(bytes) }
+    }
+
+    pub(crate) fn flood(bytes: usize, framing: Framing) -> Script {
+        Script { flood: Some(bytes), framing, ..Script::default() }
     }
 
     pub(crate) fn hang() -> Script {
@@ -133,6 +153,14 @@ impl Script {
     pub(crate) fn body(mut self, content_type: &str, body: impl Into<Vec<u8>>) -> Script {
         self.content_type = Some(content_type.to_owned());
         self.body = Some(vec![body.into()]);
+        self
+    }
+
+    /// A body of `n` numbered events, each a piece.
+    pub(crate) fn body_pieces(mut self, content_type: &str, n: usize) -> Script {
+        self.content_type = Some(content_type.to_owned());
+        let event = |k| format!("data: {{\"piece\":{k}}}\n\n").into_bytes();
+        self.body = Some((0..n).map(event).collect());
         self
     }
 

@@ -10,6 +10,7 @@ pub(crate) struct Client {
     stream: TcpStream,
     pending: Vec<u8>,
     framing: Framing,
+    reset: bool,
     port: u16,
 }
 
@@ -87,13 +88,13 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        Client { stream, pending: Vec::new(), framing: Framing::Done, port }
+        Client { stream, pending: Vec::new(), framing: Framing::Done, reset: false, port }
     }
 
     /// To this machine by its IPv6 address; `None` where it has none or nobody listens.
     pub(crate) fn connect_v6(port: u16) -> Option<Client> {
         let stream = TcpStream::connect(("::1", port)).ok()?;
-        Some(Client { stream, pending: Vec::new(), framing: Framing::Done, port })
+        Some(Client { stream, pending: Vec::new(), framing: Framing::Done, reset: false, port })
     }
 
     /// Sends bytes as they are; false when the other side takes no more.
@@ -203,6 +204,19 @@ impl Client {
         }
     }
 
+    /// Reads the body and forgets it; its length, and whether it ended cleanly.
+    #[track_caller]
+    pub(crate) fn drain(&mut self) -> (usize, bool) {
+        let mut length = 0;
+        loop {
+            match self.piece() {
+                Ok(Some(piece)) => length += piece.len(),
+                Ok(None) => return (length, true),
+                Err(Broken) => return (length, false),
+            }
+        }
+    }
+
     /// Reads pieces until they hold `text`; what was read.
     #[track_caller]
     pub(crate) fn read_until(&mut self, text: &str) -> String {
@@ -238,6 +252,11 @@ impl Client {
     #[track_caller]
     pub(crate) fn closed(&mut self) -> bool {
         self.pending.is_empty() && !self.fill()
+    }
+
+    /// Whether the connection has ended with a reset.
+    pub(crate) fn was_reset(&self) -> bool {
+        self.reset
     }
 
     /// Tells the other side that nothing more will be sent; answers can still be read.
@@ -277,7 +296,10 @@ impl Client {
             Err(err) if matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 panic!("waited {DEADLINE:?} in vain for an answer")
             }
-            Err(_) => false,
+            Err(_) => {
+                self.reset = true;
+                false
+            }
         }
     }
 }

@@ -97,6 +97,11 @@ impl Proxy {
         line.and_then(|line| line.split_whitespace().next()?.parse().ok()).expect(name)
     }
 
+    /// The most memory it has ever had, in bytes.
+    pub(crate) fn peak_memory(&self) -> usize {
+        self.figure("VmHWM") * 1024
+    }
+
     /// Standard output and standard error so far.
     pub(crate) fn output(&self) -> (String, String) {
         (self.stdout.text(), self.stderr.text())

@@ -1,0 +1,177 @@
+//! TLS before the stand-in, with certificates made on the spot, and a CONNECT proxy before that.
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// A certificate authority that exists for one test.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate with its key, ready to be shown.
+pub(crate) struct Identity {
+    chain: Vec<rustls::pki_types::CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// The certificate that `tls.roots` names.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for `name`, good for the rest of the century.
+    pub(crate) fn sign(&self, name: &str) -> Identity {
+        self.sign_until(name, 2090)
+    }
+
+    /// A certificate that has expired, or will, with the year `until`.
+    pub(crate) fn sign_until(&self, name: &str, until: i32) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        Identity { chain: vec![certificate.der().clone()], key }
+    }
+}
+
+/// Listens with TLS for a plain server on `port`; its own port.
+pub(crate) fn tls(port: u16, identity: Identity) -> u16 {
+    tls_versions(port, identity, rustls::ALL_VERSIONS)
+}
+
+pub(crate) fn tls_versions(
+    port: u16,
+    identity: Identity,
+    versions: &[&'static SupportedProtocolVersion],
+) -> u16 {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider);
+    let config = config.with_protocol_versions(versions).unwrap().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(identity.chain, identity.key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for outside in listener.incoming().flatten() {
+            let config = config.clone();
+            thread::spawn(move || {
+                let inside = TcpStream::connect(("127.0.0.1", port))?;
+                terminate(ServerConnection::new(config).unwrap(), &outside, &inside)
+            });
+        }
+    });
+    own
+}
+
+/// Carries bytes between an encrypted and a plain connection until one of them ends.
+fn terminate(
+    mut session: ServerConnection,
+    mut outside: &TcpStream,
+    mut inside: &TcpStream,
+) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let mut piece = vec![0; 16 * 1024];
+    loop {
+        while session.wants_write() {
+            session.write_tls(&mut outside)?;
+        }
+        let mut fds = [PollFd::new(outside, PollFlags::IN), PollFd::new(inside, PollFlags::IN)];
+        poll(&mut fds, None)?;
+        let [from_outside, from_inside] = [0, 1].map(|n| !fds[n].revents().is_empty());
+        if from_outside {
+            if session.read_tls(&mut outside)? == 0 {
+                return inside.shutdown(Shutdown::Both);
+            }
+            if let Err(error) = session.process_new_packets() {
+                let _ = session.write_tls(&mut outside);
+                return Err(io::Error::other(error));
+            }
+            loop {
+                match session.reader().read(&mut piece) {
+                    Ok(0) => return inside.shutdown(Shutdown::Both),
+                    Ok(count) => inside.write_all(&piece[..count])?,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        if from_inside {
+            match inside.read(&mut piece)? {
+                0 => {
+                    session.send_close_notify();
+                    session.write_tls(&mut outside)?;
+                    return outside.shutdown(Shutdown::Both);
+                }
+                count => session.writer().write_all(&piece[..count])?,
+            }
+        }
+    }
+}
+
+/// A proxy that knows CONNECT and leads every name to one port of this machine.
+pub(crate) struct Tunnel {
+    pub(crate) port: u16,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Tunnel {
+    /// Answers with `answer` (status line and headers); leads to `port` if that is a success.
+    pub(crate) fn to(port: u16, answer: &'static str) -> Tunnel {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = listener.local_addr().unwrap().port();
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let seen = heads.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let seen = seen.clone();
+                thread::spawn(move || carry(&stream, port, answer, &seen));
+            }
+        });
+        Tunnel { port: own, heads }
+    }
+
+    /// What was asked so far.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+}
+
+fn carry(
+    mut stream: &TcpStream,
+    port: u16,
+    answer: &str,
+    heads: &Mutex<Vec<String>>,
+) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    heads.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
+    stream.write_all(answer.as_bytes())?;
+    if !answer.starts_with("HTTP/1.1 2") {
+        return stream.shutdown(Shutdown::Both);
+    }
+    let inside = TcpStream::connect(("127.0.0.1", port))?;
+    let (mut up, mut down) = (inside.try_clone()?, stream.try_clone()?);
+    let back = thread::spawn(move || {
+        let _ = io::copy(&mut &inside, &mut down);
+        let _ = down.shutdown(Shutdown::Both);
+    });
+    let _ = io::copy(&mut stream, &mut up);
+    let _ = up.shutdown(Shutdown::Both);
+    let _ = back.join();
+    Ok(())
+}
