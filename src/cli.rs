@@ -27,6 +27,7 @@ pub(crate) enum Command {
     Service(Service),
     Compress(Compress),
     Count(Count),
+    Prices(Prices),
     Man(Man),
     Completions(Completions),
     Version(Version),
@@ -48,6 +49,9 @@ pub(crate) struct Serve {
     /// run in the background, with tokenpak.log for what it says
     #[argh(switch)]
     pub(crate) daemon: bool,
+    /// no footer under any answer
+    #[argh(switch)]
+    pub(crate) no_footer: bool,
     /// configuration file (default ~/.tokenpak/config.json)
     #[argh(option, arg_name = "file")]
     pub(crate) config: Option<String>,
@@ -284,6 +288,15 @@ pub(crate) struct Count {
     pub(crate) model: Option<String>,
 }
 
+/// Show prices: the table, or what applies to one model and why.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "prices", help_triggers("-h", "--help"))]
+pub(crate) struct Prices {
+    /// the model, as a request names it
+    #[argh(positional)]
+    pub(crate) model: Option<String>,
+}
+
 /// Print a page of the manual.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "man", help_triggers("-h", "--help"))]
@@ -320,6 +333,7 @@ pub(crate) const COMMANDS: &[(&str, &[&str])] = &[
     ("service", &["install", "uninstall", "status"]),
     ("compress", &[]),
     ("count", &[]),
+    ("prices", &[]),
     ("man", &[]),
     ("completions", &[]),
     ("version", &[]),

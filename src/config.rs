@@ -16,6 +16,7 @@ use serde_json::Value as Json;
 
 use crate::compress::{Level, Mode};
 use crate::error::Error;
+use crate::ledger::Prices;
 use crate::pack::Plan;
 pub(crate) use edit::Edit;
 pub(crate) use settings::nearest;
@@ -56,6 +57,10 @@ pub(crate) struct Config {
     /// How long single requests are kept; 0: for ever.
     pub(crate) retention_days: u32,
     pub(crate) flush_ms: u64,
+    /// Whether answers for readers get the one line; ask for the usage of OpenAI's streams.
+    pub(crate) stats_footer: bool,
+    pub(crate) ask_usage: bool,
+    pub(crate) prices: Prices,
     pub(crate) tls_roots: TlsRoots,
     pub(crate) log: LogLevel,
     /// The configuration file, and whether it was there.

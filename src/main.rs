@@ -2,14 +2,17 @@
 //!
 //! A closed standard output is success: `tokenpak stats | head` is not a failure of ours.
 
+mod amend;
 mod cli;
 mod cmd;
 mod compress;
 mod config;
 mod error;
+mod footer;
 mod instance;
 mod json;
 mod ledger;
+mod number;
 mod pack;
 mod proxy;
 mod report;

@@ -2,10 +2,11 @@
 
 use std::io::IsTerminal;
 
-use super::{commas, read, settings, write};
+use super::{read, settings, write};
 use crate::cli;
 use crate::compress::{Level, Mode};
 use crate::error::Error;
+use crate::number::{commas, saved_percent};
 use crate::pack::{self, Packed, Plan};
 use crate::tokens::Counter;
 use crate::wire::Format;
@@ -62,7 +63,7 @@ fn not_a_request(name: &str) -> Error {
 
 fn summary(packed: &Packed, by_pass: bool) -> String {
     let saved = packed.before.saturating_sub(packed.after);
-    let percent = (saved * 100).checked_div(packed.before).unwrap_or(0);
+    let percent = saved_percent(packed.before, packed.after);
     let (before, after) = (commas(packed.before), commas(packed.after));
     let mut text = format!("{before} -> {after} tokens, saved {} ({percent}%)\n", commas(saved));
     if let Some(skip) = packed.skip.filter(|_| by_pass) {

@@ -5,6 +5,7 @@ mod compress;
 mod config;
 mod count;
 mod man;
+mod prices;
 mod serve;
 mod service;
 mod stats;
@@ -33,6 +34,7 @@ pub(crate) fn run(command: Command) -> Result<(), Error> {
         Command::Compress(args) => compress::run(&args),
         Command::Count(args) => count::run(&args),
         Command::Version(args) => version::run(&args),
+        Command::Prices(args) => prices::run(&args),
     }
 }
 
@@ -63,16 +65,4 @@ fn read(name: Option<&str>) -> Result<Vec<u8>, Error> {
 fn write(bytes: &[u8]) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(Error::output)
-}
-
-/// 12345 as `12,345`.
-fn commas(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .filter_map(|group| std::str::from_utf8(group).ok())
-        .collect();
-    groups.join(",")
 }

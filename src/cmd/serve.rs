@@ -61,7 +61,9 @@ fn flags(args: &cli::Serve) -> Vec<(&'static str, &str)> {
         ("proxy.mode", &args.mode),
         ("log.level", &args.log),
     ];
-    all.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?))).collect()
+    let footer = args.no_footer.then_some(("proxy.stats_footer", "false"));
+    let said = all.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?)));
+    said.chain(footer).collect()
 }
 
 /// As many descriptors as allowed, and no core dumps: they would hold prompts and keys.

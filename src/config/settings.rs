@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use super::{Config, Endpoints, LogLevel, Secret, TlsRoots};
 use crate::compress::{Level, Mode};
+use crate::ledger::Prices;
 
 /// Reads a text into its place, or says what is wrong with it.
 type Set = fn(&mut Config, &str) -> Result<(), String>;
@@ -56,6 +57,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
     row("proxy.endpoints", "local", |c, v| put(&mut c.endpoints, endpoints(v))),
     row("proxy.auth_token", "", |c, v| put(&mut c.auth_token, token(v).map(Some))),
+    row("proxy.stats_footer", "true", |c, v| put(&mut c.stats_footer, yes_or_no(v)))
+        .short("TOKENPAK_STATS_FOOTER"),
+    row("proxy.ask_usage", "true", |c, v| put(&mut c.ask_usage, yes_or_no(v))),
     row("proxy.allow_http", "false", |c, v| put(&mut c.allow_http, yes_or_no(v))),
     row("tls.roots", "bundled", |c, v| put(&mut c.tls_roots, Ok(roots(v)))),
     row("compression.enabled", "true", |c, v| put(&mut c.enabled, yes_or_no(v)))
@@ -69,12 +73,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     row("storage.path", ".ocp/monitor.db", |_, _| Ok(())).short("TOKENPAK_DB"),
     row("storage.retention_days", "400", |c, v| put(&mut c.retention_days, number(v, 0, 36_500))),
     row("storage.flush_ms", "500", |c, v| put(&mut c.flush_ms, number(v, 100, 60_000))),
+    row("prices", "", |c, v| put(&mut c.prices, Prices::parse(v))),
     row("log.level", "info", |c, v| put(&mut c.log, log_level(v))).short("TOKENPAK_LOG"),
-    later("proxy.stats_footer").short("TOKENPAK_STATS_FOOTER"),
-    later("proxy.ask_usage"),
     later("compression.preserve_code"),
     later("compression.memo_mb"),
-    later("prices"),
 ];
 
 /// Variables that are not settings: where things are, and which credential is ours.
@@ -131,6 +133,9 @@ pub(super) fn blank() -> Config {
         database: PathBuf::new(),
         retention_days: 0,
         flush_ms: 0,
+        stats_footer: true,
+        ask_usage: true,
+        prices: Prices::default(),
         tls_roots: TlsRoots::Bundled,
         log: LogLevel::Info,
         file: (PathBuf::new(), false),

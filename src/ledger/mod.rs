@@ -4,9 +4,11 @@
 //! `try_send`; one thread does the rest. When the disk is full, locked, read-only or gone, records
 //! wait, then get lost, and are counted; recording resumes by itself.
 
+mod calibrate;
 mod clock;
 mod fault;
 mod file;
+mod lookup;
 mod patience;
 mod price;
 mod prices;
@@ -26,9 +28,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+pub(crate) use calibrate::{Learnt, Ratio};
 pub(crate) use clock::Clock;
 pub(crate) use fault::Fault;
-pub(crate) use prices::AS_OF as PRICES_AS_OF;
+pub(crate) use lookup::{Except, Prices, Quote};
+pub(crate) use price::{Money, Rates};
+pub(crate) use prices::{AS_OF as PRICES_AS_OF, SOURCE as PRICES_SOURCE};
 pub(crate) use query::{Column, Groups, Reader};
 pub(crate) use sums::{Latency, Sums};
 
@@ -71,9 +76,18 @@ pub(crate) struct Entry {
     pub(crate) usage: Option<Usage>,
     /// Tokens of the prompt as sent before the place of a cut, and tokens saved there.
     pub(crate) cuts: Vec<(u64, i64)>,
+    /// What one of our tokens is in billed ones, and whether that has been learnt.
+    pub(crate) ratio: Ratio,
+    pub(crate) is_calibrated: bool,
+    /// Nothing but text went into the prompt, so that its bill teaches the ratio.
+    pub(crate) is_text_only: bool,
+    /// `None` if the model has no price, or the answer no usage.
+    pub(crate) money: Option<Money>,
     pub(crate) mode: &'static str,
     pub(crate) level: &'static str,
     pub(crate) skip_reason: Option<&'static str>,
+    /// `added`, or why the answer has no footer; `None` for what is no request.
+    pub(crate) footer: Option<&'static str>,
     /// Time inside the proxy before the first byte went upstream.
     pub(crate) proxy_us: u64,
     /// Until the first byte of the answer.
@@ -90,13 +104,29 @@ pub(crate) struct Keeping {
 }
 
 impl Entry {
-    /// What the request cost and what its cuts saved, in nano-dollars, if that can be told.
-    pub(crate) fn cost_and_saved_nano(&self) -> Option<(i64, i64)> {
-        let cuts = price::Cuts { tokens_after: self.tokens_after, places: &self.cuts };
-        let usage = self.usage.unwrap_or_default();
-        let money = price::money(self.model.as_deref()?, self.ts, &usage, cuts)?;
-        Some((money.cost_nano, money.saved_nano))
+    /// What the request costs and saves if that is what is billed. The one place where money comes
+    /// from: the footer asks before the answer has ended, the row is what it says at the end.
+    pub(crate) fn appraise(&self, prices: &Prices, usage: &Usage) -> Option<Money> {
+        let cuts =
+            price::Cuts { tokens_after: self.tokens_after, places: &self.cuts, ratio: self.ratio };
+        price::money(prices, (self.model.as_deref()?, self.ts), usage, cuts)
     }
+
+    /// What the saved money rests on: `usage` if nothing had to be converted, else `calibrated` or
+    /// `estimate`, as the ratio was.
+    fn basis(&self) -> &'static str {
+        match self.usage {
+            Some(_) if self.cuts.is_empty() => "usage",
+            Some(_) if self.is_calibrated => "calibrated",
+            _ => "estimate",
+        }
+    }
+}
+
+/// What is known of a model's tokens; `None` without a database, or if it knows nothing.
+pub(crate) fn learnt(path: &Path, model: &str) -> Option<Learnt> {
+    let connection = file::open_for_reading(path).ok()?;
+    calibrate::of_model(&connection, model).ok()?
 }
 
 /// The workers' side of the ledger.
@@ -114,6 +144,7 @@ struct State {
     lost: AtomicU64,
     failing: AtomicBool,
     write_errors: AtomicU64,
+    calibration: calibrate::Calibration,
 }
 
 impl Ledger {
@@ -147,6 +178,11 @@ impl Ledger {
         if self.records.try_send(Box::new(entry)).is_err() {
             self.state.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// What one token of ours is in billed ones of a model, once that has been learnt.
+    pub(crate) fn ratio(&self, model: &str) -> Option<Ratio> {
+        self.state.calibration.ratio(model)
     }
 
     /// Records that are in no file and never will be.

@@ -4,11 +4,15 @@
 //! Pydantic Services Inc., MIT licence. Pico-dollars per token (dollars per million tokens times
 //! a million): input, output, cache write kept 5 minutes, kept an hour, cache read.
 
-use super::price::Except::{Above, Daily, From};
-use super::price::{NONE, Row, rates};
+use super::lookup::Except::{Above, Daily, From};
+use super::lookup::Row;
+use super::price::{NONE, rates};
 
 /// The newest dated change in the table.
 pub(crate) const AS_OF: &str = "2026-11-09";
+
+/// Where they come from.
+pub(crate) const SOURCE: &str = "genai-prices 0.2.3";
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, select};
 use rusqlite::{Connection, ErrorCode, Statement, TransactionBehavior, params};
 
+use super::calibrate::Calibration;
 use super::fault::Fault;
 use super::file::{self, Base};
 use super::retention::Retention;
 use super::{Entry, Keeping, State};
-use crate::wire::Usage;
 
 /// Rows per transaction: most of the speed of larger ones, and little to lose.
 const BATCH_ROWS_MAX: usize = 256;
@@ -169,12 +169,13 @@ impl Writer {
             Some(base) if base.is_at(&self.path) => base,
             Some(base) => {
                 base.abandon(&self.path)?;
-                Base::open(&self.path)?
+                self.open()?
             }
-            None => Base::open(&self.path)?,
+            None => self.open()?,
         };
-        let refused =
-            insert(&mut base.connection, &self.batch).map_err(|err| Fault::new(&self.path, err))?;
+        let calibration = &self.state.calibration;
+        let refused = insert(&mut base.connection, &self.batch, calibration)
+            .map_err(|err| Fault::new(&self.path, err))?;
         self.state.lost.fetch_add(refused, Ordering::Relaxed);
         self.batch.clear();
         // The rows are written: that old ones cannot be deleted now is no fault of theirs.
@@ -182,15 +183,28 @@ impl Writer {
         self.base = Some(base);
         Ok(())
     }
+
+    /// Opens the database and reads what it has learnt.
+    fn open(&self) -> Result<Base, Fault> {
+        let base = Base::open(&self.path)?;
+        let loaded = self.state.calibration.load(&base.connection);
+        loaded.map_err(|err| Fault::new(&self.path, err))?;
+        Ok(base)
+    }
 }
 
-/// Writes the rows in one transaction. Returns how many were refused: rows that no repetition would
+/// Writes the rows in one transaction, with what they teach. Returns how many were refused: rows that no repetition would
 /// make good, such as a second one with the same id.
-fn insert(connection: &mut Connection, batch: &[Entry]) -> rusqlite::Result<u64> {
+fn insert(
+    connection: &mut Connection,
+    batch: &[Entry],
+    calibration: &Calibration,
+) -> rusqlite::Result<u64> {
     if batch.is_empty() {
         return Ok(0);
     }
     let mut refused = 0;
+    let mut learnt = Vec::new();
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
         let mut statement = change.prepare_cached(INSERT)?;
@@ -199,11 +213,15 @@ fn insert(connection: &mut Connection, batch: &[Entry]) -> rusqlite::Result<u64>
                 Err(err) if err.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                     refused += 1
                 }
-                other => other?,
+                other => {
+                    other?;
+                    learnt.extend(calibration.learn(&change, entry)?);
+                }
             }
         }
     }
     change.commit()?;
+    learnt.into_iter().for_each(|known| calibration.keep(known));
     Ok(refused)
 }
 
@@ -211,19 +229,17 @@ const INSERT: &str = "INSERT INTO requests (
     request_id, ts, provider, api, model, project, client, status, error, stream,
     tokens_before, tokens_after, input_tokens, cache_read_tokens, cache_write_tokens,
     cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_nano, saved_nano, basis,
-    mode, level, skip_reason, proxy_us, ttfb_ms, total_ms
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    mode, level, skip_reason, footer, proxy_us, ttfb_ms, total_ms
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 fn insert_row(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<()> {
     let usage = entry.usage.unwrap_or_default();
-    let model = entry.model.as_deref();
-    let money = entry.cost_and_saved_nano();
     statement.execute(params![
         name(&entry.request_id),
         entry.ts,
         name(&entry.provider),
         entry.api,
-        model.map(name),
+        entry.model.as_deref().map(name),
         entry.project.as_deref().map(name),
         entry.client.as_deref().map(name),
         entry.status,
@@ -237,22 +253,18 @@ fn insert_row(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<
         usage.cache_write_1h.map(whole),
         usage.output.map(whole),
         usage.reasoning.map(whole),
-        money.map(|(cost_nano, _)| cost_nano),
-        money.map(|(_, saved_nano)| saved_nano),
-        basis(&entry.usage),
+        entry.money.map(|money| money.cost_nano),
+        entry.money.map(|money| money.saved_nano),
+        entry.basis(),
         entry.mode,
         entry.level,
         entry.skip_reason,
+        entry.footer,
         whole(entry.proxy_us),
         entry.ttfb_ms.map(whole),
         whole(entry.total_ms),
     ])?;
     Ok(())
-}
-
-/// What the row's money and saving rest on.
-fn basis(usage: &Option<Usage>) -> &'static str {
-    if usage.is_some() { "usage" } else { "estimate" }
 }
 
 fn name(text: &str) -> &str {

@@ -1,26 +1,31 @@
 //! One request's life, from its last byte to the ledger. `run` is the only function that knows the
 //! order; the steps do not know each other.
 
+use std::cell::OnceCell;
 use std::io::{Cursor, Read};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::Context;
+use super::account;
 use super::client::{Client, Incoming, Job, Upload};
+use super::dress::{Wishes, dress};
 use super::encoding;
 use super::forward::{Failure, Outgoing, Target};
 use super::guard;
 use super::local::{self, Trouble};
+use super::memory::Held;
 use super::pages;
 use super::relay::{Buffer, Relay, Relayed};
 use super::request::Head;
 use super::upstream::Reply;
 use crate::compress::Mode;
+use crate::footer;
 use crate::ledger::Entry;
 use crate::pack::{self, Packed, Plan, Skip};
 use crate::route::{self, Asked, Route, Upstreams};
 use crate::tokens::Counter;
-use crate::wire::answer::{Reading, Tap};
+use crate::wire::{Format, Usage, ask_usage};
 
 /// Of an answer 400, as much as its reason needs.
 const REASON_BYTES_MAX: u64 = 64 * 1024;
@@ -84,32 +89,42 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
     let Some(route) = exchange.route() else {
         return exchange.no_route(body.has_come());
     };
-    let (packed, original, mut upload) = match body {
-        Incoming::Whole(held) => (exchange.pack(worker, &route, &held.bytes), Some(held), None),
-        Incoming::Streamed(upload) => (Packed::default(), None, Some(upload)),
+    let (prepared, original, mut upload) = match body {
+        Incoming::Whole(held) => (exchange.prepare(worker, &route, &held.bytes), Some(held), None),
+        Incoming::Streamed(upload) => (Prepared::default(), None, Some(upload)),
     };
     let proxy_time = arrived.elapsed();
+    let look = OnceCell::new();
+    let meanwhile = || {
+        look.get_or_init(|| exchange.look(&route, &prepared.packed, bytes_of(&original)));
+    };
     let sent = match &mut upload {
         Some(upload) => {
             let framing = head.framing;
             exchange.send(&route, Outgoing::Streamed { upload, framing })
         }
         None => {
-            let original = original.as_ref().map_or(&[][..], |held| &held.bytes);
-            exchange.send_packed(&route, &packed, original)
+            let original = bytes_of(&original);
+            exchange.send_prepared(&route, &prepared, (original, &meanwhile))
         }
     };
     // A stream may last for minutes, and needs none of it.
     drop(original);
     exchange.must_close |= upload.as_mut().is_some_and(|upload| !upload.has_come());
-    let mut entry = exchange.entry(&route, packed, proxy_time);
+    let parts = (&*head, &route, &exchange.plan);
+    let mut entry = account::open(&exchange.id, parts, &prepared.packed, proxy_time);
     entry.ttfb_ms = Some(arrived.elapsed().as_millis() as u64);
     match sent {
-        Ok((answer, reason)) => {
-            entry.status = Some(answer.head.status());
-            let relayed = exchange.relay(worker, &route, (answer, reason), &entry);
-            entry.error = relayed.error;
-            read_answer(&mut entry, relayed.reading);
+        Ok(answer) => {
+            entry.status = Some(answer.reply.head.status());
+            if answer.is_refused {
+                account::undo_savings(&mut entry);
+            }
+            let look = look.get().copied().unwrap_or_default();
+            account::rate(&mut entry, &context.ledger, look.is_text_only);
+            let relayed = exchange.relay(worker, &route, answer, (&entry, look.no_footer));
+            (entry.error, entry.footer) = (relayed.error, relayed.footer);
+            account::settle(&mut entry, &context.config.prices, relayed.reading);
             exchange.finish(entry);
             match relayed.must_abort {
                 true => client.abort(),
@@ -123,8 +138,37 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
     }
 }
 
-/// An answer, and what was already read of its body.
-type Answer = (Reply, Vec<u8>);
+/// The body as it came; none of one that is passed on while it comes.
+fn bytes_of(original: &Option<Held>) -> &[u8] {
+    original.as_ref().map_or(&[], |held| &held.bytes)
+}
+
+/// What a request has become before it is sent.
+#[derive(Default)]
+struct Prepared {
+    packed: Packed,
+    /// The body asks for the usage although the client's did not.
+    asks_usage: bool,
+}
+
+/// What was found in the client's body while the provider was thinking.
+#[derive(Clone, Copy, Default)]
+struct Look {
+    /// Why the answer may not have a footer.
+    no_footer: Option<footer::Refusal>,
+    /// All that will be billed as input is text.
+    is_text_only: bool,
+}
+
+struct Answer {
+    reply: Reply,
+    /// What was already read of its body.
+    read: Vec<u8>,
+    /// It is the answer to the client's own bytes, after ours had been refused.
+    is_refused: bool,
+    /// It holds usage that the client did not ask for.
+    asks_usage: bool,
+}
 
 impl Exchange<'_> {
     fn route(&self) -> Option<Route> {
@@ -139,7 +183,29 @@ impl Exchange<'_> {
         route::pick(&asked, &upstreams)
     }
 
-    /// Counts and compresses. Whatever is in doubt goes out as it came.
+    /// Takes our footers out, counts and compresses, and asks for the usage. Whatever is in doubt
+    /// goes out as it came.
+    fn prepare(&self, worker: &mut Worker, route: &Route, body: &[u8]) -> Prepared {
+        let format = route.format.filter(|_| body.len() <= self.context.config.large_bytes());
+        let healed = format.and_then(|format| footer::heal(format, body));
+        let body = healed.as_deref().unwrap_or(body);
+        let mut packed = self.pack(worker, route, body);
+        let asking = self.may_ask_usage(route, &packed);
+        let asking = asking.then(|| ask_usage::inject(packed.body.as_deref().unwrap_or(body)));
+        let asks_usage = matches!(asking, Some(Some(_)));
+        packed.body = asking.flatten().or_else(|| packed.body.take()).or(healed);
+        Prepared { packed, asks_usage }
+    }
+
+    /// OpenAI's own interface says what a stream cost only if asked to. Other servers may not know
+    /// the option, so only the provider of that name is asked.
+    fn may_ask_usage(&self, route: &Route, packed: &Packed) -> bool {
+        let is_refused = packed.skip == Some(Skip::Refused);
+        let is_openai = route.format == Some(Format::Chat) && route.provider == "openai";
+        self.context.config.ask_usage && is_openai && packed.stream && !is_refused
+    }
+
+    /// Counts and compresses.
     fn pack(&self, worker: &mut Worker, route: &Route, body: &[u8]) -> Packed {
         let Some(format) = route.format else { return Packed::default() };
         let only = |skip| Packed { skip: Some(skip), ..Packed::default() };
@@ -160,92 +226,99 @@ impl Exchange<'_> {
 
     fn send(&self, route: &Route, body: Outgoing) -> Result<Answer, Failure> {
         let target = Target { url: &route.url, identity_only: route.format.is_some() };
-        let answer = self.context.upstream.send(&target, self.head, body, &self.client.watch)?;
-        Ok((answer, Vec::new()))
+        let reply = self.context.upstream.send(&target, self.head, body, &self.client.watch)?;
+        Ok(Answer { reply, read: Vec::new(), is_refused: false, asks_usage: false })
     }
 
-    /// Sends what compression made of the body. If the provider refuses that as malformed, the
-    /// client's own bytes are sent once: a request that works without us must work with us.
-    fn send_packed(
+    /// Sends what we made of the body. If the provider refuses that as malformed, the client's own
+    /// bytes are sent once: a request that works without us must work with us.
+    fn send_prepared(
         &self,
         route: &Route,
-        packed: &Packed,
-        original: &[u8],
+        prepared: &Prepared,
+        (original, meanwhile): (&[u8], &dyn Fn()),
     ) -> Result<Answer, Failure> {
-        let Some(body) = &packed.body else {
-            return self.send(route, Outgoing::Whole(original));
+        let whole = |bytes| Outgoing::Whole { bytes, meanwhile };
+        let Some(body) = &prepared.packed.body else {
+            return self.send(route, whole(original));
         };
-        let (mut answer, mut reason) = self.send(route, Outgoing::Whole(body))?;
-        if answer.head.status() != 400 {
-            return Ok((answer, reason));
+        let answer = self.send(route, whole(body))?;
+        let mut answer = Answer { asks_usage: prepared.asks_usage, ..answer };
+        match answer.reply.head.status() {
+            400 => {}
+            // What some servers say to an option that they do not know.
+            422 if prepared.asks_usage => {}
+            _ => return Ok(answer),
         }
-        let read = answer.body.by_ref().take(REASON_BYTES_MAX).read_to_end(&mut reason);
-        if read.is_err() || speaks_of_length(&reason) {
-            return Ok((answer, reason));
+        let reason =
+            answer.reply.body.by_ref().take(REASON_BYTES_MAX).read_to_end(&mut answer.read);
+        if reason.is_err() || speaks_of_length(&answer.read) {
+            return Ok(answer);
         }
         if let Some(format) = route.format {
             self.context.refused.note(&route.provider, format, Instant::now());
         }
-        self.send(route, Outgoing::Whole(original))
+        Ok(Answer { is_refused: true, ..self.send(route, whole(original))? })
     }
 
+    /// Copies the answer to the client, with a footer if it may have one.
     fn relay(
         &self,
         worker: &mut Worker,
         route: &Route,
-        (answer, read): Answer,
-        entry: &Entry,
+        answer: Answer,
+        (entry, no_footer): (&Entry, Option<footer::Refusal>),
     ) -> Relayed {
-        let Reply { head, framing, mut body } = answer;
+        let Answer { reply: Reply { head, framing, mut body }, read, asks_usage, .. } = answer;
         let kind = head.header("content-type").unwrap_or_default();
-        let is_plain = head.header("content-encoding").is_none();
-        let is_stream = kind.starts_with(b"text/event-stream");
-        let tap = route.format.filter(|_| is_plain).map(|format| Tap::new(format, is_stream));
+        let refusal = no_footer.or_else(|| {
+            footer::answer_refusal(&footer::Answer {
+                status: head.status(),
+                content_type: kind,
+                is_encoded: head.header("content-encoding").is_some(),
+            })
+        });
+        let wishes = Wishes {
+            format: route.format,
+            is_stream: kind.starts_with(b"text/event-stream"),
+            wants_footer: refusal.is_none(),
+            drops_usage: asks_usage,
+        };
+        let is_ready = !read.is_empty() || body.is_ready();
+        let prices = &self.context.config.prices;
+        let line = |usage: Option<&Usage>| account::footer_line(entry, prices, usage);
+        let body = Cursor::new(read).chain(body);
+        let mut dressed = dress(&wishes, &head, body, framing, &line);
         let relay = Relay {
             answer: &head,
-            framing,
-            is_ready: !read.is_empty() || body.is_ready(),
+            framing: dressed.framing,
+            is_ready: is_ready || dressed.reading.is_some(),
             request: self.head,
             client: &self.client.stream,
             watch: &self.client.watch,
-            ours: &headers(entry),
+            ours: &account::headers(entry),
             must_close: self.must_close,
         };
-        let mut body = Cursor::new(read).chain(body);
-        relay.copy(&mut body, &mut worker.buffer, tap)
+        let mut relayed = relay.copy(&mut dressed.body, &mut worker.buffer, dressed.passage);
+        relayed.reading = relayed.reading.or(dressed.reading);
+        let footer = refusal.or(relayed.footer).or(dressed.footer);
+        relayed.footer = footer.filter(|_| entry.api != "other");
+        relayed
     }
 
-    fn entry(&self, route: &Route, packed: Packed, proxy_time: Duration) -> Entry {
-        let format = route.format;
-        let counted = format.is_some() && !uncounted(packed.skip);
-        let text = |name| self.head.header(name).and_then(|value| std::str::from_utf8(value).ok());
-        let client = text("user-agent").and_then(|agent| agent.split(' ').next());
-        let project =
-            text("x-tokenpak-project").map(str::to_owned).or_else(|| route.project.clone());
-        let path = self.head.target();
-        Entry {
-            request_id: self.id.clone(),
-            ts: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |time| time.as_secs() as i64),
-            provider: route.provider.clone(),
-            api: format.map_or("other", |format| format.name()),
-            model: packed.model.or_else(|| format.and_then(|_| model_in_path(path))),
-            project,
-            client: client.filter(|name| !name.is_empty()).map(str::to_owned),
-            status: None,
-            error: None,
-            stream: packed.stream || path.contains("treamGenerateContent"),
-            tokens_before: counted.then_some(packed.before),
-            tokens_after: counted.then_some(packed.after),
-            usage: None,
-            cuts: packed.cuts.iter().map(|cut| (cut.at, cut.saved)).collect(),
-            mode: self.plan.mode.name(),
-            level: self.plan.level.name(),
-            skip_reason: format.and(packed.skip).map(Skip::name),
-            proxy_us: proxy_time.as_micros() as u64,
-            ttfb_ms: None,
-            total_ms: 0,
+    /// What the client's body says to footer and calibration.
+    fn look(&self, route: &Route, packed: &Packed, original: &[u8]) -> Look {
+        let asked = self.head.header("x-tokenpak-footer").unwrap_or_default();
+        let request = footer::Request {
+            format: route.format,
+            body: original,
+            user_agent: self.head.header("user-agent").unwrap_or_default(),
+            is_off: !self.context.config.stats_footer || asked.eq_ignore_ascii_case(b"off"),
+            is_counted: account::is_counted(route, packed),
+        };
+        Look {
+            no_footer: footer::request_refusal(&request),
+            is_text_only: route.format.is_some() && account::is_lesson(original),
         }
     }
 
@@ -278,7 +351,7 @@ impl Exchange<'_> {
         let text = "no provider for this request: it carries no credential that names one; set \
                     proxy.passthrough_url, or put the provider's name first in the path";
         let trouble = Trouble { status: 404, code: "no-provider", text, request_id: &self.id };
-        let format = crate::wire::Format::of_path(self.head.target());
+        let format = Format::of_path(self.head.target());
         self.client.answer(&local::error(format, &trouble), self.head, is_read);
     }
 
@@ -304,46 +377,18 @@ impl Exchange<'_> {
         };
         entry.status = Some(status);
         entry.error = Some(code);
+        entry.footer = route.format.map(|_| "status");
         let trouble = Trouble { status, code, text: &text, request_id: &self.id };
         let answer = local::error(route.format, &trouble);
+        let answer = account::add_headers(answer, &entry);
         self.finish(entry);
         self.client.answer(&answer, self.head, !self.must_close);
     }
 }
 
-/// The response headers that say what was done.
-fn headers(entry: &Entry) -> Vec<(&'static str, String)> {
-    let mut all = vec![("x-tokenpak-request-id", entry.request_id.clone())];
-    if let (Some(before), Some(after)) = (entry.tokens_before, entry.tokens_after) {
-        all.push(("x-tokenpak-tokens-before", before.to_string()));
-        all.push(("x-tokenpak-tokens-after", after.to_string()));
-        all.push(("x-tokenpak-tokens-saved", (before as i64 - after as i64).to_string()));
-    }
-    all.extend(entry.skip_reason.map(|skip| ("x-tokenpak-skip", skip.to_owned())));
-    all
-}
-
-fn read_answer(entry: &mut Entry, reading: Option<Reading>) {
-    if let Some(reading) = reading {
-        entry.usage = reading.usage;
-        entry.model = entry.model.take().or(reading.model);
-    }
-}
-
-/// What could not be read has no count, rather than the count 0.
-fn uncounted(skip: Option<Skip>) -> bool {
-    matches!(skip, Some(Skip::Unreadable | Skip::Encoded | Skip::Large))
-}
-
 fn asked_mode(head: &Head) -> Option<Mode> {
     let value = std::str::from_utf8(head.header("x-tokenpak-mode")?).ok()?;
     Mode::parse(&value.to_ascii_lowercase())
-}
-
-/// Gemini names the model in the path: `/v1beta/models/NAME:generateContent`.
-fn model_in_path(target: &str) -> Option<String> {
-    let name = target.split("/models/").nth(1)?.split([':', '%', '?', '/']).next()?;
-    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// A prompt that is too long stays too long: the answer is the provider's word on that.

@@ -58,12 +58,13 @@ pub(crate) struct Target<'a> {
 
 /// A request's body as it goes upstream.
 pub(crate) enum Outgoing<'a> {
-    Whole(&'a [u8]),
-    /// Read from the client while it is sent; the length is the client's, if it named one.
-    Streamed {
-        upload: &'a mut Upload,
-        framing: Framing,
+    Whole {
+        bytes: &'a [u8],
+        /// What there is time for while the provider thinks.
+        meanwhile: &'a dyn Fn(),
     },
+    /// Read from the client while it is sent; the length is the client's, if it named one.
+    Streamed { upload: &'a mut Upload, framing: Framing },
 }
 
 /// Why there is no answer.
@@ -101,7 +102,9 @@ impl Upstream {
     ) -> Result<Reply, Failure> {
         let parts = build(target, head)?;
         match body {
-            Outgoing::Whole(bytes) => self.send_whole(&parts, bytes, watch),
+            Outgoing::Whole { bytes, meanwhile } => {
+                self.send_whole(&parts, (bytes, meanwhile), watch)
+            }
             Outgoing::Streamed { upload, framing } => {
                 let mut parts = parts;
                 if let Framing::Length(length) = framing {
@@ -124,7 +127,7 @@ impl Upstream {
     fn send_whole(
         &self,
         parts: &Request<()>,
-        bytes: &[u8],
+        (bytes, meanwhile): (&[u8], &dyn Fn()),
         watch: &Arc<Watch>,
     ) -> Result<Reply, Failure> {
         let mut is_repeat = false;
@@ -132,6 +135,7 @@ impl Upstream {
             begin(watch, !bytes.is_empty(), is_repeat);
             let sent = self.run(parts.clone(), bytes);
             let is_reused = transport::attempt(|attempt| attempt.is_reused);
+            meanwhile();
             match self.receive(sent, parts.method(), watch) {
                 Err(Lost::Silent(error))
                     if is_reused && !is_repeat && has_died(&error) && !watch.is_gone() =>

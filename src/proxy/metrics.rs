@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::ledger::Entry;
+use crate::ledger::{Entry, Money};
 use crate::report::prometheus::{Bounds, Exposition, Metric};
 
 /// Different models that get a label of their own; then `other`.
@@ -167,7 +167,7 @@ impl Counts {
         model.input = model.input.saturating_add(usage.input.unwrap_or(0));
         model.cache_read = model.cache_read.saturating_add(usage.cache_read.unwrap_or(0));
         model.output = model.output.saturating_add(usage.output.unwrap_or(0));
-        if let Some((cost_nano, saved_nano)) = entry.cost_and_saved_nano() {
+        if let Some(Money { cost_nano, saved_nano }) = entry.money {
             model.cost_nano = model.cost_nano.saturating_add(cost_nano);
             model.saved_nano = model.saved_nano.saturating_add(saved_nano);
             model.saved_most_nano = model.saved_most_nano.max(model.saved_nano);

@@ -3,9 +3,11 @@
 //! One front thread accepts and reads (`front`), workers carry one request each (`exchange`), and
 //! nothing else moves bytes.
 
+mod account;
 mod body;
 mod client;
 mod connection;
+mod dress;
 mod encoding;
 mod exchange;
 mod forward;

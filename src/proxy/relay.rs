@@ -12,7 +12,8 @@ use super::forward::is_hop_by_hop;
 use super::request::Head;
 use super::transport::Watch;
 use super::upstream::{Framing, ReplyHead};
-use crate::wire::answer::{Reading, Tap};
+use crate::amend::Passage;
+use crate::wire::answer::Reading;
 
 /// Bytes of an answer that are read at once; a chunk's size fits into four hexadecimal digits.
 const PIECE_BYTES: usize = 32 * 1024;
@@ -41,8 +42,10 @@ enum End {
 pub(crate) struct Relayed {
     /// `client_gone`, `cut` or `cut?`.
     pub(crate) error: Option<&'static str>,
-    /// What the tap has read.
+    /// What was read in passing.
     pub(crate) reading: Option<Reading>,
+    /// What became of the footer, if there was to be one.
+    pub(crate) footer: Option<&'static str>,
     /// Whether the client's connection can serve another request.
     pub(crate) keep_alive: bool,
     /// A plain close would look like the end of the answer, which has not come.
@@ -70,7 +73,7 @@ impl Relay<'_> {
         &self,
         body: &mut dyn Read,
         buffer: &mut Buffer,
-        mut tap: Option<Tap>,
+        mut passage: Passage,
     ) -> Relayed {
         let end = self.end();
         let keep_alive = self.request.keep_alive && end != End::Close && !self.must_close;
@@ -82,15 +85,16 @@ impl Relay<'_> {
         }
         let copied = match end {
             End::None => self.write(&[&head]).map_err(|_| Fault::Client),
-            _ => self.pieces(body, buffer, (&mut head, end), &mut tap),
+            _ => self.pieces(body, buffer, (&mut head, end), &mut passage),
         };
-        let reading = tap.map(Tap::finish);
+        let (reading, footer) = passage.finish();
         let error = self.judge(copied, end, reading.as_ref());
         // The end is marked only when it is known to be one.
         let is_whole = matches!(error, None | Some("cut?"));
         let is_ended = is_whole && (end != End::Chunks || self.write(&[b"0\r\n\r\n"]).is_ok());
         let must_abort = end == End::Close && !is_whole;
-        Relayed { keep_alive: keep_alive && is_ended, error, reading, must_abort }
+        let keep_alive = keep_alive && is_ended;
+        Relayed { keep_alive, error, reading, footer, must_abort }
     }
 
     fn pieces(
@@ -98,7 +102,7 @@ impl Relay<'_> {
         body: &mut dyn Read,
         buffer: &mut Buffer,
         (head, end): (&mut Vec<u8>, End),
-        tap: &mut Option<Tap>,
+        passage: &mut Passage,
     ) -> Result<(), Fault> {
         let out = &mut buffer.0;
         loop {
@@ -107,18 +111,21 @@ impl Relay<'_> {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => {
+                    // The client gets all that has come.
+                    head.extend_from_slice(&framed(passage.rest(false), end));
                     let _ = self.write(&[head]);
                     return Err(Fault::Upstream);
                 }
             };
             let data = CHUNK_HEAD_BYTES..CHUNK_HEAD_BYTES + count;
-            if let Some(tap) = tap {
-                tap.feed(&out[data.clone()]);
-            }
-            let bytes = match (end, count) {
-                (_, 0) => &[][..],
-                (End::Chunks, _) => frame(out, count),
-                _ => &out[data],
+            let changed = match count {
+                0 => Some(framed(passage.rest(true), end)),
+                _ => passage.feed(&out[data.clone()]).map(|bytes| framed(bytes, end)),
+            };
+            let bytes = match (&changed, end) {
+                (Some(changed), _) => changed,
+                (None, End::Chunks) => frame(out, count),
+                (None, _) => &out[data],
             };
             self.write(&[head, bytes]).map_err(|_| Fault::Client)?;
             head.clear();
@@ -228,6 +235,16 @@ fn write_all(mut client: &TcpStream, mut parts: &mut [io::IoSlice]) -> io::Resul
 enum Fault {
     Client,
     Upstream,
+}
+
+/// Bytes of ours as they go on; a chunk without bytes would be the last one.
+fn framed(bytes: &[u8], end: End) -> Vec<u8> {
+    match end {
+        End::Chunks if !bytes.is_empty() => {
+            [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+        }
+        _ => bytes.to_vec(),
+    }
 }
 
 /// Puts a chunk's head and end around the piece in the buffer.

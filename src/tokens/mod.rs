@@ -9,6 +9,7 @@ mod cache;
 mod layout;
 mod merge;
 mod minima;
+mod model;
 mod split;
 mod table;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 use cache::{Cache, Key};
 use layout::NO_RANK;
 use merge::Merger;
+pub(crate) use model::start_factor;
 
 /// Counts tokens; what it keeps between texts makes it faster, and is no more than 150 KB.
 pub(crate) struct Counter {

@@ -162,6 +162,14 @@ impl Tap {
         });
     }
 
+    /// What the answer has said so far about what is billed.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let parse =
+            |json: &[u8]| serde_json::from_slice::<Value>(json).ok().filter(Value::is_object);
+        let (first, last) = (parse(&self.seen.first_usage), parse(&self.seen.usage));
+        usage::read(self.format, first.as_ref(), last.as_ref(), self.seen.ended)
+    }
+
     /// There are no more bytes.
     pub(crate) fn finish(mut self) -> Reading {
         let inside = match &self.events {
@@ -174,11 +182,8 @@ impl Tap {
         } else {
             self.seen.ended = !inside;
         }
-        let parse =
-            |json: &[u8]| serde_json::from_slice::<Value>(json).ok().filter(Value::is_object);
-        let (first, last) = (parse(&self.seen.first_usage), parse(&self.seen.usage));
         Reading {
-            usage: usage::read(self.format, first.as_ref(), last.as_ref(), self.seen.ended),
+            usage: self.usage(),
             model: serde_json::from_slice(&self.seen.model).ok(),
             ended: self.seen.ended,
             inside,

@@ -1,9 +1,12 @@
 //! JSON as the providers define it: where a prompt's texts lie, and what an answer says was billed.
 
 pub(crate) mod answer;
+pub(crate) mod ask_usage;
+pub(crate) mod blocks;
 pub(crate) mod prompt;
 mod skim;
 mod sse;
+pub(crate) mod text_only;
 mod usage;
 
 use memchr::memmem;

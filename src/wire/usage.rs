@@ -21,7 +21,7 @@ pub(super) fn read(
 ) -> Option<Usage> {
     match format {
         Format::Messages => messages(first, last),
-        Format::Chat => last.map(chat),
+        Format::Chat => last.map(|usage| chat(usage, ended)),
         Format::Responses => last.map(responses),
         Format::Gemini => last.map(|usage| gemini(usage, ended)),
     }
@@ -54,7 +54,8 @@ fn messages(first: Option<&Value>, last: Option<&Value>) -> Option<Usage> {
     })
 }
 
-fn chat(usage: &Value) -> Usage {
+/// Some servers send the usage so far with every chunk.
+fn chat(usage: &Value, ended: bool) -> Usage {
     let input = count(usage, "/prompt_tokens");
     let completion = count(usage, "/completion_tokens");
     let reasoning = count(usage, "/completion_tokens_details/reasoning_tokens");
@@ -63,13 +64,14 @@ fn chat(usage: &Value) -> Usage {
     let total = count(usage, "/total_tokens");
     let beside = total.is_some() && total == sum(&[input, with_reasoning]);
     let details = |name: &str| count(usage, &format!("/prompt_tokens_details/{name}"));
+    let output = if beside { completion.and(with_reasoning) } else { completion };
     Usage {
         input,
         // The second name is DeepSeek's.
         cache_read: details("cached_tokens").or_else(|| count(usage, "/prompt_cache_hit_tokens")),
         cache_write: details("cache_write_tokens"),
         cache_write_1h: None,
-        output: if beside { completion.and(with_reasoning) } else { completion },
+        output: output.filter(|_| ended),
         reasoning,
     }
 }

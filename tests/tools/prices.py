@@ -3,7 +3,7 @@
 
 Facts only: names and list prices, dollars per million tokens turned into pico-dollars per token,
 which are whole numbers for every price listed. A row that would need rounding, or that mixes
-two kinds of exceptions, stops the run: price.rs does not expect either.
+two kinds of exceptions, stops the run: lookup.rs does not expect either.
 """
 
 import datetime
@@ -66,11 +66,15 @@ HEAD = '''//! The list prices that are built in, one flat table. Made by tests/t
 //! Pydantic Services Inc., MIT licence. Pico-dollars per token (dollars per million tokens times
 //! a million): input, output, cache write kept 5 minutes, kept an hour, cache read.
 
-use super::price::Except::{{Above, Daily, From}};
-use super::price::{{NONE, Row, rates}};
+use super::lookup::Except::{{Above, Daily, From}};
+use super::lookup::Row;
+use super::price::{{NONE, rates}};
 
 /// The newest dated change in the table.
 pub(crate) const AS_OF: &str = "{as_of}";
+
+/// Where they come from.
+pub(crate) const SOURCE: &str = "genai-prices 0.2.3";
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[

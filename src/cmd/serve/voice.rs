@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::super::commas;
 use crate::config::{Config, LogLevel};
 use crate::ledger::Clock;
+use crate::number::{commas, saved_percent};
 use crate::proxy::{Context, Done};
 
 /// Who listens on standard error: a person at a terminal, the journal, or a file.
@@ -110,7 +110,7 @@ impl Voice {
                 commas(requests),
                 commas(before),
                 commas(after),
-                percent(before, after)
+                saved_percent(before, after)
             ),
             _ => format!("stopped requests={requests} before={before} after={after}"),
         };
@@ -137,7 +137,8 @@ fn banner(config: &Config, address: SocketAddr) -> String {
          compression: {enabled} | mode: {mode} | level: {level} | threshold: {threshold}\n  \
          routes       {routes}\n  \
          config       {config}{found}\n  \
-         database     {database}\n\n\
+         database     {database}\n  \
+         footer       {footer}\n\n\
          Point a client here:\n  \
          export ANTHROPIC_BASE_URL={at}\n  \
          export OPENAI_BASE_URL={at}/v1\n",
@@ -145,6 +146,10 @@ fn banner(config: &Config, address: SocketAddr) -> String {
         mode = config.mode.name(),
         level = plan.level.name(),
         routes = routes.join("   "),
+        footer = match config.stats_footer {
+            true => "on; off with: tokenpak config set proxy.stats_footer false",
+            false => "off",
+        },
         config = config.file.0.display(),
         database = config.database.display(),
     )
@@ -163,7 +168,7 @@ fn request_line(done: &Done) -> String {
                 "{} -> {}   saved {}%",
                 commas(done.before),
                 commas(done.after),
-                percent(done.before, done.after)
+                saved_percent(done.before, done.after)
             )
         }
         skip => format!("{}   not: {}", commas(done.before), skip.unwrap_or("nothing-to-gain")),
@@ -186,9 +191,4 @@ fn request_fields(done: &Done) -> String {
         text(done.error),
         done.took.as_millis()
     )
-}
-
-/// Saved share in whole percent.
-fn percent(before: u64, after: u64) -> u64 {
-    (before.saturating_sub(after) * 100).checked_div(before).unwrap_or(0)
 }

@@ -147,12 +147,10 @@ fn what_is_not_ours_is_left_alone() {
     let link = scratch.0.join("link.db");
     symlink(&foreign, &link).unwrap();
     check(&foreign, "is not a database of tokenpak's");
+    let known = schema::VERSION;
     check(
         &newer,
-        &format!(
-            "has schema 99, this tokenpak knows up to {}; use a newer tokenpak",
-            schema::VERSION
-        ),
+        &format!("has schema 99, this tokenpak knows up to {known}; use a newer tokenpak"),
     );
     let notes = scratch.0.join("notes.txt");
     fs::write(&notes, "buy milk\n".repeat(100)).unwrap();

@@ -1,6 +1,7 @@
 //! The ledger on real files.
 
 mod faults;
+mod learning;
 mod reports;
 mod rows;
 
@@ -61,9 +62,15 @@ fn start(path: &Path) -> (Ledger, Said) {
 /// Records the entries and closes.
 fn write(path: &Path, entries: impl IntoIterator<Item = Entry>) {
     let (ledger, said) = start(path);
-    entries.into_iter().for_each(|entry| ledger.record(entry));
+    entries.into_iter().for_each(|entry| ledger.record(priced(entry)));
     ledger.close();
     assert_eq!((ledger.lost(), ledger.failing()), (0, false), "{said:?}");
+}
+
+/// As a worker hands it over.
+fn priced(entry: Entry) -> Entry {
+    let money = entry.usage.and_then(|usage| entry.appraise(&Prices::default(), &usage));
+    Entry { money, ..entry }
 }
 
 fn entry(id: &str) -> Entry {
@@ -89,9 +96,14 @@ fn entry(id: &str) -> Entry {
             reasoning: None,
         }),
         cuts: vec![(100, 400), (800, 100)],
+        ratio: Ratio::of_hundredths(200),
+        is_calibrated: false,
+        is_text_only: false,
+        money: None,
         mode: "hybrid",
         level: "balanced",
         skip_reason: None,
+        footer: None,
         proxy_us: 500,
         ttfb_ms: Some(300),
         total_ms: 2000,

@@ -1,0 +1,119 @@
+//! What watches an answer on its way, and what is changed in it: the footer put in, the usage that
+//! only we asked for taken out. Pure: bytes in, bytes out.
+
+use crate::footer;
+use crate::wire::answer::{Reading, Tap};
+use crate::wire::blocks::{self, Blocks};
+use crate::wire::{Usage, ask_usage};
+
+/// Makes the footer's text from what has been read of the usage.
+pub(crate) type Line<'a> = &'a dyn Fn(Option<&Usage>) -> String;
+
+/// One answer's way through the proxy.
+#[derive(Default)]
+pub(crate) struct Passage<'a> {
+    tap: Option<Tap>,
+    edit: Option<Edit<'a>>,
+    out: Vec<u8>,
+}
+
+/// What is changed in a stream of events.
+pub(crate) struct Edit<'a> {
+    blocks: Blocks,
+    footer: Option<(footer::Stream, Line<'a>)>,
+    /// The chunk with the usage is ours, and not for the client.
+    drops_usage: bool,
+}
+
+impl<'a> Edit<'a> {
+    /// `None` if there is nothing to change.
+    pub(crate) fn new(
+        footer: Option<(footer::Stream, Line<'a>)>,
+        drops_usage: bool,
+    ) -> Option<Edit<'a>> {
+        let blocks = Blocks::default();
+        (footer.is_some() || drops_usage).then_some(Edit { blocks, footer, drops_usage })
+    }
+
+    fn feed(&mut self, bytes: &[u8], usage: &dyn Fn() -> Option<Usage>, out: &mut Vec<u8>) {
+        let mut blocks = std::mem::take(&mut self.blocks);
+        let is_blocks = blocks.feed(bytes, |block| self.block(block, usage, out));
+        self.blocks = blocks;
+        if !is_blocks {
+            self.release("odd", out);
+        }
+    }
+
+    fn block(&mut self, block: &[u8], usage: &dyn Fn() -> Option<Usage>, out: &mut Vec<u8>) {
+        let Some(data) = blocks::data(block) else { return self.pass(block, out) };
+        let mut event = footer::Event::new(block, &data);
+        if self.drops_usage && ask_usage::is_usage_chunk(&data) {
+            event.bytes = &[];
+        }
+        match &mut self.footer {
+            Some((stream, line)) if !stream.is_done() => {
+                stream.event(&event, &mut || line(usage().as_ref()), out);
+            }
+            _ => self.pass(event.bytes, out),
+        }
+    }
+
+    fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        match &mut self.footer {
+            Some((stream, _)) => stream.pass(bytes, out),
+            None => out.extend_from_slice(bytes),
+        }
+    }
+
+    /// Hands out what is held back.
+    fn release(&mut self, why: footer::Refusal, out: &mut Vec<u8>) {
+        if let Some((stream, _)) = &mut self.footer {
+            stream.give_up(why, out);
+        }
+        out.extend(self.blocks.take());
+    }
+}
+
+impl<'a> Passage<'a> {
+    pub(crate) fn new(tap: Option<Tap>, edit: Option<Edit<'a>>) -> Passage<'a> {
+        Passage { tap, edit, out: Vec::new() }
+    }
+
+    /// Shows the next bytes of the answer. `None`: they pass as they are; else what goes on in
+    /// their place, which may be nothing.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Option<&[u8]> {
+        let Passage { tap, edit, out } = self;
+        if let Some(tap) = tap {
+            tap.feed(bytes);
+        }
+        let edit = edit.as_mut()?;
+        out.clear();
+        edit.feed(bytes, &|| tap.as_ref().and_then(Tap::usage), out);
+        Some(&self.out)
+    }
+
+    /// There are no more bytes: what was held back, and goes on. `is_whole`: the answer has come to
+    /// its end, where some servers leave out the last empty line.
+    pub(crate) fn rest(&mut self, is_whole: bool) -> &[u8] {
+        let Passage { tap, edit, out } = self;
+        out.clear();
+        if let Some(edit) = edit {
+            let last = edit.blocks.take();
+            match is_whole {
+                true => edit.block(&last, &|| tap.as_ref().and_then(Tap::usage), out),
+                false => {
+                    edit.release("unfinished", out);
+                    out.extend(last);
+                }
+            }
+            edit.release("unfinished", out);
+        }
+        &self.out
+    }
+
+    /// What was read, and what became of the footer; `None` if there was not to be one.
+    pub(crate) fn finish(self) -> (Option<Reading>, Option<&'static str>) {
+        let footer = self.edit.and_then(|edit| edit.footer);
+        (self.tap.map(Tap::finish), footer.map(|(stream, _)| stream.outcome()))
+    }
+}

@@ -1,0 +1,303 @@
+//! A footer in a stream of events.
+//!
+//! Messages: a content block of its own, before the event that brings the reason for stopping.
+//! Chat: the chunk with the reason is held back until the usage or `[DONE]` comes, and one chunk
+//! with text goes before it; strict clients drop text in a chunk that has a reason. Nothing else is
+//! held back, and whatever is unexpected ends our part: the rest passes as it comes.
+
+use std::borrow::Cow;
+
+use super::prose::Prose;
+use super::{ADDED, Refusal};
+use crate::json::{self, Reader, Span};
+use crate::wire::Format;
+use crate::wire::blocks::line_break;
+
+/// Where a stream stands. One for each answer.
+pub(crate) struct Stream {
+    is_messages: bool,
+    text: Prose,
+    /// Messages: one more than the highest index of a block; and the type of the last block.
+    next_index: u64,
+    is_text: bool,
+    /// Chat: the reason has come, and the footer waits for the usage.
+    waiting: Option<Waiting>,
+    outcome: Option<Refusal>,
+}
+
+struct Waiting {
+    /// The members that all chunks of an answer share, as JSON with a comma behind each.
+    shared: String,
+    /// The chunk with the reason, and what came after it.
+    held: Vec<u8>,
+}
+
+/// One block of the stream.
+pub(crate) struct Event<'a> {
+    pub(crate) data: &'a str,
+    /// What goes on to the client if nothing is changed: the block, or nothing.
+    pub(crate) bytes: &'a [u8],
+    pub(crate) line_break: &'static str,
+}
+
+impl<'a> Event<'a> {
+    /// `block` with this data.
+    pub(crate) fn new(block: &'a [u8], data: &'a str) -> Event<'a> {
+        Event { data, bytes: block, line_break: line_break(block) }
+    }
+}
+
+impl Stream {
+    pub(crate) fn new(format: Format) -> Stream {
+        Stream {
+            is_messages: format == Format::Messages,
+            text: Prose::default(),
+            next_index: 0,
+            is_text: false,
+            waiting: None,
+            outcome: None,
+        }
+    }
+
+    /// Whether the footer has been put in, or never will be.
+    pub(crate) fn is_done(&self) -> bool {
+        self.outcome.is_some()
+    }
+
+    /// The ledger's word for what became of it.
+    pub(crate) fn outcome(&self) -> Refusal {
+        self.outcome.unwrap_or("unfinished")
+    }
+
+    /// Nothing is understood any more; what was held back goes on.
+    pub(crate) fn give_up(&mut self, why: Refusal, out: &mut Vec<u8>) {
+        self.outcome = self.outcome.or(Some(why));
+        out.extend(self.waiting.take().into_iter().flat_map(|waiting| waiting.held));
+    }
+
+    /// Passes one event on, with a footer before it if it is time for that. `line` makes the text.
+    pub(crate) fn event(
+        &mut self,
+        event: &Event,
+        line: &mut dyn FnMut() -> String,
+        out: &mut Vec<u8>,
+    ) {
+        let understood = match self.is_messages {
+            true => self.messages(event, line, out),
+            false => self.chat(event, line, out),
+        };
+        if understood.is_none() {
+            self.give_up("odd", out);
+        }
+        self.pass(event.bytes, out);
+    }
+
+    /// Passes on what is no event, in its place.
+    pub(crate) fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let place = self.waiting.as_mut().map_or(out, |waiting| &mut waiting.held);
+        place.extend_from_slice(bytes);
+    }
+
+    /// `None`: not understood.
+    fn messages(
+        &mut self,
+        event: &Event,
+        line: &mut dyn FnMut() -> String,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        const DELTA: &str = r#"{"type":"content_block_delta""#;
+        if self.is_text && self.text.is_decided() && event.data.starts_with(DELTA) {
+            return Some(());
+        }
+        let [kind, index, block, delta] =
+            members(event.data, ["type", "index", "content_block", "delta"])?;
+        match &*text_at(event.data, &kind)? {
+            "content_block_start" => {
+                let index: u64 = event.data[index?].parse().ok()?;
+                self.next_index = self.next_index.max(index.checked_add(1)?);
+                let [kind, text] = json::members(event.data, &block?, ["type", "text"])?;
+                self.is_text = text_at(event.data, &kind)? == "text";
+                self.text = Prose::default();
+                self.text.feed(&text_at(event.data, &text).unwrap_or_default());
+            }
+            "content_block_delta" => {
+                let [text] = json::members(event.data, &delta?, ["text"])?;
+                self.text.feed(&text_at(event.data, &text).unwrap_or_default());
+            }
+            "message_delta" => {
+                let [reason] = json::members(event.data, &delta?, ["stop_reason"])?;
+                self.stop(&text_at(event.data, &reason)?);
+                if self.outcome == Some(ADDED) {
+                    put_block(out, event.line_break, self.next_index, &line());
+                }
+            }
+            "error" => self.outcome = Some("unfinished"),
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// The answer has stopped: may it have a footer?
+    fn stop(&mut self, reason: &str) {
+        self.outcome = Some(match self.text.refusal() {
+            _ if reason != "end_turn" => "unfinished",
+            _ if !self.is_text => "no-text",
+            Some(refusal) => refusal,
+            None => ADDED,
+        });
+    }
+
+    /// `None`: not understood.
+    fn chat(
+        &mut self,
+        event: &Event,
+        line: &mut dyn FnMut() -> String,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        if event.data.trim() == "[DONE]" {
+            self.put_chunk(event, line, out);
+            self.outcome = self.outcome.or(Some("unfinished"));
+            return Some(());
+        }
+        let chunk = Chunk::read(event.data)?;
+        match chunk.choice {
+            None if chunk.has_usage => self.put_chunk(event, line, out),
+            None => {}
+            // Something after the reason for stopping.
+            Some(_) if self.waiting.is_some() => return None,
+            Some(choice) => {
+                self.choice(choice);
+                if self.waiting.is_some() {
+                    self.waiting = Some(Waiting { shared: chunk.shared, held: Vec::new() });
+                    if chunk.has_usage {
+                        self.put_chunk(event, line, out);
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn choice(&mut self, choice: Choice) {
+        self.text.feed(&choice.text);
+        self.outcome = match (choice.reason.as_deref(), self.text.refusal()) {
+            _ if choice.has_other => Some("no-text"),
+            (None, _) => None,
+            (Some("stop"), _) if !choice.text.is_empty() => Some("colocated"),
+            (Some("stop"), Some(refusal)) => Some(refusal),
+            (Some("stop"), None) => {
+                self.waiting = Some(Waiting { shared: String::new(), held: Vec::new() });
+                None
+            }
+            (Some(_), _) => Some("unfinished"),
+        };
+    }
+
+    /// The footer's chunk, and what was held back for it.
+    fn put_chunk(&mut self, event: &Event, line: &mut dyn FnMut() -> String, out: &mut Vec<u8>) {
+        let Some(Waiting { shared, held }) = self.waiting.take() else { return };
+        let end = event.line_break;
+        out.extend_from_slice(b"data: {");
+        out.extend_from_slice(shared.as_bytes());
+        out.extend_from_slice(br#""choices":[{"index":0,"delta":{"content":"#);
+        json::encode(&line(), out);
+        out.extend_from_slice(br#"},"finish_reason":null}]}"#);
+        out.extend_from_slice(format!("{end}{end}").as_bytes());
+        out.extend(held);
+        self.outcome = Some(ADDED);
+    }
+}
+
+/// A content block of its own, in the three events that a block takes.
+fn put_block(out: &mut Vec<u8>, end: &str, index: u64, line: &str) {
+    let mut text = Vec::new();
+    json::encode(line, &mut text);
+    let text = String::from_utf8_lossy(&text);
+    for (name, rest) in [
+        ("content_block_start", r#""content_block":{"type":"text","text":""}"#.to_owned()),
+        ("content_block_delta", format!(r#""delta":{{"type":"text_delta","text":{text}}}"#)),
+        ("content_block_stop", String::new()),
+    ] {
+        let comma = if rest.is_empty() { "" } else { "," };
+        let event = format!(
+            r#"event: {name}{end}data: {{"type":"{name}","index":{index}{comma}{rest}}}{end}{end}"#
+        );
+        out.extend_from_slice(event.as_bytes());
+    }
+}
+
+/// What a chunk of a Chat stream says.
+struct Chunk {
+    shared: String,
+    /// `None`: it has no choices, as the one with the usage.
+    choice: Option<Choice>,
+    has_usage: bool,
+}
+
+struct Choice {
+    text: String,
+    reason: Option<String>,
+    /// Tools, a refusal, sound.
+    has_other: bool,
+}
+
+impl Chunk {
+    /// `None`: not understood, or it has several choices.
+    fn read(data: &str) -> Option<Chunk> {
+        const SHARED: [&str; 5] = ["id", "object", "created", "model", "system_fingerprint"];
+        let [id, object, created, model, print, choices, usage] = members(
+            data,
+            ["id", "object", "created", "model", "system_fingerprint", "choices", "usage"],
+        )?;
+        let spans = [id, object, created, model, print];
+        let shared = SHARED
+            .iter()
+            .zip(spans)
+            .filter_map(|(name, span)| span.map(|span| format!("\"{name}\":{},", &data[span])));
+        let shared = shared.collect();
+        let mut found = Vec::new();
+        let choices = choices.filter(|span| data[span.clone()].starts_with('['))?;
+        Reader::within(data, &choices).array(|reader| {
+            found.push(Choice::read(data, reader)?);
+            Some(())
+        })?;
+        let choice = found.pop();
+        let has_usage = usage.is_some_and(|span| data[span].starts_with('{'));
+        found.is_empty().then_some(Chunk { shared, choice, has_usage })
+    }
+}
+
+impl Choice {
+    fn read(data: &str, reader: &mut Reader) -> Option<Choice> {
+        let (_, [index, delta, reason]) = reader.members(["index", "delta", "finish_reason"])?;
+        let is_first = index.is_none_or(|index| &data[index] == "0");
+        let keys = ["content", "refusal", "tool_calls", "function_call", "audio"];
+        let [content, others @ ..] = match delta {
+            Some(delta) => json::members(data, &delta, keys)?,
+            None => Default::default(),
+        };
+        let is_said = |span: &Option<Span>| {
+            span.as_ref().is_some_and(|span| !matches!(&data[span.clone()], "null" | "[]"))
+        };
+        Some(Choice {
+            text: text_at(data, &content).unwrap_or_default().into_owned(),
+            reason: text_at(data, &reason).map(|reason| reason.into_owned()),
+            has_other: others.iter().any(is_said),
+        })
+        .filter(|_| is_first)
+    }
+}
+
+fn members<const N: usize>(data: &str, keys: [&str; N]) -> Option<[Option<Span>; N]> {
+    let mut reader = Reader::new(data);
+    let (_, found) = reader.members(keys)?;
+    reader.end()?;
+    Some(found)
+}
+
+fn text_at<'a>(data: &'a str, span: &Option<Span>) -> Option<Cow<'a, str>> {
+    json::decode(&data[span.clone()?])
+}
+
+#[cfg(test)]
+mod tests;

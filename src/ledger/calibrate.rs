@@ -1,0 +1,222 @@
+//! What one of our counted tokens is in billed ones, learnt per model.
+//!
+//! Only OpenAI's newer models use the tokenizer that we count with, and what providers put around
+//! a prompt is theirs to know. So each complete answer to a prompt of nothing but text teaches the
+//! model's ratio: two sums, of billed and of counted tokens, of which a 72nd part fades with every
+//! request (half of it in 50). The ratio converts the tokens that were saved, which nobody billed;
+//! what was billed is never estimated.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, Row, Transaction};
+
+use super::Entry;
+use super::lookup::plain_name;
+
+/// Of each sum this part fades with a request.
+const FADE: u64 = 72;
+
+/// A ratio is used once it rests on so many requests, and so many counted tokens that have not faded.
+const REQUESTS_MIN: u64 = 5;
+const COUNTED_MIN: u64 = 20_000;
+
+/// Names come from clients; no more of them than this are learnt.
+const MODELS_MAX: usize = 1000;
+
+/// `billed` tokens of the provider are `counted` tokens of ours; neither is zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ratio {
+    pub(crate) billed: u64,
+    pub(crate) counted: u64,
+}
+
+impl Ratio {
+    /// From a factor in hundredths.
+    pub(crate) fn of_hundredths(factor: u64) -> Ratio {
+        Ratio { billed: factor, counted: 100 }
+    }
+
+    /// Between a half and three: what is beyond counts something else than text.
+    fn bounded(self) -> Ratio {
+        match self {
+            Ratio { billed, counted } if billed > counted.saturating_mul(3) => {
+                Ratio { billed: 3, counted: 1 }
+            }
+            Ratio { billed, counted } if billed < counted.div_ceil(2) => {
+                Ratio { billed: 1, counted: 2 }
+            }
+            ratio => ratio,
+        }
+    }
+}
+
+/// What has been learnt about a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Learnt {
+    pub(crate) requests: u64,
+    /// Faded sums of tokens.
+    pub(crate) billed: u64,
+    pub(crate) counted: u64,
+}
+
+impl Learnt {
+    /// `None` as long as it rests on too little.
+    pub(crate) fn ratio(self) -> Option<Ratio> {
+        let enough = self.requests >= REQUESTS_MIN && self.counted >= COUNTED_MIN;
+        enough.then(|| Ratio { billed: self.billed, counted: self.counted }.bounded())
+    }
+}
+
+/// What the workers read and the writer changes. The database has the truth: other proxies may
+/// write to the same one.
+#[derive(Default)]
+pub(super) struct Calibration(Mutex<HashMap<String, Learnt>>);
+
+impl Calibration {
+    /// The model's ratio, if enough is known.
+    pub(super) fn ratio(&self, model: &str) -> Option<Ratio> {
+        self.models().get(&key(model)).copied().and_then(Learnt::ratio)
+    }
+
+    /// Takes over what the database says.
+    pub(super) fn load(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare("SELECT * FROM calibration LIMIT ?")?;
+        let rows = statement.query_map([MODELS_MAX as i64], learnt)?;
+        *self.models() = rows.collect::<rusqlite::Result<_>>()?;
+        Ok(())
+    }
+
+    /// Teaches the database what an entry shows, in the transaction of its row. What it then knows
+    /// is for `keep`, after the commit.
+    pub(super) fn learn(
+        &self,
+        change: &Transaction<'_>,
+        entry: &Entry,
+    ) -> rusqlite::Result<Option<(String, Learnt)>> {
+        let Some((model, billed, counted)) = lesson(entry) else { return Ok(None) };
+        let models = self.models();
+        if models.len() >= MODELS_MAX && !models.contains_key(&model) {
+            return Ok(None);
+        }
+        drop(models);
+        let mut statement = change.prepare_cached(LEARN)?;
+        let fade = FADE as i64;
+        statement
+            .query_row(rusqlite::params![model, billed as i64, counted as i64, fade], learnt)
+            .map(Some)
+    }
+
+    pub(super) fn keep(&self, (model, learnt): (String, Learnt)) {
+        self.models().insert(model, learnt);
+    }
+
+    fn models(&self) -> MutexGuard<'_, HashMap<String, Learnt>> {
+        // A map of numbers is whole whatever its last user was at.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const LEARN: &str = "INSERT INTO calibration (model, requests, billed_tokens, counted_tokens)
+    VALUES (?1, 1, ?2, ?3)
+    ON CONFLICT (model) DO UPDATE SET
+        requests = requests + 1,
+        billed_tokens = billed_tokens - billed_tokens / ?4 + excluded.billed_tokens,
+        counted_tokens = counted_tokens - counted_tokens / ?4 + excluded.counted_tokens
+    RETURNING *";
+
+fn learnt(row: &Row<'_>) -> rusqlite::Result<(String, Learnt)> {
+    let count = |name| row.get::<_, i64>(name).map(|count| count.unsigned_abs());
+    let learnt = Learnt {
+        requests: count("requests")?,
+        billed: count("billed_tokens")?,
+        counted: count("counted_tokens")?,
+    };
+    Ok((row.get("model")?, learnt))
+}
+
+/// What is known of a model in an open database.
+pub(super) fn of_model(connection: &Connection, model: &str) -> rusqlite::Result<Option<Learnt>> {
+    let mut statement = connection.prepare("SELECT * FROM calibration WHERE model = ?")?;
+    let mut rows = statement.query_map([key(model)], learnt)?;
+    rows.next().transpose().map(|row| row.map(|(_, learnt)| learnt))
+}
+
+/// The model, the billed and the counted tokens of an entry that teaches something.
+fn lesson(entry: &Entry) -> Option<(String, u64, u64)> {
+    /// More is nonsense, and would stay in the sums for long.
+    const TOKENS_MAX: u64 = 1 << 30;
+    let whole = entry.status == Some(200) && entry.error.is_none();
+    let model = entry.model.as_deref().filter(|_| whole && entry.is_text_only)?;
+    let (billed, counted) = (entry.usage?.input?, entry.tokens_after?);
+    let sane = |tokens: u64| (1..=TOKENS_MAX).contains(&tokens);
+    (sane(billed) && sane(counted)).then(|| (key(model), billed, counted))
+}
+
+/// The model without its date: `claude-sonnet-4-5-20250929` teaches `claude-sonnet-4-5`.
+fn key(model: &str) -> String {
+    /// As long as the ledger's names may be.
+    const KEY_BYTES_MAX: usize = 200;
+    let mut name = plain_name(model);
+    let end = (0..name.len()).find(|at| is_date(&name.as_bytes()[*at..])).unwrap_or(name.len());
+    let mut end = end.min(KEY_BYTES_MAX);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name.truncate(end);
+    name
+}
+
+/// Whether the text begins with a separator and a date, `-20250929`, `@20250929` or `-2024-08-06`.
+fn is_date(text: &[u8]) -> bool {
+    let Some((b'-' | b'@', rest)) = text.split_first() else { return false };
+    let of = |shape: &[u8]| {
+        let fits = |(byte, want): (&u8, &u8)| match want {
+            b'0' => byte.is_ascii_digit(),
+            other => byte == other,
+        };
+        rest.len() >= shape.len()
+            && rest.iter().zip(shape).all(fits)
+            && !rest.get(shape.len()).is_some_and(u8::is_ascii_digit)
+    };
+    of(b"00000000") || of(b"0000-00-00")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_are_learnt_without_their_date() {
+        for (model, want) in [
+            ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
+            ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
+            ("claude-haiku-4-5@20251001", "claude-haiku-4-5"),
+            ("GPT-4o-2024-08-06", "gpt-4o"),
+            ("gpt-4o", "gpt-4o"),
+            ("codestral-2508", "codestral-2508"),
+            ("model-123456789", "model-123456789"),
+            ("é", "é"),
+            ("", ""),
+        ] {
+            assert_eq!(key(model), want);
+        }
+    }
+
+    #[test]
+    fn ratio_needs_requests_and_tokens_and_has_bounds() {
+        check((4, 50_000, 40_000), None);
+        check((5, 25_000, 19_999), None);
+        check((5, 25_000, 20_000), Some((25_000, 20_000)));
+        check((9, 60_001, 20_000), Some((3, 1)));
+        check((9, 60_000, 20_000), Some((60_000, 20_000)));
+        check((9, 10_000, 20_000), Some((10_000, 20_000)));
+        check((9, 9_999, 20_000), Some((1, 2)));
+
+        #[track_caller]
+        fn check((requests, billed, counted): (u64, u64, u64), want: Option<(u64, u64)>) {
+            let want = want.map(|(billed, counted)| Ratio { billed, counted });
+            assert_eq!(Learnt { requests, billed, counted }.ratio(), want);
+        }
+    }
+}

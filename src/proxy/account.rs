@@ -1,0 +1,135 @@
+//! What an exchange is in the ledger, and what its own headers and its footer say: one record that
+//! all of them are read from.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::request::Head;
+use crate::footer;
+use crate::ledger::{Entry, Ledger, Prices, Ratio};
+use crate::pack::{Packed, Plan, Skip};
+use crate::route::Route;
+use crate::tokens;
+use crate::wire::answer::Reading;
+use crate::wire::{Usage, text_only};
+
+/// Longer prompts teach nothing: looking through them would be felt.
+const LESSON_BYTES_MAX: usize = 1024 * 1024;
+
+const REQUEST_ID: &str = "x-tokenpak-request-id";
+
+/// A record of what is known when a request has been sent.
+pub(super) fn open(
+    id: &str,
+    (head, route, plan): (&Head, &Route, &Plan),
+    packed: &Packed,
+    proxy_time: Duration,
+) -> Entry {
+    let format = route.format;
+    let counted = is_counted(route, packed);
+    let text = |name| head.header(name).and_then(|value| std::str::from_utf8(value).ok());
+    let client = text("user-agent").and_then(|agent| agent.split(' ').next());
+    let project = text("x-tokenpak-project").map(str::to_owned).or_else(|| route.project.clone());
+    let path = head.target();
+    let model = packed.model.clone();
+    Entry {
+        request_id: id.to_owned(),
+        ts: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64),
+        provider: route.provider.clone(),
+        api: format.map_or("other", |format| format.name()),
+        model: model.or_else(|| format.and_then(|_| model_in_path(path))),
+        project,
+        client: client.filter(|name| !name.is_empty()).map(str::to_owned),
+        status: None,
+        error: None,
+        stream: packed.stream || path.contains("treamGenerateContent"),
+        tokens_before: counted.then_some(packed.before),
+        tokens_after: counted.then_some(packed.after),
+        usage: None,
+        cuts: packed.cuts.iter().map(|cut| (cut.at, cut.saved)).collect(),
+        ratio: Ratio::of_hundredths(100),
+        is_calibrated: false,
+        is_text_only: false,
+        money: None,
+        mode: plan.mode.name(),
+        level: plan.level.name(),
+        skip_reason: format.and(packed.skip).map(Skip::name),
+        footer: None,
+        proxy_us: proxy_time.as_micros() as u64,
+        ttfb_ms: None,
+        total_ms: 0,
+    }
+}
+
+/// The provider has answered the client's own bytes, and nothing was saved.
+pub(super) fn undo_savings(entry: &mut Entry) {
+    entry.tokens_after = entry.tokens_before;
+    entry.cuts.clear();
+    entry.skip_reason = entry.skip_reason.or(Some(Skip::Refused.name()));
+}
+
+/// Notes what the ledger knows of the model, once for all that is said about this exchange.
+pub(super) fn rate(entry: &mut Entry, ledger: &Ledger, is_text_only: bool) {
+    if entry.api == "other" {
+        return;
+    }
+    let model = entry.model.as_deref().unwrap_or_default();
+    let learnt = ledger.ratio(model);
+    entry.is_calibrated = learnt.is_some();
+    entry.ratio = learnt.unwrap_or_else(|| Ratio::of_hundredths(tokens::start_factor(model)));
+    entry.is_text_only = is_text_only;
+}
+
+/// Whether the answer to this body will teach how the provider counts.
+pub(super) fn is_lesson(original: &[u8]) -> bool {
+    original.len() <= LESSON_BYTES_MAX && text_only::is_text_only(original)
+}
+
+/// Adds what the answer said.
+pub(super) fn settle(entry: &mut Entry, prices: &Prices, reading: Option<Reading>) {
+    if let Some(reading) = reading {
+        entry.usage = reading.usage;
+        entry.model = entry.model.take().or(reading.model);
+        entry.is_text_only &= reading.ended;
+    }
+    entry.money = entry.usage.as_ref().and_then(|usage| entry.appraise(prices, usage));
+}
+
+/// The footer's text as things stand.
+pub(super) fn footer_line(entry: &Entry, prices: &Prices, usage: Option<&Usage>) -> String {
+    let money = usage.and_then(|usage| entry.appraise(prices, usage));
+    let (before, after) = (entry.tokens_before.unwrap_or(0), entry.tokens_after.unwrap_or(0));
+    footer::line(before, after, money.map(|money| money.saved_nano))
+}
+
+/// The response headers that say what was done.
+pub(super) fn headers(entry: &Entry) -> Vec<(&'static str, String)> {
+    let mut all = vec![(REQUEST_ID, entry.request_id.clone())];
+    if let (Some(before), Some(after)) = (entry.tokens_before, entry.tokens_after) {
+        all.push(("x-tokenpak-tokens-before", before.to_string()));
+        all.push(("x-tokenpak-tokens-after", after.to_string()));
+        all.push(("x-tokenpak-tokens-saved", (before as i64 - after as i64).to_string()));
+    }
+    all.extend(entry.skip_reason.map(|skip| ("x-tokenpak-skip", skip.to_owned())));
+    all
+}
+
+/// An answer of our own, which bears the request's name already, with the other headers.
+pub(super) fn add_headers(mut answer: Vec<u8>, entry: &Entry) -> Vec<u8> {
+    let line_end = memchr::memchr(b'\n', &answer).map_or(0, |at| at + 1);
+    let others = headers(entry).into_iter().filter(|(name, _)| *name != REQUEST_ID);
+    let lines: String = others.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    answer.splice(line_end..line_end, lines.into_bytes());
+    answer
+}
+
+/// What could not be read has no count, rather than the count 0.
+pub(super) fn is_counted(route: &Route, packed: &Packed) -> bool {
+    let is_unread = matches!(packed.skip, Some(Skip::Unreadable | Skip::Encoded | Skip::Large));
+    route.format.is_some() && !is_unread
+}
+
+/// Gemini names the model in the path: `/v1beta/models/NAME:generateContent`.
+fn model_in_path(target: &str) -> Option<String> {
+    let name = target.split("/models/").nth(1)?.split([':', '%', '?', '/']).next()?;
+    (!name.is_empty()).then(|| name.to_owned())
+}
