@@ -51,6 +51,7 @@ pub(crate) struct Config {
     /// `None`: the level of the mode.
     pub(crate) level: Option<Level>,
     pub(crate) threshold_tokens: u64,
+    pub(crate) preserve_code: bool,
     pub(crate) preserve_json: bool,
     /// Absolute.
     pub(crate) database: PathBuf,
@@ -449,6 +450,7 @@ impl Config {
             level: self.level.unwrap_or(plan.level),
             threshold,
             preserve_json: self.preserve_json,
+            preserve_code: self.preserve_code,
             ..plan
         }
     }

@@ -1,36 +1,49 @@
 //! The way back: gives the texts of a compressed prompt as they were before.
 //!
-//! It needs nothing but the prompt itself. White space that json-minify took and redraws that the
-//! terminal pass played to their end are not in it and do not come back.
+//! It needs nothing but the prompt itself. White space that json-minify took, redraws that the
+//! terminal pass played to their end and what lossy passes took are not in it and do not come
+//! back. The walk decodes whatever it is about to send and compares: so no pass can break a text,
+//! and a line that only looks like one of ours fools nobody.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
-use super::marker::{self, Place};
+use super::earlier::Earlier;
+use super::passes::{PASSES, Work};
+use super::{Place, marker};
 
 /// Fed the candidates of a compressed prompt from front to back.
 #[derive(Default)]
 pub(crate) struct Expander {
-    earlier: HashMap<Place, String>,
+    earlier: Earlier,
 }
 
 impl Expander {
     /// The counterpart of `Walk::reset`.
     pub(crate) fn reset(&mut self) {
-        self.earlier.clear();
+        self.earlier = Earlier::default();
     }
 
     /// What this text was.
     pub(crate) fn text(&mut self, text: &str, place: Place) -> String {
-        if let Some(earlier) = marker::target(text).and_then(|place| self.pointed_at(text, place)) {
-            return earlier;
-        }
-        self.earlier.insert(place, text.to_owned());
-        marker::unescape(text, place).into_owned()
+        let expanded = decode(text, place, &self.earlier).into_owned();
+        self.earlier.remember(text, place);
+        expanded
     }
+}
 
-    /// A marker is ours if we would write the same for the text that it points at.
-    fn pointed_at(&self, text: &str, place: Place) -> Option<String> {
-        let earlier = self.earlier.get(&place)?;
-        (marker::repeats(place, earlier) == text).then(|| earlier.clone())
+/// What a text that is sent at `place` stands for. It is borrowed where it stands for itself.
+pub(super) fn decode<'t>(text: &'t str, place: Place, earlier: &Earlier) -> Cow<'t, str> {
+    if let Some(below) = marker::below_as_it_came(text) {
+        return Cow::Borrowed(below);
     }
+    let mut decoded = Cow::Borrowed(text);
+    for pass in PASSES.iter().rev().filter(|pass| pass.typed || !place.is_typed()) {
+        let longer = match pass.work {
+            Work::Renders(_) | Work::Loses(_) => None,
+            Work::Encodes { undo, .. } => undo(&decoded),
+            Work::Points { undo, .. } => undo(&decoded, earlier),
+        };
+        decoded = longer.map_or(decoded, Cow::Owned);
+    }
+    decoded
 }

@@ -5,19 +5,23 @@
 //! stands before it, so a conversation that grows is sent as an extension of itself. Knows
 //! neither bodies nor tokens; counting is handed in.
 
+mod earlier;
 mod expand;
 mod json_minify;
 mod marker;
+mod passes;
+mod place;
 mod reads;
 mod repeat;
 mod terminal;
 
 use std::borrow::Cow;
 
+use earlier::Earlier;
 pub(crate) use expand::Expander;
-pub(crate) use marker::Place;
+use passes::{PASSES, Pass, Work};
+pub(crate) use place::Place;
 pub(crate) use reads::{Call, is_read};
-use repeat::Earlier;
 
 /// Shorter texts stay as they are: a short answer holds nothing that can be spared.
 const TEXT_CHARS_MIN: usize = 400;
@@ -90,61 +94,6 @@ fn name_of<T: Copy + PartialEq>(names: &[(&'static str, T)], wanted: T) -> &'sta
     names.iter().find(|(_, value)| *value == wanted).map_or("", |(name, _)| name)
 }
 
-/// A way to make a text shorter. It borrows where it has nothing to do, cannot fail, and changes
-/// nothing on a second run, markers apart.
-struct Pass {
-    name: &'static str,
-    /// The lowest level that runs it.
-    level: Level,
-    /// Also for files that were read, which an agent quotes to its edit tool.
-    reads: bool,
-    /// Also for what a person typed, from level balanced on.
-    typed: bool,
-    /// Rewrites JSON; `preserve_json` turns it off.
-    json: bool,
-    /// Points at earlier texts, which a provider that edits history may take away.
-    points: bool,
-    run: for<'t> fn(&'t str, &Context) -> Cow<'t, str>,
-}
-
-/// In running order; each sees what the one before it left.
-const PASSES: &[Pass] = &[
-    Pass {
-        name: "terminal",
-        level: Level::Light,
-        reads: false,
-        typed: false,
-        json: false,
-        points: false,
-        run: |text, _| terminal::render(text),
-    },
-    Pass {
-        name: "json-minify",
-        level: Level::Light,
-        reads: false,
-        typed: true,
-        json: true,
-        points: false,
-        run: |text, _| json_minify::minify(text),
-    },
-    Pass {
-        name: "repeat",
-        level: Level::Light,
-        reads: true,
-        typed: true,
-        json: false,
-        points: true,
-        run: |text, context| repeat::refer(text, context.original, context.earlier),
-    },
-];
-
-/// What a pass may look at beside its text.
-struct Context<'c> {
-    /// The text as the client sent it.
-    original: &'c str,
-    earlier: &'c Earlier,
-}
-
 /// The rules for one prompt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
@@ -154,8 +103,27 @@ pub(crate) struct Rules {
     /// Tokens that must be left up to the end of a text that is cut: a provider caches no shorter prefix.
     pub(crate) floor: u64,
     pub(crate) preserve_json: bool,
+    pub(crate) preserve_code: bool,
     /// Whether texts may point at earlier ones.
     pub(crate) pointers: bool,
+}
+
+/// Why nothing was saved at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// The tool says that it failed.
+    Error,
+    /// Below 400 characters.
+    Small,
+    /// The prompt has not reached the threshold here.
+    Threshold,
+    /// The prompt would become too short for the provider's cache here.
+    Floor,
+    /// Nothing that may be done to a file that was read saves enough.
+    FileRead,
+    NothingToGain,
+    /// What came of it would not have read back.
+    Unclear,
 }
 
 /// What one text became.
@@ -167,6 +135,8 @@ pub(crate) struct Sent {
     pub(crate) after: u64,
     /// Tokens saved by each pass that was kept.
     pub(crate) saved: Vec<(&'static str, u64)>,
+    /// `None` if a pass was kept.
+    pub(crate) left: Option<Left>,
 }
 
 /// A text that may be changed.
@@ -179,6 +149,9 @@ pub(crate) struct Candidate<'t> {
     /// Length of the string literal in the body, in bytes.
     pub(crate) literal_bytes: usize,
 }
+
+/// Counts tokens.
+type Count<'c> = &'c mut dyn FnMut(&str) -> usize;
 
 /// One prompt from front to back.
 pub(crate) struct Walk {
@@ -216,79 +189,153 @@ impl Walk {
     }
 
     /// A candidate, counted by `count`.
-    pub(crate) fn text(
-        &mut self,
-        candidate: Candidate,
-        count: &mut dyn FnMut(&str) -> usize,
-    ) -> Sent {
+    pub(crate) fn text(&mut self, candidate: Candidate, count: Count) -> Sent {
         let before = count(&candidate.text);
         self.received += before as u64;
-        let is_large = is_large(&candidate.text);
-        let is_open = is_large && self.received > self.rules.threshold;
-        let mut draft = Draft { text: None, bytes: candidate.literal_bytes, tokens: before };
-        let mut saved = Vec::new();
-        for pass in PASSES.iter().filter(|pass| is_open && self.runs(pass, &candidate)) {
-            let context = Context { original: &candidate.text, earlier: &self.earlier };
-            let input = draft.text.as_deref().unwrap_or(&candidate.text);
-            if let Cow::Owned(shorter) = (pass.run)(input, &context)
-                && let Some(better) = self.judge(&draft, shorter, count)
-            {
-                saved.push((pass.name, (draft.tokens - better.tokens) as u64));
-                draft = better;
-            }
+        let mut left = self.gate(&candidate.text);
+        let mut draft = match left {
+            None => self.shorten(&candidate, before, count),
+            Some(_) => Draft::new(&candidate, before),
+        };
+        if !draft.reads_back(&candidate, &self.earlier) {
+            draft = Draft::new(&candidate, before);
+            left = Some(Left::Unclear);
         }
-        let is_pointer = saved.last().is_some_and(|(name, _)| is_pointing(name));
+        if left.is_none() && draft.saved.is_empty() {
+            left = Some(draft.why_nothing(&candidate));
+        }
+        if draft.text.is_none() && !draft.reads_back(&candidate, &self.earlier) {
+            let text = marker::as_it_came(&candidate.text);
+            draft.tokens = count(&text);
+            draft.text = Some(text);
+        }
         let text = draft.text.as_deref().unwrap_or(&candidate.text);
-        if !is_pointer && let Some(escaped) = marker::escape(text, candidate.place) {
-            draft.tokens = count(&escaped);
-            draft.text = Some(escaped);
-        } else if !is_pointer && is_large && self.rules.pointers {
-            self.earlier.remember(text, candidate.place);
-        }
-        self.sent += draft.tokens as u64;
-        Sent { changed: draft.text, before: before as u64, after: draft.tokens as u64, saved }
+        self.earlier.remember(text, candidate.place);
+        let (before, after) = (before as u64, draft.tokens as u64);
+        self.sent += after;
+        Sent { changed: draft.text, before, after, saved: draft.saved, left }
     }
 
-    fn runs(&self, pass: &Pass, candidate: &Candidate) -> bool {
+    /// Why this text is not even tried.
+    fn gate(&self, text: &str) -> Option<Left> {
+        if !is_large(text) {
+            return Some(Left::Small);
+        }
+        (self.received <= self.rules.threshold).then_some(Left::Threshold)
+    }
+
+    /// What the passes make of a text; those for what stays large only where it does.
+    fn shorten(&self, candidate: &Candidate, tokens: usize, count: Count) -> Draft {
+        let passes: Vec<&Pass> =
+            PASSES.iter().filter(|pass| self.may_run(pass, candidate)).collect();
+        let gentle: Vec<&Pass> = passes.iter().copied().filter(|pass| pass.over == 0).collect();
+        let draft = self.run(&gentle, candidate, tokens, count);
+        if !passes.iter().any(|pass| pass.over > 0 && draft.tokens > pass.over) {
+            return draft;
+        }
+        let harder = self.run(&passes, candidate, tokens, count);
+        if harder.tokens < draft.tokens { harder } else { draft }
+    }
+
+    fn run(&self, passes: &[&Pass], candidate: &Candidate, tokens: usize, count: Count) -> Draft {
+        let mut draft = Draft::new(candidate, tokens);
+        for pass in passes {
+            let input = draft.text.as_deref().unwrap_or(&candidate.text);
+            let output = match pass.work {
+                Work::Renders(run) | Work::Loses(run) | Work::Encodes { run, .. } => run(input),
+                Work::Points { run, .. } => run(input, &self.earlier),
+            };
+            if let Cow::Owned(shorter) = output {
+                self.judge(&mut draft, pass, shorter, count);
+            }
+        }
+        draft
+    }
+
+    fn may_run(&self, pass: &Pass, candidate: &Candidate) -> bool {
         let rules = &self.rules;
-        let may_touch = match candidate.place {
-            Place::Typed { .. } => pass.typed && rules.level >= Level::Balanced,
-            Place::Result { .. } => pass.reads || !candidate.is_read,
+        let may_touch = match candidate.place.is_typed() {
+            true => pass.typed && rules.level >= Level::Balanced,
+            false => pass.reads || !candidate.is_read,
         };
+        let is_code = || candidate.is_read || has_fence(&candidate.text);
         may_touch
             && pass.level <= rules.level
             && !(pass.json && rules.preserve_json)
-            && (!pass.points || rules.pointers)
+            && !(pass.code && rules.preserve_code && is_code())
+            && (rules.pointers || !matches!(pass.work, Work::Points { .. }))
     }
 
-    /// Whether a pass pays: bytes first, because they cost nothing to count.
-    fn judge(
-        &self,
-        draft: &Draft,
-        shorter: String,
-        count: &mut dyn FnMut(&str) -> usize,
-    ) -> Option<Draft> {
+    /// Keeps what a pass did if it pays: bytes first, because they cost nothing to count.
+    fn judge(&self, draft: &mut Draft, pass: &Pass, shorter: String, count: Count) {
         let bytes = crate::json::encoded_len(&shorter);
         if bytes >= draft.bytes {
-            return None;
+            return;
         }
         let tokens = count(&shorter);
-        let gain = draft.tokens.checked_sub(tokens)?;
-        let pays = gain >= GAIN_TOKENS_MIN && gain * 100 >= draft.tokens * GAIN_PERCENT_MIN;
-        let stays_cached = self.sent + tokens as u64 >= self.rules.floor;
-        (pays && stays_cached).then_some(Draft { text: Some(shorter), bytes, tokens })
+        let gain = draft.tokens.saturating_sub(tokens);
+        if gain < GAIN_TOKENS_MIN || gain * 100 < draft.tokens * GAIN_PERCENT_MIN {
+            return;
+        }
+        if self.sent + (tokens as u64) < self.rules.floor {
+            draft.met_floor = true;
+            return;
+        }
+        let longer = draft.text.replace(shorter);
+        if !pass.work.is_normalising() && draft.normal.is_none() {
+            draft.normal = Some(longer);
+        }
+        (draft.bytes, draft.tokens) = (bytes, tokens);
+        draft.saved.push((pass.name, gain as u64));
     }
 }
 
-/// A candidate between two passes. `text` is `None` until one was kept.
+/// A candidate between two passes.
 struct Draft {
+    /// `None` until a pass was kept.
     text: Option<String>,
+    /// What the way back must give, once a pass was kept that can be undone: the text before the
+    /// first of them, `Some(None)` for the candidate's own.
+    normal: Option<Option<String>>,
     bytes: usize,
     tokens: usize,
+    saved: Vec<(&'static str, u64)>,
+    met_floor: bool,
 }
 
-fn is_pointing(name: &str) -> bool {
-    PASSES.iter().any(|pass| pass.points && pass.name == name)
+impl Draft {
+    fn new(candidate: &Candidate, tokens: usize) -> Draft {
+        let bytes = candidate.literal_bytes;
+        Draft { text: None, normal: None, bytes, tokens, saved: Vec::new(), met_floor: false }
+    }
+
+    /// Whether the way back leads where it should.
+    fn reads_back(&self, candidate: &Candidate, earlier: &Earlier) -> bool {
+        let text = self.text.as_deref().unwrap_or(&candidate.text);
+        let want = match &self.normal {
+            Some(normal) => normal.as_deref().unwrap_or(&candidate.text),
+            None => text,
+        };
+        expand::decode(text, candidate.place, earlier) == want
+    }
+
+    fn why_nothing(&self, candidate: &Candidate) -> Left {
+        match (self.met_floor, candidate.is_read) {
+            (true, _) => Left::Floor,
+            (false, true) => Left::FileRead,
+            (false, false) => Left::NothingToGain,
+        }
+    }
+}
+
+/// Whether a text holds a fenced block.
+fn has_fence(text: &str) -> bool {
+    memchr::memmem::find_iter(text.as_bytes(), "```")
+        .any(|at| is_line_start(text[..at].trim_end_matches([' ', '\t'])))
+}
+
+fn is_line_start(before: &str) -> bool {
+    before.is_empty() || before.ends_with('\n')
 }
 
 /// Whether a text is large enough to be made smaller.

@@ -1,32 +1,19 @@
 //! Pass 5: a text that repeats an earlier one from end to end becomes a line that points at it.
-//!
-//! Only texts that are literally in the prompt are pointed at, never one that is itself such a
-//! line: a model should have to look once.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
-use super::marker::{self, Place};
+use super::earlier::Earlier;
+use super::marker;
 
-/// The large texts so far, as they are sent. The first of equals stays.
-#[derive(Default)]
-pub(crate) struct Earlier {
-    places: HashMap<String, Place>,
+/// The marker for `text`, if it was there before.
+pub(super) fn refer<'t>(text: &'t str, earlier: &Earlier) -> Cow<'t, str> {
+    let place = earlier.place_of(text);
+    place.map_or(Cow::Borrowed(text), |place| Cow::Owned(marker::repeats(place, text)))
 }
 
-impl Earlier {
-    pub(crate) fn remember(&mut self, text: &str, place: Place) {
-        // Lines that look like markers are spelled in one way for a tool and in another for a person.
-        if !marker::is_in(text) {
-            self.places.entry(text.to_owned()).or_insert(place);
-        }
-    }
-}
-
-/// The marker for `text`, if it was there before; else if the client's own spelling of it was,
-/// which stays in the prompt where an earlier pass did not pay.
-pub(crate) fn refer<'t>(text: &'t str, original: &str, earlier: &Earlier) -> Cow<'t, str> {
-    let marker = |text: &str| earlier.places.get(text).map(|place| marker::repeats(*place, text));
-    let marker = marker(text).or_else(|| if original == text { None } else { marker(original) });
-    marker.map_or(Cow::Borrowed(text), Cow::Owned)
+/// What `refer` wrote, undone: a marker is ours if we would write the same for its target.
+pub(super) fn expand(text: &str, earlier: &Earlier) -> Option<String> {
+    let place = marker::repeated(text)?;
+    let target = earlier.text(place)?;
+    (marker::repeats(place, target) == text).then(|| target.to_owned())
 }

@@ -69,13 +69,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         put(&mut c.threshold_tokens, number(v, 0, 100_000_000))
     })
     .short("TOKENPAK_COMPACT_THRESHOLD_TOKENS"),
+    row("compression.preserve_code", "true", |c, v| put(&mut c.preserve_code, yes_or_no(v))),
     row("compression.preserve_json", "false", |c, v| put(&mut c.preserve_json, yes_or_no(v))),
     row("storage.path", ".ocp/monitor.db", |_, _| Ok(())).short("TOKENPAK_DB"),
     row("storage.retention_days", "400", |c, v| put(&mut c.retention_days, number(v, 0, 36_500))),
     row("storage.flush_ms", "500", |c, v| put(&mut c.flush_ms, number(v, 100, 60_000))),
     row("prices", "", |c, v| put(&mut c.prices, Prices::parse(v))),
     row("log.level", "info", |c, v| put(&mut c.log, log_level(v))).short("TOKENPAK_LOG"),
-    later("compression.preserve_code"),
     later("compression.memo_mb"),
 ];
 
@@ -129,6 +129,7 @@ pub(super) fn blank() -> Config {
         enabled: true,
         level: None,
         threshold_tokens: 0,
+        preserve_code: true,
         preserve_json: false,
         database: PathBuf::new(),
         retention_days: 0,

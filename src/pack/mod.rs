@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::compress::{self, Candidate, Expander, Level, Mode, Place, Rules, Walk};
+use crate::compress::{self, Candidate, Expander, Left, Level, Mode, Place, Rules, Walk};
 use crate::json::{self, Span};
 use crate::tokens::Counter;
 use crate::wire::Format;
@@ -28,13 +28,15 @@ pub(crate) struct Plan {
     pub(crate) threshold: u64,
     /// Leave JSON as it is spelled.
     pub(crate) preserve_json: bool,
+    /// Leave code as it is, but for exact repeats.
+    pub(crate) preserve_code: bool,
 }
 
 impl Plan {
     /// A mode with the level and threshold that it brings.
     pub(crate) fn of(mode: Mode) -> Plan {
         let threshold = if mode == Mode::Aggressive { 0 } else { THRESHOLD_TOKENS };
-        Plan { mode, level: mode.level(), threshold, preserve_json: false }
+        Plan { mode, level: mode.level(), threshold, preserve_json: false, preserve_code: true }
     }
 }
 
@@ -75,6 +77,19 @@ pub(crate) struct Cut {
     pub(crate) saved: i64,
 }
 
+/// What became of one text that might have been changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Looked {
+    pub(crate) place: Place,
+    /// Tokens as received and as sent.
+    pub(crate) before: u64,
+    pub(crate) after: u64,
+    /// Tokens saved by each pass that was kept, in running order.
+    pub(crate) saved: Vec<(&'static str, u64)>,
+    /// `None` if a pass was kept.
+    pub(crate) left: Option<Left>,
+}
+
 /// What became of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {
@@ -87,6 +102,8 @@ pub(crate) struct Packed {
     pub(crate) cuts: Vec<Cut>,
     /// Tokens saved by each pass.
     pub(crate) per_pass: BTreeMap<&'static str, u64>,
+    /// Every text of a tool or the user, in prefix order. Empty if the mode is off.
+    pub(crate) texts: Vec<Looked>,
     /// `None` if something was saved.
     pub(crate) skip: Option<Skip>,
     /// `None` if the body does not say; for Gemini it stands in the path.
@@ -160,9 +177,10 @@ fn walk(
         let Some(text) = text_of(body, part) else {
             continue;
         };
-        let place = place(part.role).filter(|_| plan.mode != Mode::Off);
-        let Some(place) = place else {
-            walk.fixed(counter.count(&text) as u64);
+        let Some(place) = place(part.role).filter(|_| plan.mode != Mode::Off) else {
+            let tokens = counter.count(&text) as u64;
+            walk.fixed(tokens);
+            packed.texts.extend(failed(plan, part.role, tokens));
             continue;
         };
         let at = walk.sent();
@@ -177,6 +195,8 @@ fn walk(
             packed.cuts.push(Cut { at, saved: sent.before as i64 - sent.after as i64 });
             edits.push((part.span.clone(), text));
         }
+        let (before, after, left) = (sent.before, sent.after, sent.left);
+        packed.texts.push(Looked { place, before, after, saved: sent.saved, left });
     }
     walk.fixed((prompt.messages - messages) * framing.message);
     Packed { before: walk.received(), after: walk.sent(), ..packed }
@@ -194,6 +214,7 @@ fn rules(plan: &Plan, format: Format, prompt: &Prompt) -> Rules {
         threshold: plan.threshold,
         floor,
         preserve_json: plan.preserve_json,
+        preserve_code: plan.preserve_code,
         pointers: !prompt.edits_history,
     }
 }
@@ -231,6 +252,15 @@ fn place(role: Role) -> Option<Place> {
         }
         _ => None,
     }
+}
+
+/// What there is to say of a result that reports an error: it is never changed.
+fn failed(plan: &Plan, role: Role, tokens: u64) -> Option<Looked> {
+    let Role::Result(ToolResult { number, part, error: true, .. }) = role else { return None };
+    let place = Place::Result { number, part };
+    let (before, after, saved) = (tokens, tokens, Vec::new());
+    let left = Some(Left::Error);
+    (plan.mode != Mode::Off).then_some(Looked { place, before, after, saved, left })
 }
 
 /// Whether this is a file that was read; a small text might as well be.

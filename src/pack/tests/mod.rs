@@ -139,9 +139,11 @@ fn random_text(random: &mut Random) -> String {
         4 => repeat(|line| format!("{line:6}\u{2192}fn f{line}() {{}}  \n")),
         5 => repeat(|line| format!("crlf {line}\t\r\n")),
         6 => {
-            format!("[Repeats tool result {lines} above in full: the same text, which begins \"\"]")
+            format!(
+                "[... 1 line, the same as all of tool result {lines} above, beginning \"\" ...]"
+            )
         }
-        7 => format!("{}\\[Repeats x\n[Repeats ", "x\n".repeat(lines * 9)),
+        7 => format!("[... the text below is as it came ...]\n{}[... ", "x\n".repeat(lines * 9)),
         _ => "\u{1f600} short \u{7} \u{0} \"quoted\" \\".repeat(lines % 4 + 1),
     }
 }

@@ -36,13 +36,17 @@ fn every_format_is_compressed() {
 fn errors_are_left_alone() {
     for format in [Format::Messages, Format::Gemini] {
         let failed = |text: &str| Turn { error: true, ..bash("npm test", text) };
-        let turns =
-            [failed(&pretty()), failed(&log()), failed(&log()), failed("[Repeats \u{1b}[m")];
+        let turns = [
+            failed(&pretty()),
+            failed(&log()),
+            failed(&log()),
+            failed("[... the text below is as it came ...]\n\u{1b}[m"),
+        ];
         let body = body(format, &turns);
         assert_eq!(sent(&mut Counter::new(), &aggressive(), format, &body), body);
     }
     let flag = |flag: &str| {
-        let block = json!({"type": "tool_result", "tool_use_id": "x", "content": "[Repeats x"});
+        let block = json!({"type": "tool_result", "tool_use_id": "x", "content": "[... the text below is as it came ...]\nx"});
         let block = block.to_string().replace("\"type\"", &format!("{flag}\"type\""));
         format!(r#"{{"messages":[{{"role":"user","content":[{block}]}}]}}"#)
     };
@@ -97,8 +101,11 @@ fn nothing_is_pointed_at_where_the_provider_edits_history() {
         let after = Turn { compaction: true, ..bash("npm test", &log()) };
         let turns = [bash("npm test", &log()), after, bash("npm test", &log())];
         let sent = sent(&mut Counter::new(), &aggressive(), format, &body(format, &turns));
-        assert_eq!(sent.matches("[Repeats ").count(), 1);
-        assert!(sent.contains("[Repeats tool result 1 above"), "counted from the compaction");
+        assert_eq!(sent.matches("the same as all of").count(), 1);
+        assert!(
+            sent.contains("the same as all of tool result 1 above"),
+            "counted from the compaction"
+        );
     }
 }
 
@@ -264,7 +271,7 @@ fn the_corpus_saves_what_it_saved() {
         }
     }
     let want = [
-        ("agent-pi-1", [107, 107, 107]),
+        ("agent-pi-1", [105, 105, 105]),
         ("ci-terminal-1", [81974, 81974, 81974]),
         ("json-github-1", [3275, 3275, 3275]),
         ("json-scan-1", [11863, 11863, 11863]),

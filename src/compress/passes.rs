@@ -1,0 +1,75 @@
+//! The passes, as a table. Adding one is a row, a file, and a fixture.
+
+use std::borrow::Cow;
+
+use super::earlier::Earlier;
+use super::{Level, json_minify, repeat, terminal};
+
+/// A way to make a text shorter. It borrows where it has nothing to do, cannot fail, costs time
+/// linear in the text, and changes nothing on a second run, markers apart.
+pub(super) struct Pass {
+    pub(super) name: &'static str,
+    /// The lowest level that runs it.
+    pub(super) level: Level,
+    /// Also for files that were read, which an agent quotes to its edit tool.
+    pub(super) reads: bool,
+    /// Also for what a person typed, from level balanced on.
+    pub(super) typed: bool,
+    /// Rewrites JSON; `preserve_json` turns it off.
+    pub(super) json: bool,
+    /// Not for code if `preserve_code` is set: files that were read, texts with a fenced block.
+    pub(super) code: bool,
+    /// Runs only where a text without it would stay over this many tokens; 0 for most.
+    pub(super) over: usize,
+    pub(super) work: Work,
+}
+
+/// What a pass does, and how it is undone. An `undo` gives `None` where there is nothing of its
+/// pass; it must not take other text for it, nor panic on any.
+pub(super) enum Work {
+    /// To what a reader of the text sees in it; the spelling does not come back.
+    Renders(for<'t> fn(&'t str) -> Cow<'t, str>),
+    /// To less than that. Before all that can be undone, which would be cut through.
+    #[allow(dead_code)]
+    Loses(for<'t> fn(&'t str) -> Cow<'t, str>),
+    Encodes {
+        run: for<'t> fn(&'t str) -> Cow<'t, str>,
+        undo: fn(&str) -> Option<String>,
+    },
+    /// Points at earlier texts, which a provider that edits history may take away.
+    Points {
+        run: for<'t> fn(&'t str, &Earlier) -> Cow<'t, str>,
+        undo: fn(&str, &Earlier) -> Option<String>,
+    },
+}
+
+impl Work {
+    /// Whether what it leaves is what the way back must give.
+    pub(super) fn is_normalising(&self) -> bool {
+        matches!(self, Work::Renders(_) | Work::Loses(_))
+    }
+}
+
+/// What most passes are: for tool results other than files that were read.
+const fn pass(name: &'static str, level: Level, work: Work) -> Pass {
+    Pass { name, level, reads: false, typed: false, json: false, code: false, over: 0, work }
+}
+
+const REPEAT: Pass = Pass {
+    reads: true,
+    typed: true,
+    ..pass("repeat", Level::Light, Work::Points { run: repeat::refer, undo: repeat::expand })
+};
+
+/// In running order; each sees what the one before it left. They are undone from the end.
+pub(super) const PASSES: &[Pass] = &[
+    // Of a text that was sent as it came; the last one is for texts that were sent shortened.
+    REPEAT,
+    pass("terminal", Level::Light, Work::Renders(terminal::render)),
+    Pass {
+        typed: true,
+        json: true,
+        ..pass("json-minify", Level::Light, Work::Renders(json_minify::minify))
+    },
+    REPEAT,
+];
