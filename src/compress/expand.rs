@@ -9,24 +9,32 @@ use std::borrow::Cow;
 
 use super::earlier::Earlier;
 use super::passes::{PASSES, Work};
-use super::{Place, marker};
+use super::{Place, Source, marker};
 
 /// Fed the candidates of a compressed prompt from front to back.
 #[derive(Default)]
-pub(crate) struct Expander {
-    earlier: Earlier,
+pub(crate) struct Expander<'t> {
+    earlier: Earlier<'t>,
 }
 
-impl Expander {
+impl<'t> Expander<'t> {
     /// The counterpart of `Walk::reset`.
     pub(crate) fn reset(&mut self) {
         self.earlier = Earlier::default();
     }
 
-    /// What this text was.
-    pub(crate) fn text(&mut self, text: &str, place: Place) -> String {
-        let expanded = decode(text, place, &self.earlier).into_owned();
-        self.earlier.remember(text, place);
+    /// The counterpart of `Walk::visible`.
+    pub(crate) fn visible(&mut self, text: Cow<'t, str>, source: Source) {
+        self.earlier.remember(text, source);
+    }
+
+    /// What this text was; `None` if it stands for itself.
+    pub(crate) fn text(&mut self, text: Cow<'t, str>, place: Place) -> Option<String> {
+        let expanded = match decode(&text, place, &self.earlier) {
+            Cow::Borrowed(same) => (same.len() != text.len()).then(|| same.to_owned()),
+            Cow::Owned(longer) => Some(longer),
+        };
+        self.earlier.remember(text, Source::Text(place));
         expanded
     }
 }

@@ -4,7 +4,7 @@
 //! where they are, because the model that reads them has never heard of us. Nothing here says
 //! whether such a line is ours; that shows when it is read back (`expand.rs`).
 
-use super::Place;
+use super::Source;
 
 const OPEN: &str = "[... ";
 const CLOSE: &str = " ...]";
@@ -35,27 +35,84 @@ pub(super) fn below_as_it_came(text: &str) -> Option<&str> {
 }
 
 /// The marker for a text that is the same as the one at `place`.
-pub(super) fn repeats(place: Place, text: &str) -> String {
+pub(super) fn repeats(source: &Source, text: &str) -> String {
     let mut filled = text.lines().filter(|line| !line.trim().is_empty());
     let first = quote(filled.next().unwrap_or_default());
     match (text.lines().count(), filled.next_back()) {
         (0 | 1, _) | (_, None) => {
-            line(&format!("1 line, the same as all of {place} above, beginning \"{first}\""))
+            line(&format!("1 line, the same as all of {source} above, beginning \"{first}\""))
         }
         (lines, Some(last)) => {
             let last = quote(last);
             line(&format!(
-                "{lines} lines, the same as all of {place} above, from \"{first}\" to \"{last}\""
+                "{lines} lines, the same as all of {source} above, from \"{first}\" to \"{last}\""
             ))
         }
     }
 }
 
 /// The place at which a marker of `repeats` points, if this is one.
-pub(super) fn repeated(text: &str) -> Option<Place> {
+pub(super) fn read_repeats(text: &str) -> Option<Source> {
     let (_, rest) = words(text)?.split_once(", the same as all of ")?;
-    let (place, _) = rest.split_once(" above, ")?;
-    Place::parse(place)
+    let (source, _) = rest.split_once(" above, ")?;
+    Source::parse(source)
+}
+
+/// Lines that stand further up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) lines: usize,
+    pub(super) source: Source,
+    /// The first of them there, from 1.
+    pub(super) first: u64,
+    /// Whether `first` is the number that the line shows, or the lines are counted.
+    pub(super) by_number: bool,
+}
+
+/// The marker for such lines.
+pub(super) fn run(run: &Run) -> String {
+    let Run { lines, source, first, by_number } = run;
+    let last = first + *lines as u64 - 1;
+    let numbered = if *by_number { "numbered " } else { "" };
+    match lines {
+        1 => line(&format!("1 line, the same as line {numbered}{first} of {source} above")),
+        _ => line(&format!(
+            "{lines} lines, the same as lines {numbered}{first}-{last} of {source} above"
+        )),
+    }
+}
+
+/// What `run` wrote, if this is such a line.
+pub(super) fn read_run(text: &str) -> Option<Run> {
+    let (_, rest) = words(text)?.split_once(", the same as line")?;
+    let (range, source) = rest.strip_suffix(" above")?.split_once(" of ")?;
+    let range = range.strip_prefix("s ").or_else(|| range.strip_prefix(' '))?;
+    let numbers = range.strip_prefix("numbered ");
+    let (first, last) = numbers.unwrap_or(range).split_once('-').unwrap_or((range, range));
+    let first = first.trim_start_matches("numbered ").parse().ok()?;
+    let last: u64 = last.trim_start_matches("numbered ").parse().ok()?;
+    let lines = usize::try_from(last.checked_sub(first)?.checked_add(1)?).ok()?;
+    let found = Run { lines, source: Source::parse(source)?, first, by_number: numbers.is_some() };
+    (run(&found) == text).then_some(found)
+}
+
+/// The marker for a block of lines that comes `times` more after it was there once.
+pub(super) fn again(period: usize, times: usize) -> String {
+    match period {
+        1 => line(&format!("the line above {times} more times")),
+        _ => line(&format!("the {period} lines above {times} more times")),
+    }
+}
+
+/// The block and the times of `again`, if this is such a line.
+pub(super) fn read_again(text: &str) -> Option<(usize, usize)> {
+    let (block, times) = words(text)?.strip_suffix(" more times")?.split_once(" above ")?;
+    let period = match block.strip_prefix("the ")? {
+        "line" => 1,
+        lines => lines.strip_suffix(" lines")?.parse().ok()?,
+    };
+    let times = times.parse().ok()?;
+    (again(period, times) == text).then_some((period, times))
 }
 
 fn quote(line: &str) -> String {
@@ -68,39 +125,40 @@ fn quote(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Place;
     use super::*;
 
-    const RESULT: Place = Place::Result { number: 7, part: None };
-    const PART: Place = Place::Result { number: 7, part: Some(2) };
-    const TYPED: Place = Place::Typed { number: 2 };
+    const RESULT: Source = Source::Text(Place::Result { number: 7, part: None });
+    const PART: Source = Source::Text(Place::Result { number: 7, part: Some(2) });
+    const TYPED: Source = Source::Text(Place::Typed { number: 2 });
 
     #[test]
     fn markers_say_what_they_stand_for() {
         assert_eq!(
-            repeats(RESULT, "\n  defmodule A do\n  x\n  end \n"),
+            repeats(&RESULT, "\n  defmodule A do\n  x\n  end \n"),
             "[... 4 lines, the same as all of tool result 7 above, from \"defmodule A do\" to \"end\" ...]"
         );
         assert_eq!(
-            repeats(PART, &format!("{}\nend", "\u{e9}".repeat(99))),
+            repeats(&PART, &format!("{}\nend", "\u{e9}".repeat(99))),
             format!(
                 "[... 2 lines, the same as all of part 2 of tool result 7 above, from \"{}...\" to \"end\" ...]",
                 "\u{e9}".repeat(60)
             )
         );
         assert_eq!(
-            repeats(TYPED, "{\"a\":1}"),
+            repeats(&TYPED, "{\"a\":1}"),
             "[... 1 line, the same as all of user text 2 above, beginning \"{\"a\":1}\" ...]"
         );
     }
 
     #[test]
     fn markers_name_their_target() {
-        for place in [RESULT, PART, TYPED] {
-            assert_eq!(repeated(&repeats(place, "a\nb")), Some(place));
-            assert_eq!(repeated(&repeats(place, "a")), Some(place));
+        for source in [RESULT, PART, TYPED] {
+            assert_eq!(read_repeats(&repeats(&source, "a\nb")).as_ref(), Some(&source));
+            assert_eq!(read_repeats(&repeats(&source, "a")).as_ref(), Some(&source));
         }
         for text in ["", "[... ", "[... 2 lines, the same as all of tool result x above, a ...]"] {
-            assert_eq!(repeated(text), None, "{text}");
+            assert_eq!(read_repeats(text), None, "{text}");
         }
     }
 

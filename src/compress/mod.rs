@@ -7,12 +7,16 @@
 
 mod earlier;
 mod expand;
+mod hash;
 mod json_minify;
 mod marker;
+mod numbers;
 mod passes;
 mod place;
 mod reads;
 mod repeat;
+mod repeated;
+mod runs;
 mod terminal;
 
 use std::borrow::Cow;
@@ -20,7 +24,7 @@ use std::borrow::Cow;
 use earlier::Earlier;
 pub(crate) use expand::Expander;
 use passes::{PASSES, Pass, Work};
-pub(crate) use place::Place;
+pub(crate) use place::{Place, Source};
 pub(crate) use reads::{Call, is_read};
 
 /// Shorter texts stay as they are: a short answer holds nothing that can be spared.
@@ -154,16 +158,16 @@ pub(crate) struct Candidate<'t> {
 type Count<'c> = &'c mut dyn FnMut(&str) -> usize;
 
 /// One prompt from front to back.
-pub(crate) struct Walk {
+pub(crate) struct Walk<'t> {
     rules: Rules,
     /// Tokens so far as received, and as sent.
     received: u64,
     sent: u64,
-    earlier: Earlier,
+    earlier: Earlier<'t>,
 }
 
-impl Walk {
-    pub(crate) fn new(rules: Rules) -> Walk {
+impl<'t> Walk<'t> {
+    pub(crate) fn new(rules: Rules) -> Walk<'t> {
         Walk { rules, received: 0, sent: 0, earlier: Earlier::default() }
     }
 
@@ -188,8 +192,13 @@ impl Walk {
         self.sent
     }
 
+    /// A text that is sent as it came and that later ones may point at; its tokens go to `fixed`.
+    pub(crate) fn visible(&mut self, text: Cow<'t, str>, source: Source) {
+        self.earlier.remember(text, source);
+    }
+
     /// A candidate, counted by `count`.
-    pub(crate) fn text(&mut self, candidate: Candidate, count: Count) -> Sent {
+    pub(crate) fn text(&mut self, candidate: Candidate<'t>, count: Count) -> Sent {
         let before = count(&candidate.text);
         self.received += before as u64;
         let mut left = self.gate(&candidate.text);
@@ -209,8 +218,8 @@ impl Walk {
             draft.tokens = count(&text);
             draft.text = Some(text);
         }
-        let text = draft.text.as_deref().unwrap_or(&candidate.text);
-        self.earlier.remember(text, candidate.place);
+        let text = draft.text.clone().map_or(candidate.text, Cow::Owned);
+        self.earlier.remember(text, Source::Text(candidate.place));
         let (before, after) = (before as u64, draft.tokens as u64);
         self.sent += after;
         Sent { changed: draft.text, before, after, saved: draft.saved, left }

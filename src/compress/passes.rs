@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::earlier::Earlier;
-use super::{Level, json_minify, repeat, terminal};
+use super::{Level, json_minify, numbers, repeat, repeated, runs, terminal};
 
 /// A way to make a text shorter. It borrows where it has nothing to do, cannot fail, costs time
 /// linear in the text, and changes nothing on a second run, markers apart.
@@ -71,5 +71,18 @@ pub(super) const PASSES: &[Pass] = &[
         json: true,
         ..pass("json-minify", Level::Light, Work::Renders(json_minify::minify))
     },
+    Pass {
+        reads: true,
+        ..pass("numbers", Level::Light, Work::Encodes { run: numbers::unpad, undo: numbers::pad })
+    },
+    pass(
+        "repeated-lines",
+        Level::Light,
+        Work::Encodes { run: repeated::fold, undo: repeated::unfold },
+    ),
     REPEAT,
+    Pass {
+        reads: true,
+        ..pass("line-runs", Level::Balanced, Work::Points { run: runs::refer, undo: runs::expand })
+    },
 ];

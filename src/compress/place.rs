@@ -11,6 +11,13 @@ pub(crate) enum Place {
     Typed { number: u64 },
 }
 
+impl Place {
+    /// Whether a person wrote it.
+    pub(super) fn is_typed(self) -> bool {
+        matches!(self, Place::Typed { .. })
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
@@ -23,21 +30,46 @@ impl fmt::Display for Place {
     }
 }
 
-impl Place {
-    /// Whether a person wrote it.
-    pub(super) fn is_typed(self) -> bool {
-        matches!(self, Place::Typed { .. })
-    }
+/// A text that may be pointed at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    Text(Place),
+    /// A string in the arguments of the `number`th tool call: its key, or the keys on the way to
+    /// it with dots between; none if the whole input is text.
+    Input { number: u64, key: Option<String> },
+}
 
-    /// What `Display` wrote.
-    pub(super) fn parse(words: &str) -> Option<Place> {
-        if let Some(number) = words.strip_prefix("tool result ") {
-            return Some(Place::Result { number: number.parse().ok()?, part: None });
+impl fmt::Display for Source {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Source::Text(place) => place.fmt(out),
+            Source::Input { number, key: None } => write!(out, "tool call {number}"),
+            Source::Input { number, key: Some(key) } => {
+                write!(out, "\"{key}\" in tool call {number}")
+            }
         }
-        if let Some(number) = words.strip_prefix("user text ") {
-            return Some(Place::Typed { number: number.parse().ok()? });
+    }
+}
+
+impl Source {
+    /// What `Display` wrote.
+    pub(super) fn parse(words: &str) -> Option<Source> {
+        if let Some(words) = words.strip_prefix("tool call ") {
+            return Some(Source::Input { number: words.parse().ok()?, key: None });
+        }
+        if let Some(words) = words.strip_prefix('"') {
+            let (key, number) = words.rsplit_once("\" in tool call ")?;
+            let key = Some(key.to_owned());
+            return Some(Source::Input { number: number.parse().ok()?, key });
+        }
+        let place = |number, part| Some(Source::Text(Place::Result { number, part }));
+        if let Some(words) = words.strip_prefix("tool result ") {
+            return place(words.parse().ok()?, None);
+        }
+        if let Some(words) = words.strip_prefix("user text ") {
+            return Some(Source::Text(Place::Typed { number: words.parse().ok()? }));
         }
         let (part, number) = words.strip_prefix("part ")?.split_once(" of tool result ")?;
-        Some(Place::Result { number: number.parse().ok()?, part: Some(part.parse().ok()?) })
+        place(number.parse().ok()?, Some(part.parse().ok()?))
     }
 }

@@ -3,10 +3,12 @@
 //! The client's own bytes are kept; only string literals of texts that became shorter are
 //! replaced. Whatever is not understood, or gains nothing, is sent as it came.
 
+mod inputs;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::compress::{self, Candidate, Expander, Left, Level, Mode, Place, Rules, Walk};
+use crate::compress::{self, Candidate, Expander, Left, Level, Mode, Place, Rules, Source, Walk};
 use crate::json::{self, Span};
 use crate::tokens::Counter;
 use crate::wire::Format;
@@ -142,12 +144,13 @@ pub(crate) fn expand(format: Format, body: &[u8]) -> Option<Vec<u8>> {
         if part.role == Role::Reset {
             expander.reset();
         }
-        let text = text_of(body, part);
-        if let (Some(place), Some(text)) = (place(part.role), text) {
-            let expanded = expander.text(&text, place);
-            if expanded != text {
-                edits.push((part.span.clone(), expanded));
-            }
+        let Some(text) = text_of(body, part) else { continue };
+        let Some(place) = place(part.role) else {
+            visible(part.role, text, |text, source| expander.visible(text, source));
+            continue;
+        };
+        if let Some(expanded) = expander.text(text, place) {
+            edits.push((part.span.clone(), expanded));
         }
     }
     Some(splice(body, edits))
@@ -181,6 +184,9 @@ fn walk(
             let tokens = counter.count(&text) as u64;
             walk.fixed(tokens);
             packed.texts.extend(failed(plan, part.role, tokens));
+            if plan.mode != Mode::Off {
+                visible(part.role, text, |text, source| walk.visible(text, source));
+            }
             continue;
         };
         let at = walk.sent();
@@ -251,6 +257,20 @@ fn place(role: Role) -> Option<Place> {
             Some(Place::Result { number, part })
         }
         _ => None,
+    }
+}
+
+/// Passes on what later texts may point at although it is never changed itself: the strings in
+/// the input of a tool call, and results that report an error.
+fn visible<'b>(role: Role, text: Cow<'b, str>, mut each: impl FnMut(Cow<'b, str>, Source)) {
+    match role {
+        Role::Input { number } => {
+            inputs::strings(&text, |key, text| each(text, Source::Input { number, key }));
+        }
+        Role::Result(ToolResult { number, part, error: true, .. }) => {
+            each(text, Source::Text(Place::Result { number, part }));
+        }
+        _ => {}
     }
 }
 

@@ -57,8 +57,10 @@ pub(crate) enum Role {
     },
     /// Text or thinking of the model.
     Assistant,
-    /// The input of a tool call.
-    Input,
+    /// The input of a tool call. `number` counts calls from 1, anew after a `Reset`.
+    Input {
+        number: u64,
+    },
     /// Text that a tool gave back.
     Result(ToolResult),
     Image,
@@ -176,6 +178,7 @@ struct Parts<'a> {
     messages: u64,
     results: u64,
     typed: u64,
+    called: u64,
     cache_mark: bool,
 }
 
@@ -189,6 +192,7 @@ impl<'a> Parts<'a> {
             messages: 0,
             results: 0,
             typed: 0,
+            called: 0,
             cache_mark: false,
         }
     }
@@ -214,8 +218,9 @@ impl<'a> Parts<'a> {
 
     /// Notes a call under its id, which is compared as it is spelled.
     fn call(&mut self, id: Option<Span>, name: Option<Span>, input: Option<Span>) {
+        self.called += 1;
         if let Some(input) = &input {
-            self.push(input.clone(), Role::Input);
+            self.push(input.clone(), Role::Input { number: self.called });
         }
         if let (Some(name), Some(input)) = (name, input) {
             if let Some(id) = id {
@@ -242,7 +247,7 @@ impl<'a> Parts<'a> {
 
     fn reset(&mut self, span: Span) {
         self.push(span, Role::Reset);
-        (self.results, self.typed) = (0, 0);
+        (self.results, self.typed, self.called) = (0, 0, 0);
     }
 
     fn mark(&mut self, cache_control: &Option<Span>) {

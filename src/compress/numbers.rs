@@ -1,0 +1,134 @@
+//! Pass 3: the blanks before line numbers go, where the numbers run on.
+//!
+//! The first line of a run keeps its blanks; that is where the way back learns how wide the
+//! numbers were. What follows a number is the file's own and stays.
+
+use std::borrow::Cow;
+
+/// What tools put between a number and the line.
+const MARKS: [&str; 6] = ["\u{2192}", "\t", ":", " | ", " |", "|"];
+
+/// How many lines may stand before the first numbered one: some tools put a heading there.
+const HEADING_LINES_MAX: usize = 20;
+
+/// A line with its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Numbered<'t> {
+    /// Blanks before the number.
+    blanks: usize,
+    digits: usize,
+    pub(super) number: u64,
+    pub(super) mark: &'static str,
+    pub(super) content: &'t str,
+}
+
+impl<'t> Numbered<'t> {
+    pub(super) fn parse(line: &'t str) -> Option<Numbered<'t>> {
+        let bytes = line.as_bytes();
+        let blanks = bytes.iter().take_while(|byte| **byte == b' ').count();
+        let digits = bytes[blanks..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        // A number that begins with 0 would not come back; nor has a file 10^12 lines.
+        if !(1..=12).contains(&digits) || bytes[blanks] == b'0' && digits > 1 {
+            return None;
+        }
+        let rest = &line[blanks + digits..];
+        let mark = MARKS.into_iter().find(|mark| rest.starts_with(mark))?;
+        let number = line[blanks..blanks + digits].parse().ok()?;
+        Some(Numbered { blanks, digits, number, mark, content: &rest[mark.len()..] })
+    }
+
+    /// Whether this is the line after `before`, counted in the same way.
+    pub(super) fn follows(&self, before: &Numbered) -> bool {
+        self.number == before.number + 1 && self.mark == before.mark
+    }
+
+    fn width(&self) -> usize {
+        self.blanks + self.digits
+    }
+}
+
+/// The text with all numbers of a run but the first moved to the left.
+pub(super) fn unpad(text: &str) -> Cow<'_, str> {
+    let is_padded = |line: &str| line.starts_with(' ') && Numbered::parse(line).is_some();
+    if !text.lines().take(HEADING_LINES_MAX).any(is_padded) {
+        return Cow::Borrowed(text);
+    }
+    rewrite(text, |line, width, out| {
+        if line.blanks > 0 && line.width() == width {
+            out.truncate(out.len() - line.blanks);
+        }
+    })
+}
+
+/// What `unpad` did, undone.
+pub(super) fn pad(text: &str) -> Option<String> {
+    let padded = rewrite(text, |line, width, out| {
+        if line.blanks == 0 {
+            out.extend(std::iter::repeat_n(' ', width - line.digits));
+        }
+    });
+    match padded {
+        Cow::Owned(padded) => Some(padded),
+        Cow::Borrowed(_) => None,
+    }
+}
+
+/// The text with each line of a run but the first changed by `change`, which gets the line, the
+/// width of the run's numbers (never less than this one's), and the output so far, blanks included.
+fn rewrite<'t>(text: &'t str, change: impl Fn(&Numbered, usize, &mut String)) -> Cow<'t, str> {
+    let mut out = String::with_capacity(text.len());
+    let mut above: Option<(Numbered, usize)> = None;
+    for line in text.split_inclusive('\n') {
+        let numbered = Numbered::parse(line);
+        let blanks = numbered.map_or(0, |numbered| numbered.blanks);
+        out.push_str(&line[..blanks]);
+        above = match (numbered, above) {
+            (Some(line), Some((before, width))) if line.follows(&before) => {
+                let width = width.max(line.digits);
+                let is_shown = line.blanks == 0 || line.width() == width;
+                change(&line, width, &mut out);
+                Some((line, if is_shown { width } else { line.width() }))
+            }
+            (line, _) => line.map(|line| (line, line.width())),
+        };
+        out.push_str(&line[blanks..]);
+    }
+    if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_move_to_the_left_and_back() {
+        check(
+            "     9\u{2192}a\n    10\u{2192}\n    11\u{2192}  b \r\n",
+            "     9\u{2192}a\n10\u{2192}\n11\u{2192}  b \r\n",
+        );
+        check("     1\ta\n     2\t     3\tb", "     1\ta\n2\t     3\tb");
+        check("  9 | a\n 10 | b\n 11 |\n", "  9 | a\n10 | b\n 11 |\n");
+        check(" 99:a\n100:b\n101:c\n", " 99:a\n100:b\n101:c\n");
+        check("999998:a\n 1:a\n 2:b\n   3:c\n   4:d", "999998:a\n 1:a\n2:b\n   3:c\n4:d");
+        check("[File: a.py]\n  1|a\n  2|b\n  2|c\n  3|d", "[File: a.py]\n  1|a\n2|b\n  2|c\n3|d");
+        check("  1. a\n  2. b", "  1. a\n  2. b");
+        check(" 01:a\n 02:b", " 01:a\n 02:b");
+        check("", "");
+
+        #[track_caller]
+        fn check(text: &str, want: &str) {
+            assert_eq!(unpad(text), want);
+            assert_eq!(pad(want).as_deref().unwrap_or(want), text);
+            assert!(matches!(unpad(want), Cow::Borrowed(_)), "a second run must change nothing");
+        }
+    }
+
+    #[test]
+    fn lines_with_numbers_are_told_from_others() {
+        for line in ["", "12", " 12", "12 a", "a:12", "012:a", "1234567890123:a", "-1:a", "1.a"] {
+            assert_eq!(Numbered::parse(line), None, "{line}");
+        }
+        let line = Numbered::parse("  12:30 start").expect("looks like one");
+        assert_eq!((line.number, line.mark, line.content), (12, ":", "30 start"));
+    }
+}
