@@ -12,6 +12,15 @@ const CLOSE: &str = " ...]";
 /// Stands above a text that would otherwise be read as if it held lines of ours.
 const AS_IT_CAME: &str = "[... the text below is as it came ...]";
 
+/// In every marker for lines that stand further up.
+const SAME_AS_LINE: &str = ", the same as line";
+
+/// Before numbers that the lines show; without it, lines are counted.
+const NUMBERED: &str = "numbered ";
+
+/// Where the lines are in the text itself.
+const HERE: &str = "this text";
+
 /// The most that is quoted of a line, in characters.
 const QUOTE_CHARS_MAX: usize = 60;
 
@@ -62,7 +71,8 @@ pub(super) fn read_repeats(text: &str) -> Option<Source> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Run {
     pub(super) lines: usize,
-    pub(super) source: Source,
+    /// `None` for the text itself.
+    pub(super) source: Option<Source>,
     /// The first of them there, from 1.
     pub(super) first: u64,
     /// Whether `first` is the number that the line shows, or the lines are counted.
@@ -72,27 +82,32 @@ pub(super) struct Run {
 /// The marker for such lines.
 pub(super) fn run(run: &Run) -> String {
     let Run { lines, source, first, by_number } = run;
-    let last = first + *lines as u64 - 1;
-    let numbered = if *by_number { "numbered " } else { "" };
-    match lines {
-        1 => line(&format!("1 line, the same as line {numbered}{first} of {source} above")),
-        _ => line(&format!(
-            "{lines} lines, the same as lines {numbered}{first}-{last} of {source} above"
-        )),
-    }
+    let source = source.as_ref().map_or(HERE.to_owned(), Source::to_string);
+    let numbered = if *by_number { NUMBERED } else { "" };
+    let (lines, range) = match first + *lines as u64 - 1 {
+        last if last == *first => ("1 line".to_owned(), format!(" {numbered}{first}")),
+        last => (format!("{lines} lines"), format!("s {numbered}{first}-{last}")),
+    };
+    line(&format!("{lines}{SAME_AS_LINE}{range} of {source} above"))
+}
+
+/// Whether some line of a text might be one of `run`: a cheap look before a thorough one.
+pub(super) fn may_hold_run(text: &str) -> bool {
+    memchr::memmem::find(text.as_bytes(), SAME_AS_LINE.as_bytes()).is_some()
 }
 
 /// What `run` wrote, if this is such a line.
 pub(super) fn read_run(text: &str) -> Option<Run> {
-    let (_, rest) = words(text)?.split_once(", the same as line")?;
+    let (_, rest) = words(text)?.split_once(SAME_AS_LINE)?;
     let (range, source) = rest.strip_suffix(" above")?.split_once(" of ")?;
     let range = range.strip_prefix("s ").or_else(|| range.strip_prefix(' '))?;
-    let numbers = range.strip_prefix("numbered ");
-    let (first, last) = numbers.unwrap_or(range).split_once('-').unwrap_or((range, range));
-    let first = first.trim_start_matches("numbered ").parse().ok()?;
-    let last: u64 = last.trim_start_matches("numbered ").parse().ok()?;
+    let numbers = range.strip_prefix(NUMBERED);
+    let range = numbers.unwrap_or(range);
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
     let lines = usize::try_from(last.checked_sub(first)?.checked_add(1)?).ok()?;
-    let found = Run { lines, source: Source::parse(source)?, first, by_number: numbers.is_some() };
+    let source = if source == HERE { None } else { Some(Source::parse(source)?) };
+    let found = Run { lines, source, first, by_number: numbers.is_some() };
     (run(&found) == text).then_some(found)
 }
 

@@ -8,7 +8,9 @@
 mod earlier;
 mod expand;
 mod hash;
+mod index;
 mod json_minify;
+mod lines;
 mod marker;
 mod numbers;
 mod passes;

@@ -36,7 +36,10 @@ pub(crate) enum Source {
     Text(Place),
     /// A string in the arguments of the `number`th tool call: its key, or the keys on the way to
     /// it with dots between; none if the whole input is text.
-    Input { number: u64, key: Option<String> },
+    Input {
+        number: u64,
+        key: Option<String>,
+    },
 }
 
 impl fmt::Display for Source {

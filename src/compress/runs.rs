@@ -1,4 +1,5 @@
-//! Pass 6: runs of lines that stand further up become a line that says where.
+//! Pass 6: runs of lines that stand further up, in other texts or in this one, become a line that
+//! says where.
 //!
 //! The first and the last line of a run stay, so that a reader sees what he is looking for. Where
 //! lines are numbered, as in files that were read, they are compared without their numbers: a file
@@ -9,68 +10,88 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::earlier::{Earlier, Scan, Spot, WINDOW};
+use super::earlier::{Earlier, Spot};
+use super::index::{Index, WINDOW};
+use super::lines::{self, Block, Lines};
 use super::marker::{self, Run};
 use super::numbers::Numbered;
 
 /// What a run must leave out to be worth its marker, in bytes.
-const HIDDEN_BYTES_MIN: usize = 240;
+const HIDDEN_BYTES_MIN: usize = 160;
 
-/// The text with runs of earlier lines left out.
+/// The text with runs of lines left out.
 pub(super) fn refer<'t>(text: &'t str, earlier: &Earlier) -> Cow<'t, str> {
-    let new = New::of(text);
+    let mut search = Search::of(text, earlier);
     let mut out: Option<String> = None;
-    // Lines before `copied` are in the output; the last of them may begin another run.
-    let (mut at, mut copied) = (0, 0);
-    while at + WINDOW <= new.lines() {
-        let Some(found) = new.longest(at, copied, earlier) else {
+    // Lines before `from` are in the output; the last of them may begin another run.
+    let (mut at, mut from) = (0, 0);
+    while at + WINDOW <= search.new.len() {
+        let Some(found) = search.longest(at, from) else {
             at += 1;
             continue;
         };
         let out = out.get_or_insert_with(|| String::with_capacity(text.len()));
-        out.push_str(new.text(copied..found.lines.start + 1));
-        out.push_str(&marker::run(&found.run(earlier)));
+        out.push_str(search.new.text(from..found.lines.start + 1));
+        out.push_str(&marker::run(&search.run(&found)));
         out.push('\n');
-        (at, copied) = (found.lines.end - 1, found.lines.end - 1);
+        search.hide(found.lines.start + 1..found.lines.end - 1);
+        (at, from) = (found.lines.end - 1, found.lines.end - 1);
     }
     let Some(mut out) = out else { return Cow::Borrowed(text) };
-    out.push_str(&text[new.scan.starts[copied] as usize..]);
+    out.push_str(search.new.text(from..search.new.len()));
     Cow::Owned(out)
 }
 
 /// What `refer` did, undone.
 pub(super) fn expand(text: &str, earlier: &Earlier) -> Option<String> {
+    if !marker::may_hold_run(text) {
+        return None;
+    }
+    let sent = Lines::of(text);
+    let blocks = sent.blocks();
     let mut out: Option<String> = None;
-    let (mut above, mut copied, mut at) = ("", 0, 0);
-    for line in text.split_inclusive('\n') {
-        let words = line.strip_suffix('\n').unwrap_or(line);
-        if let Some(lines) = marker::read_run(words).and_then(|run| hidden(&run, above, earlier)) {
+    let mut copied = 0;
+    for line in 1..sent.len() {
+        let above = Above { sent: &sent, blocks: &blocks, line };
+        let run = if sent.hashes[line] == 0 { marker::read_run(sent.line(line)) } else { None };
+        if let Some(hidden) = run.and_then(|run| hidden(&run, &above, earlier)) {
             let out = out.get_or_insert_default();
-            out.push_str(&text[copied..at]);
-            out.push_str(&lines);
-            copied = at + line.len();
+            out.push_str(sent.text(copied..line));
+            out.push_str(&hidden);
+            copied = line + 1;
         }
-        above = words;
-        at += line.len();
     }
     let mut out = out?;
-    out.push_str(&text[copied..]);
+    out.push_str(sent.text(copied..sent.len()));
     Some(out)
 }
 
-/// The lines that a marker below the line `above` stands for, each with its end.
-fn hidden(run: &Run, above: &str, earlier: &Earlier) -> Option<String> {
-    let text = earlier.find(&run.source)?;
-    let first = match run.by_number {
-        true => earlier.line_shown(text, run.first)?,
-        false => Spot { text, line: usize::try_from(run.first).ok()?.checked_sub(1)? },
+/// What stands above a line of the text that is expanded.
+struct Above<'t> {
+    sent: &'t Lines<'t>,
+    blocks: &'t [Block],
+    line: usize,
+}
+
+/// The lines that a marker stands for, each with its end.
+fn hidden(run: &Run, above: &Above, earlier: &Earlier) -> Option<String> {
+    let text = match &run.source {
+        Some(source) => Some(earlier.find(source)?),
+        None => None,
     };
-    let at = |offset: usize| earlier.line(Spot { line: first.line + offset, ..first });
-    let mate = earlier.line(Spot { line: first.line.checked_sub(1)?, ..first })?;
-    let mut copy = Copy::of(above, mate)?;
+    let first = match (run.by_number, text) {
+        (true, Some(text)) => earlier.line_shown(text, run.first)?.line,
+        (true, None) => lines::line_shown(above.blocks, run.first)?,
+        (false, _) => usize::try_from(run.first).ok()?.checked_sub(1)?,
+    };
+    let line = |line: usize| match text {
+        Some(text) => earlier.line(Spot { text, line }),
+        None => (line < above.line).then(|| above.sent.line(line)),
+    };
+    let mut copy = Copy::of(above.sent.line(above.line - 1), line(first.checked_sub(1)?)?)?;
     let mut out = String::new();
     for offset in 0..run.lines {
-        copy.line(at(offset)?, &mut out)?;
+        copy.line(line(first.checked_add(offset)?)?, &mut out)?;
         out.push('\n');
     }
     Some(out)
@@ -81,7 +102,11 @@ enum Copy<'t> {
     AsItIs,
     /// The number last given, what stands between number and line, and whether the lines that are
     /// copied have numbers of their own.
-    Numbered { number: u64, mark: &'t str, has_numbers: bool },
+    Numbered {
+        number: u64,
+        mark: &'t str,
+        has_numbers: bool,
+    },
     WithoutNumbers,
 }
 
@@ -97,7 +122,11 @@ impl<'t> Copy<'t> {
         };
         let has_numbers = theirs == Some(ours.content);
         let (number, mark) = (ours.number, ours.mark);
-        (has_numbers || ours.content == mate).then_some(Copy::Numbered { number, mark, has_numbers })
+        (has_numbers || ours.content == mate).then_some(Copy::Numbered {
+            number,
+            mark,
+            has_numbers,
+        })
     }
 
     fn line(&mut self, line: &str, out: &mut String) -> Option<()> {
@@ -116,101 +145,142 @@ impl<'t> Copy<'t> {
     }
 }
 
-/// The text that is looked at.
-struct New<'t> {
-    text: &'t str,
-    scan: Scan,
+/// The text that is looked at, and where its lines may have been before.
+struct Search<'t> {
+    new: Lines<'t>,
+    blocks: Vec<Block>,
+    earlier: &'t Earlier<'t>,
+    /// This text's own lines, as far as they have been passed.
+    own: Index,
+    /// Lines that are left out, in their order, and by how many that makes the text shorter so far.
+    hidden: Vec<(Range<usize>, usize)>,
 }
 
-/// Lines of it that were there before.
+/// Lines of the text that were there before.
 struct Found {
     lines: Range<usize>,
-    /// Where the first of them was.
-    spot: Spot,
+    /// The earlier text; `None` for this one.
+    text: Option<usize>,
+    /// Where the first of them was, counted from 0.
+    first: usize,
 }
 
-impl Found {
-    fn run(&self, earlier: &Earlier) -> Run {
-        let first = Spot { line: self.spot.line + 1, ..self.spot };
-        let lines = self.lines.len() - 2;
-        let last = Spot { line: first.line + lines - 1, ..first };
-        let source = earlier.source(first.text).clone();
-        let shown = earlier.shown_number(first).zip(earlier.shown_number(last));
-        // What is shown may be shown twice; then it is counted.
-        let shown = shown.filter(|(number, end)| {
-            end - number == lines as u64 - 1
-                && earlier.line_shown(first.text, *number) == Some(first)
-        });
-        let (by_number, first) = match shown {
-            Some((number, _)) => (true, number),
-            None => (false, first.line as u64 + 1),
-        };
-        Run { lines, source, first, by_number }
-    }
-}
-
-impl<'t> New<'t> {
-    fn of(text: &'t str) -> New<'t> {
-        New { text, scan: Scan::of(text) }
+impl<'t> Search<'t> {
+    fn of(text: &'t str, earlier: &'t Earlier<'t>) -> Search<'t> {
+        let new = Lines::of(text);
+        let blocks = new.blocks();
+        Search { new, blocks, earlier, own: Index::default(), hidden: Vec::new() }
     }
 
-    fn lines(&self) -> usize {
-        self.scan.starts.len()
-    }
-
-    /// These lines, each with its end.
-    fn text(&self, lines: Range<usize>) -> &'t str {
-        let start = |line: usize| self.scan.starts.get(line).map_or(self.text.len(), |at| *at as usize);
-        &self.text[start(lines.start)..start(lines.end)]
-    }
-
-    fn line(&self, line: usize) -> &'t str {
-        let text = self.text(line..line + 1);
-        text.strip_suffix('\n').unwrap_or(text)
-    }
-
-    /// The longest run that was there before and has line `at` in it; none before `from`.
-    fn longest(&self, at: usize, from: usize, earlier: &Earlier) -> Option<Found> {
-        let runs = earlier.spots(&self.scan.hashes[at..at + WINDOW]);
-        let runs = runs.filter_map(|spot| self.extend(at, from, spot, earlier));
+    /// The longest run that was there before and has line `at` in it; nothing before `from`.
+    fn longest(&mut self, at: usize, from: usize) -> Option<Found> {
+        // Three lines that end before this one can be pointed at.
+        while self.own.len() < at {
+            self.own.push(self.new.hashes[self.own.len()]);
+            self.own.insert(self.own.len().saturating_sub(WINDOW));
+        }
+        let window = self.new.hashes[at..at + WINDOW].try_into().ok()?;
+        let above = self.earlier.spots(window).map(|spot| (Some(spot.text), spot.line));
+        let here = self.own.matches(window).map(|line| (None, line));
+        let runs = above.chain(here).filter_map(|(text, line)| self.extend(at, from, text, line));
         // The first of equals, which is the furthest up.
-        let longest = runs.reduce(|best, run| if run.lines.len() > best.lines.len() { run } else { best })?;
-        let hidden = self.text(longest.lines.start + 1..longest.lines.end - 1);
+        let longest =
+            runs.reduce(|best, run| if run.lines.len() > best.lines.len() { run } else { best })?;
+        let hidden = self.new.text(longest.lines.start + 1..longest.lines.end - 1);
         (hidden.len() >= HIDDEN_BYTES_MIN).then_some(longest)
     }
 
     /// As far as lines are the same in both directions.
-    fn extend(&self, at: usize, from: usize, spot: Spot, earlier: &Earlier) -> Option<Found> {
-        let old = |line: usize| earlier.line(Spot { line, ..spot });
-        let is_same = |line: usize, other: usize| {
-            self.scan.hashes[line] != 0 && old(other).is_some_and(|old| self.is_same(line, old))
+    fn extend(&self, at: usize, from: usize, text: Option<usize>, line: usize) -> Option<Found> {
+        let old = |line: usize| match text {
+            Some(text) => self.earlier.line(Spot { text, line }),
+            // What is pointed at ends before the run, and is there to be seen.
+            None => (line < at && !self.is_hidden(line)).then(|| self.new.line(line)),
         };
-        let is_next = |line: usize| self.runs_on(line);
-        let mut start = (at, spot.line);
-        let mut end = (at, spot.line);
-        while end.0 < self.lines() && is_same(end.0, end.1) && (end.0 == at || is_next(end.0)) {
+        let is_same = |new: usize, other: usize| {
+            self.new.hashes[new] != 0 && old(other).is_some_and(|old| self.is_same(new, old))
+        };
+        let mut end = (at, line);
+        while end.0 < self.new.len()
+            && (end.0 == at || self.runs_on(end.0))
+            && is_same(end.0, end.1)
+        {
             end = (end.0 + 1, end.1 + 1);
         }
-        while start.0 > from && start.1 > 0 && is_same(start.0 - 1, start.1 - 1) && is_next(start.0) {
+        let mut start = (at, line);
+        let first = if text.is_none() { from.max(end.1) } else { from };
+        while start.0 > first
+            && start.1 > 0
+            && self.runs_on(start.0)
+            && is_same(start.0 - 1, start.1 - 1)
+        {
             start = (start.0 - 1, start.1 - 1);
         }
         let lines = start.0..end.0;
-        (lines.len() >= WINDOW).then_some(Found { lines, spot: Spot { line: start.1, ..spot } })
+        (lines.len() >= WINDOW).then_some(Found { lines, text, first: start.1 })
     }
 
     /// Whether a line is an earlier one, numbers apart.
     fn is_same(&self, line: usize, old: &str) -> bool {
-        let new = self.line(line);
-        if self.scan.numbers[line].is_none() {
-            return new == old || Numbered::parse(old).is_some_and(|old| old.content == new);
-        }
-        let new = Numbered::parse(new).map_or(new, |line| line.content);
-        new == old || Numbered::parse(old).is_some_and(|old| old.content == new)
+        let new = self.new.line(line);
+        let content = match self.new.numbers[line] {
+            Some(_) => Numbered::parse(new).map_or(new, |line| line.content),
+            None => new,
+        };
+        new == old
+            || content == old
+            || Numbered::parse(old).is_some_and(|old| old.content == content)
     }
 
     /// Whether a line's number is the one after that of the line above it; or neither has one.
     fn runs_on(&self, line: usize) -> bool {
-        let numbers = &self.scan.numbers;
+        let numbers = &self.new.numbers;
         numbers[line] == numbers[line - 1].map(|number| number + 1)
+    }
+
+    /// The last run of hidden lines that begins at or above this line.
+    fn hidden_above(&self, line: usize) -> Option<&(Range<usize>, usize)> {
+        let after = self.hidden.partition_point(|(lines, _)| lines.start <= line);
+        self.hidden[..after].last()
+    }
+
+    fn is_hidden(&self, line: usize) -> bool {
+        self.hidden_above(line).is_some_and(|(lines, _)| lines.contains(&line))
+    }
+
+    /// Where a line of this text stands in what is sent of it: each run became one line.
+    fn line_as_sent(&self, line: usize) -> usize {
+        line - self.hidden_above(line).map_or(0, |(_, fewer)| *fewer)
+    }
+
+    fn hide(&mut self, lines: Range<usize>) {
+        while self.own.len() < lines.end {
+            let line = self.own.len();
+            let is_seen = line < lines.start;
+            self.own.push(if is_seen { self.new.hashes[line] } else { 0 });
+            self.own.insert(self.own.len().saturating_sub(WINDOW));
+        }
+        let fewer = self.hidden.last().map_or(0, |(_, fewer)| *fewer) + lines.len() - 1;
+        self.hidden.push((lines, fewer));
+    }
+
+    fn run(&self, found: &Found) -> Run {
+        let (first, lines) = (found.first + 1, found.lines.len() - 2);
+        let (source, blocks) = match found.text {
+            Some(text) => (Some(self.earlier.source(text).clone()), self.earlier.blocks(text)),
+            None => (None, &self.blocks[..]),
+        };
+        let number = lines::shown_number(blocks, first).filter(|number| {
+            // What is shown may be shown twice, or not to the end; then lines are counted.
+            let last = lines::shown_number(blocks, first + lines - 1);
+            last == Some(number + lines as u64 - 1)
+                && lines::line_shown(blocks, *number) == Some(first)
+        });
+        let counted = match found.text {
+            Some(_) => first,
+            None => self.line_as_sent(first),
+        };
+        let first = number.unwrap_or(counted as u64 + 1);
+        Run { lines, source, first, by_number: number.is_some() }
     }
 }

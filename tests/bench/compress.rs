@@ -55,7 +55,8 @@ fn measure(name: &str, format: Format, plan: &Plan, body: &[u8]) {
     let Some(packed) = first else { return };
     let saved = packed.before - packed.after;
     let mode = plan.mode.name();
-    let unclear = packed.texts.iter().filter(|text| text.left == Some(compress::Left::Unclear)).count();
+    let unclear =
+        packed.texts.iter().filter(|text| text.left == Some(compress::Left::Unclear)).count();
     println!(
         "{name:22} {mode:10} {:>8} -{:5.1}% {:6.2} ms (counting {:6.2}) {:6.1} MB/s unclear {unclear} {:?}",
         packed.before,
@@ -78,5 +79,9 @@ fn corpus() -> Vec<(String, Format, Vec<u8>)> {
         let name = path.file_name()?.to_str()?.split('.').next()?.to_owned();
         Some((name, Format::of_body(&body)?, body))
     };
-    files.iter().filter(|path| path.extension().is_some_and(|end| end == "json")).filter_map(read).collect()
+    files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "json"))
+        .filter_map(read)
+        .collect()
 }
