@@ -84,7 +84,7 @@ pub(super) fn run(run: &Run) -> String {
     let Run { lines, source, first, by_number } = run;
     let source = source.as_ref().map_or(HERE.to_owned(), Source::to_string);
     let numbered = if *by_number { NUMBERED } else { "" };
-    let (lines, range) = match first + *lines as u64 - 1 {
+    let (lines, range) = match first.saturating_add(*lines as u64 - 1) {
         last if last == *first => ("1 line".to_owned(), format!(" {numbered}{first}")),
         last => (format!("{lines} lines"), format!("s {numbered}{first}-{last}")),
     };

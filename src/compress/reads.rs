@@ -79,8 +79,10 @@ const PRINTERS: &[&str] = &[
 ];
 
 /// Words before a program that are not the program.
-const PREFIXES: &[&str] =
-    &["sudo", "env", "time", "command", "exec", "nohup", "bash", "sh", "zsh", "then", "do", "else"];
+const PREFIXES: &[&str] = &[
+    "xargs", "sudo", "env", "time", "command", "exec", "nohup", "bash", "sh", "zsh", "then", "do",
+    "else",
+];
 
 /// Whether `text` is, or may be, a file that `call` read. `None`: the call is not in the prompt.
 pub(crate) fn is_read(call: Option<&Call>, text: &str) -> bool {
@@ -167,19 +169,62 @@ fn strings(input: &str, span: &Span) -> Vec<String> {
     found
 }
 
-/// Whether a program that prints files begins one of the commands in a line of shell.
+/// Whether one of the commands in a line of shell prints a file that somebody may want to edit.
 fn prints_file(command: &str) -> bool {
-    command.split(['\n', ';', '&', '|', '(', '{', '`']).any(|simple| {
-        let mut words = simple.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
-        let program = words.find(|word| {
-            let is_assignment = word.contains('=');
-            !is_assignment && !word.starts_with('-') && !PREFIXES.contains(word)
-        });
-        program.is_some_and(|program| {
-            let program = program.rsplit(['/', '\\']).next().unwrap_or(program);
-            PRINTERS.contains(&program.to_lowercase().as_str())
-        })
+    let separators = ['\n', ';', '&', '|', '(', '{', '`'];
+    let mut start = 0;
+    command.split(separators).any(|simple| {
+        let before = &command[..start];
+        let is_piped = before.ends_with('|') && !before.ends_with("||");
+        start += simple.len() + 1;
+        prints(simple, is_piped)
     })
+}
+
+/// The same for a command without separators; `is_piped`: it reads what another one wrote.
+fn prints(simple: &str, is_piped: bool) -> bool {
+    let mut words = simple.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+    let mut is_fed = is_piped;
+    let program = words.find(|word| {
+        // What `xargs` is fed with are names of files.
+        is_fed &= *word != "xargs";
+        let is_assignment = word.contains('=');
+        !is_assignment && !word.starts_with('-') && !PREFIXES.contains(word)
+    });
+    let program = program.map(|program| program.rsplit(['/', '\\']).next().unwrap_or(program));
+    if !program.is_some_and(|program| PRINTERS.contains(&program.to_lowercase().as_str())) {
+        return false;
+    }
+    let mut operands: Vec<&str> = words.filter(|word| may_be_path(word)).collect();
+    if program == Some("sed") && operands.first().is_some_and(|word| is_script(word)) {
+        operands.remove(0);
+    }
+    match operands.is_empty() {
+        true => !is_fed,
+        false => !operands.iter().all(|path| is_log(path)),
+    }
+}
+
+/// Whether an argument of such a program may be a path: no option, no count, no redirection.
+fn may_be_path(word: &str) -> bool {
+    let is_count = word.trim_start_matches('+').bytes().all(|byte| byte.is_ascii_digit());
+    !word.starts_with('-') && !word.contains(['>', '<']) && !is_count
+}
+
+/// Whether this is a range of lines to print, as in `sed -n 1,20p`.
+fn is_script(word: &str) -> bool {
+    let range = word.trim_end_matches('p');
+    range.len() < word.len()
+        && range.bytes().all(|byte| byte.is_ascii_digit() || b",$".contains(&byte))
+}
+
+/// Whether a path is a log: programs write those, and nobody edits them.
+fn is_log(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    path.starts_with("/var/log/")
+        || ["stdout", "stderr", "syslog"].contains(&name)
+        || name.ends_with(".log")
+        || name.contains(".log.")
 }
 
 /// Whether a path ends in something with an extension, and asks no server anything.
@@ -232,7 +277,20 @@ mod tests {
             ("str_replace_based_edit_tool", r#"{"command":"create","path":"/a.py"}"#, false),
             ("Bash", r#"{"command":"cat a.json"}"#, true),
             ("Bash", r#"{"command":"cd /x && FOO=1 sudo /bin/head -n 3 a"}"#, true),
-            ("Bash", r#"{"command":"git diff | tail -n 3"}"#, true),
+            ("Bash", r#"{"command":"git diff | tail -n 3"}"#, false),
+            ("Bash", r#"{"command":"make 2>&1 | tail -50"}"#, false),
+            ("Bash", r#"{"command":"make | sed -n '1,20p'"}"#, false),
+            ("Bash", r#"{"command":"make || tail -n 3 a.py"}"#, true),
+            ("Bash", r#"{"command":"make | tail -n 3 - a.py"}"#, true),
+            ("Bash", r#"{"command":"cat a.py | head -3"}"#, true),
+            ("Bash", r#"{"command":"head -3 < a.py"}"#, true),
+            ("Bash", r#"{"command":"ls *.py | xargs cat"}"#, true),
+            ("Bash", r#"{"command":"for f in *; do cat $f; done"}"#, true),
+            ("Bash", r#"{"command":"cat /var/log/messages"}"#, false),
+            ("Bash", r#"{"command":"tail -n 400 build.log log/app.log.1 2>/dev/null"}"#, false),
+            ("Bash", r#"{"command":"cat build.log a.py"}"#, true),
+            ("Bash", r#"{"command":"cat changelog catalog.py"}"#, true),
+            ("Read", r#"{"file_path":"build.log"}"#, true),
             ("Bash", r#"{"command":"npm ci; sed -n 1,20p x"}"#, true),
             ("shell", r#"{"command":["bash","-lc","cat a.json"]}"#, true),
             ("shell", r#"{"command":["cat","a.json"]}"#, true),

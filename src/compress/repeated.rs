@@ -116,7 +116,7 @@ mod tests {
             &format!("{}{LONG}", times(&format!("{LONG}\n"), 3)),
             &format!("{LONG}\n[... the line above 3 more times ...]"),
         );
-        check(&times("\n", 200), "\n[... the line above 199 more times ...]\n");
+        check(&times("\n", 200), "\n[... the line above 200 more times ...]");
         let five = format!("1\n2\n3\n4\n{LONG}\n");
         check(
             &format!("{}1\n2", times(&five, 4)),

@@ -17,7 +17,7 @@ use super::marker::{self, Run};
 use super::numbers::Numbered;
 
 /// What a run must leave out to be worth its marker, in bytes.
-const HIDDEN_BYTES_MIN: usize = 160;
+const HIDDEN_BYTES_MIN: usize = 120;
 
 /// The text with runs of lines left out.
 pub(super) fn refer<'t>(text: &'t str, earlier: &Earlier) -> Cow<'t, str> {
@@ -35,7 +35,8 @@ pub(super) fn refer<'t>(text: &'t str, earlier: &Earlier) -> Cow<'t, str> {
         out.push_str(&marker::run(&search.run(&found)));
         out.push('\n');
         search.hide(found.lines.start + 1..found.lines.end - 1);
-        (at, from) = (found.lines.end - 1, found.lines.end - 1);
+        from = found.lines.end - 1;
+        at = from.max(at + 1);
     }
     let Some(mut out) = out else { return Cow::Borrowed(text) };
     out.push_str(search.new.text(from..search.new.len()));
@@ -179,6 +180,10 @@ impl<'t> Search<'t> {
             self.own.push(self.new.hashes[self.own.len()]);
             self.own.insert(self.own.len().saturating_sub(WINDOW));
         }
+        // Blank lines say nothing, and going over many of them for each of them would take for ever.
+        if self.is_blank(at) {
+            return None;
+        }
         let window = self.new.hashes[at..at + WINDOW].try_into().ok()?;
         let above = self.earlier.spots(window).map(|spot| (Some(spot.text), spot.line));
         let here = self.own.matches(window).map(|line| (None, line));
@@ -216,20 +221,36 @@ impl<'t> Search<'t> {
         {
             start = (start.0 - 1, start.1 - 1);
         }
+        // What stays to be seen must say something.
+        while start.0 < end.0 && self.is_blank(start.0) {
+            start = (start.0 + 1, start.1 + 1);
+        }
+        while start.0 < end.0 && self.is_blank(end.0 - 1) {
+            end.0 -= 1;
+        }
         let lines = start.0..end.0;
         (lines.len() >= WINDOW).then_some(Found { lines, text, first: start.1 })
     }
 
     /// Whether a line is an earlier one, numbers apart.
     fn is_same(&self, line: usize, old: &str) -> bool {
-        let new = self.new.line(line);
-        let content = match self.new.numbers[line] {
-            Some(_) => Numbered::parse(new).map_or(new, |line| line.content),
-            None => new,
-        };
-        new == old
+        let content = self.content(line);
+        self.new.line(line) == old
             || content == old
             || Numbered::parse(old).is_some_and(|old| old.content == content)
+    }
+
+    /// A line without its number.
+    fn content(&self, line: usize) -> &'t str {
+        let whole = self.new.line(line);
+        match self.new.numbers[line] {
+            Some(_) => Numbered::parse(whole).map_or(whole, |line| line.content),
+            None => whole,
+        }
+    }
+
+    fn is_blank(&self, line: usize) -> bool {
+        self.content(line).trim().is_empty()
     }
 
     /// Whether a line's number is the one after that of the line above it; or neither has one.
@@ -284,3 +305,6 @@ impl<'t> Search<'t> {
         Run { lines, source, first, by_number: number.is_some() }
     }
 }
+
+#[cfg(test)]
+mod tests;
