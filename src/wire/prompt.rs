@@ -218,7 +218,7 @@ impl<'a> Parts<'a> {
 
     /// Notes a call under its id, which is compared as it is spelled.
     fn call(&mut self, id: Option<Span>, name: Option<Span>, input: Option<Span>) {
-        self.called += 1;
+        self.called += u64::from(name.is_some() || input.is_some());
         if let Some(input) = &input {
             self.push(input.clone(), Role::Input { number: self.called });
         }

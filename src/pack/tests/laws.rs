@@ -172,9 +172,11 @@ fn a_second_run_changes_nothing_or_is_undone() {
 fn twice(counter: &mut Counter, plan: &Plan, format: Format, body: &str) -> bool {
     let once = sent(counter, plan, format, body);
     let again = sent(counter, plan, format, &once);
-    match once.contains("[... ") {
-        true => assert_eq!(expand(format, again.as_bytes()).as_deref(), Some(once.as_bytes())),
-        false => assert_eq!(again, once),
+    // Literals that are put back are spelled in our way, so values are compared.
+    let value = |body: &[u8]| serde_json::from_slice::<Value>(body).expect("valid");
+    if again != once {
+        let back = expand(format, again.as_bytes()).expect("what we send is valid");
+        assert!(value(&back) == value(once.as_bytes()), "{plan:?} {format:?}");
     }
     once != *body
 }
@@ -213,5 +215,5 @@ fn what_is_sent_is_frozen() {
             }
         }
     }
-    assert_eq!(hash, 7_031_214_746_494_629_553);
+    assert_eq!(hash, 1_550_270_318_603_117_849);
 }

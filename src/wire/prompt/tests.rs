@@ -11,8 +11,8 @@ fn messages_are_read_in_prefix_order() {
          1 Typed1 typed 1
          2 Assistant thought
          2 Assistant said
-         2 Input {\"command\":\"ls\"}
-         2 Input {}
+         2 Input1 {\"command\":\"ls\"}
+         2 Input2 {}
          3 Result1(Read) result 1
          3 Image
          3 Result2.1(Bash)! part 1 of result 2
@@ -21,7 +21,7 @@ fn messages_are_read_in_prefix_order() {
          3 Other document
          3 Other found
          3 Other future text
-         4 Input {\"query\":\"q\"}
+         4 Input3 {\"query\":\"q\"}
          4 Reset
          4 Other summary
          5 Result1(?) result 1 again",
@@ -42,13 +42,13 @@ fn chat_is_read_in_prefix_order() {
          3 Typed1 typed 1
          3 Image
          4 Assistant thought
-         4 Input {\"command\":\"ls\"}
-         4 Input free text
+         4 Input1 {\"command\":\"ls\"}
+         4 Input2 free text
          5 Result1(patch) result 1
          6 Result2.1(bash) part 1 of result 2
          6 Result2.2(bash) part 2 of result 2
          7 Assistant said
-         7 Input {}
+         7 Input3 {}
          8 Result3(old) result 3
          9 Assistant refused
          10 Other unknown role
@@ -69,9 +69,9 @@ fn responses_are_read_in_prefix_order() {
          2 Typed1 typed 1
          2 Image
          3 Assistant thought
-         4 Input {\"command\":[\"ls\"]}
-         5 Input free text
-         6 Input {\"type\":\"exec\",\"command\":[\"cat\",\"x\"]}
+         4 Input1 {\"command\":[\"ls\"]}
+         5 Input2 free text
+         6 Input3 {\"type\":\"exec\",\"command\":[\"cat\",\"x\"]}
          7 Result1(shell) result 1
          8 Other list of result 2
          9 Result3(local_shell_call) result 3
@@ -96,8 +96,8 @@ fn gemini_is_read_in_prefix_order() {
          1 Image
          1 Image
          2 Assistant thought
-         2 Input {\"path\":\"x\"}
-         2 Input {}
+         2 Input1 {\"path\":\"x\"}
+         2 Input2 {}
          3 Result1(ls) result 1
          3 Other failed
          3 Result2(cat)! result 2
@@ -133,6 +133,7 @@ fn written(body: &str, prompt: &Prompt) -> Vec<String> {
             let call = call.map_or("?".into(), |call| text(&prompt.calls[call].name));
             format!("Result{number}{part}({call}){}", if error { "!" } else { "" })
         }
+        Role::Input { number } => format!("Input{number}"),
         other => format!("{other:?}"),
     };
     let line = |part: &Part| match part.role {
