@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) threshold_tokens: u64,
     pub(crate) preserve_code: bool,
     pub(crate) preserve_json: bool,
+    /// Memory for what is known of prompts that were packed before.
+    pub(crate) memo_mb: usize,
     /// Absolute.
     pub(crate) database: PathBuf,
     /// How long single requests are kept; 0: for ever.

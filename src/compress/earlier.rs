@@ -1,8 +1,12 @@
 //! The texts above in the prompt as they are sent: what pointers point at.
+//!
+//! What is known of them (where their lines are found, by hashes) is kept apart from the texts: it
+//! can be taken along to the next turn of a conversation, where the texts come again and are only
+//! looked at if something points at them.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::ops::Range;
 
 use super::hash::hash;
 use super::index::{Index, WINDOW};
@@ -12,24 +16,54 @@ use super::{Source, marker};
 /// Shorter texts are not worth pointing at, in bytes.
 const TEXT_BYTES_MIN: usize = 160;
 
-/// Texts above, lines of all of them in one index. The walk and the expander keep the same ones,
-/// or a pointer would mean one thing to one of them and another to the other.
-#[derive(Default)]
+/// Whether a text, as it is sent, can be pointed at. One that points as a whole cannot, since a
+/// model should have to look once; nor can one that says that it is as it came.
+pub(crate) fn can_be_pointed_at(text: &str) -> bool {
+    text.len() >= TEXT_BYTES_MIN
+        && marker::read_repeats(text).is_none()
+        && marker::below_as_it_came(text).is_none()
+}
+
+/// Gives a text above as it is sent, by its part and its source.
+pub(crate) type Loader<'t> = Box<dyn Fn(usize, &Source) -> Option<Cow<'t, str>> + 't>;
+
+/// Texts above. The walk and the expander keep the same ones, or a pointer would mean one thing to
+/// one of them and another to the other.
 pub(super) struct Earlier<'t> {
-    texts: Vec<Text<'t>>,
+    known: Known,
+    /// One for each that is known.
+    texts: Vec<OnceCell<Text<'t>>>,
+    load: Option<Loader<'t>>,
+}
+
+/// What is known of the texts above, without any text.
+#[derive(Clone)]
+pub(super) struct Known {
+    entries: Vec<Entry>,
     of_source: HashMap<Source, usize>,
     of_hash: HashMap<u64, usize>,
-    index: Index,
-    /// Where each line in the index begins in its text. A line of hash 0 follows each text; it
-    /// begins where another line of that text would.
-    starts: Vec<u32>,
+    /// The lines of all texts, with one that is never found after each of them. Without lines
+    /// where nothing looks them up.
+    index: Option<Index>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    source: Source,
+    part: usize,
+    /// Its first line in the index.
+    first: usize,
 }
 
 struct Text<'t> {
-    source: Source,
     text: Cow<'t, str>,
-    /// Where its lines are in the index.
-    lines: Range<usize>,
+    shape: OnceCell<Shape>,
+}
+
+/// Where the lines of a text begin, and which have running numbers. One more begins where another
+/// line would.
+struct Shape {
+    starts: Vec<u32>,
     blocks: Vec<Block>,
 }
 
@@ -40,58 +74,85 @@ pub(super) struct Spot {
     pub(super) line: usize,
 }
 
+impl Known {
+    /// About what it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let entry = 2 * size_of::<Entry>() + 4 * size_of::<usize>();
+        self.entries.len() * entry + self.index.as_ref().map_or(0, Index::bytes)
+    }
+}
+
 impl<'t> Earlier<'t> {
-    /// Notes a text as it is sent. One that points as a whole is not pointed at, since a model
-    /// should have to look once; nor is one that says that it is as it came.
-    pub(super) fn remember(&mut self, text: Cow<'t, str>, source: Source) {
-        let is_pointer = marker::read_repeats(&text).is_some();
-        if text.len() < TEXT_BYTES_MIN || is_pointer || marker::below_as_it_came(&text).is_some() {
+    /// `finds_lines`: whether `spots` finds any.
+    pub(super) fn new(finds_lines: bool) -> Earlier<'t> {
+        let known = Known {
+            entries: Vec::new(),
+            of_source: HashMap::new(),
+            of_hash: HashMap::new(),
+            index: finds_lines.then(Index::default),
+        };
+        Earlier { known, texts: Vec::new(), load: None }
+    }
+
+    pub(super) fn resume(known: &Known, load: Loader<'t>) -> Earlier<'t> {
+        let texts = known.entries.iter().map(|_| OnceCell::new()).collect();
+        Earlier { known: known.clone(), texts, load: Some(load) }
+    }
+
+    pub(super) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// Notes a text as it is sent.
+    pub(super) fn remember(&mut self, text: Cow<'t, str>, source: Source, part: usize) {
+        // One name, one text: a call may say the same key twice.
+        if !can_be_pointed_at(&text) || self.known.of_source.contains_key(&source) {
             return;
         }
         let number = self.texts.len();
-        self.of_hash.entry(hash(text.as_bytes())).or_insert(number);
-        self.of_source.insert(source.clone(), number);
-        let found = Lines::of(&text);
-        let lines = self.index.len()..self.index.len() + found.len();
-        self.starts.extend_from_slice(&found.starts);
-        self.starts.push(text.len() as u32 + 1);
-        found.hashes.iter().chain([&0]).for_each(|hash| self.index.push(*hash));
-        lines.clone().for_each(|line| self.index.insert(line));
-        let blocks = found.blocks();
-        self.texts.push(Text { source, text, lines, blocks });
+        let known = &mut self.known;
+        known.of_hash.entry(hash(text.as_bytes())).or_insert(number);
+        known.of_source.insert(source.clone(), number);
+        let shape = OnceCell::new();
+        let first = known.index.as_ref().map_or(0, Index::len);
+        if let Some(index) = &mut known.index {
+            let found = Lines::of(&text);
+            found.hashes.iter().chain([&0]).for_each(|hash| index.push(*hash));
+            (first..index.len()).for_each(|line| index.insert(line));
+            let _ = shape.set(Shape::of(found));
+        }
+        known.entries.push(Entry { source, part, first });
+        self.texts.push(OnceCell::from(Text { text, shape }));
     }
 
     /// Where this text stands as a whole; the first of equals.
     pub(super) fn whole(&self, text: &str) -> Option<&Source> {
-        let found = &self.texts[*self.of_hash.get(&hash(text.as_bytes()))?];
-        (found.text == text).then_some(&found.source)
+        let found = *self.known.of_hash.get(&hash(text.as_bytes()))?;
+        (self.text(found) == text).then_some(self.source(found))
     }
 
     pub(super) fn find(&self, source: &Source) -> Option<usize> {
-        self.of_source.get(source).copied()
+        self.known.of_source.get(source).copied()
     }
 
     pub(super) fn text(&self, number: usize) -> &str {
-        &self.texts[number].text
+        &self.loaded(number).text
     }
 
     pub(super) fn source(&self, number: usize) -> &Source {
-        &self.texts[number].source
+        &self.known.entries[number].source
     }
 
     /// A line, without its end.
     pub(super) fn line(&self, spot: Spot) -> Option<&str> {
-        let text = &self.texts[spot.text];
-        if spot.line >= text.lines.len() {
-            return None;
-        }
-        let at = text.lines.start + spot.line;
-        Some(&text.text[self.starts[at] as usize..self.starts[at + 1] as usize - 1])
+        let starts = &self.shape(spot.text).starts;
+        let end = *starts.get(spot.line.checked_add(1)?)?;
+        Some(&self.text(spot.text)[starts[spot.line] as usize..end as usize - 1])
     }
 
     /// Lines with running numbers in a text.
     pub(super) fn blocks(&self, text: usize) -> &[Block] {
-        &self.texts[text].blocks
+        &self.shape(text).blocks
     }
 
     /// The first line of a text that shows this number.
@@ -102,9 +163,33 @@ impl<'t> Earlier<'t> {
 
     /// Where lines with these hashes begin.
     pub(super) fn spots(&self, window: [u32; WINDOW]) -> impl Iterator<Item = Spot> {
-        self.index.matches(window).map(|line| {
-            let text = self.texts.partition_point(|text| text.lines.start <= line) - 1;
-            Spot { text, line: line - self.texts[text].lines.start }
+        let entries = &self.known.entries;
+        let lines = self.known.index.iter().flat_map(move |index| index.matches(window));
+        lines.map(|line| {
+            let text = entries.partition_point(|entry| entry.first <= line) - 1;
+            Spot { text, line: line - entries[text].first }
         })
+    }
+
+    fn loaded(&self, number: usize) -> &Text<'t> {
+        self.texts[number].get_or_init(|| {
+            let Entry { part, source, .. } = &self.known.entries[number];
+            let text = self.load.as_ref().and_then(|load| load(*part, source));
+            Text { text: text.unwrap_or_default(), shape: OnceCell::new() }
+        })
+    }
+
+    fn shape(&self, number: usize) -> &Shape {
+        let text = self.loaded(number);
+        text.shape.get_or_init(|| Shape::of(Lines::of(&text.text)))
+    }
+}
+
+impl Shape {
+    fn of(lines: Lines) -> Shape {
+        let blocks = lines.blocks();
+        let mut starts = lines.starts;
+        starts.push(lines.text.len() as u32 + 1);
+        Shape { starts, blocks }
     }
 }

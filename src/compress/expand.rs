@@ -12,20 +12,23 @@ use super::passes::{PASSES, Work};
 use super::{Place, Source, marker};
 
 /// Fed the candidates of a compressed prompt from front to back.
-#[derive(Default)]
 pub(crate) struct Expander<'t> {
     earlier: Earlier<'t>,
 }
 
 impl<'t> Expander<'t> {
+    pub(crate) fn new() -> Expander<'t> {
+        Expander { earlier: Earlier::new(false) }
+    }
+
     /// The counterpart of `Walk::reset`.
     pub(crate) fn reset(&mut self) {
-        self.earlier = Earlier::default();
+        self.earlier = Earlier::new(false);
     }
 
     /// The counterpart of `Walk::visible`.
     pub(crate) fn visible(&mut self, text: Cow<'t, str>, source: Source) {
-        self.earlier.remember(text, source);
+        self.earlier.remember(text, source, 0);
     }
 
     /// What this text was; `None` if it stands for itself.
@@ -34,7 +37,7 @@ impl<'t> Expander<'t> {
             Cow::Borrowed(same) => (same.len() != text.len()).then(|| same.to_owned()),
             Cow::Owned(longer) => Some(longer),
         };
-        self.earlier.remember(text, Source::Text(place));
+        self.earlier.remember(text, Source::Text(place), 0);
         expanded
     }
 }

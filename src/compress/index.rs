@@ -26,6 +26,11 @@ pub(super) struct Index {
 }
 
 impl Index {
+    /// About what it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        (self.hashes.len() + self.table.len()) * size_of::<u32>()
+    }
+
     /// How many lines there are.
     pub(super) fn len(&self) -> usize {
         self.hashes.len()

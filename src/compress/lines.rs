@@ -1,5 +1,7 @@
 //! The lines of a text: where they begin, their running numbers, and what they are found by.
 
+use std::ops::Range;
+
 use super::hash::hash;
 use super::marker;
 use super::numbers::Numbered;
@@ -33,7 +35,7 @@ pub(super) fn line_shown(blocks: &[Block], number: u64) -> Option<usize> {
 }
 
 pub(super) struct Lines<'t> {
-    text: &'t str,
+    pub(super) text: &'t str,
     pub(super) starts: Vec<u32>,
     /// Of each line without its running number; 0 for markers.
     pub(super) hashes: Vec<u32>,
@@ -85,9 +87,13 @@ impl<'t> Lines<'t> {
     }
 
     /// From the first of these lines to the end of the last.
-    pub(super) fn text(&self, lines: std::ops::Range<usize>) -> &'t str {
+    pub(super) fn bytes(&self, lines: Range<usize>) -> Range<usize> {
         let start = |line: usize| self.starts.get(line).map_or(self.text.len(), |at| *at as usize);
-        &self.text[start(lines.start)..start(lines.end)]
+        start(lines.start)..start(lines.end)
+    }
+
+    pub(super) fn text(&self, lines: Range<usize>) -> &'t str {
+        &self.text[self.bytes(lines)]
     }
 
     /// A line, without its end.

@@ -16,6 +16,7 @@ mod numbers;
 mod passes;
 mod place;
 mod reads;
+mod recipe;
 mod repeat;
 mod repeated;
 mod runs;
@@ -23,11 +24,14 @@ mod terminal;
 
 use std::borrow::Cow;
 
-use earlier::Earlier;
+use earlier::{Earlier, Known};
+pub(crate) use earlier::{Loader, can_be_pointed_at};
 pub(crate) use expand::Expander;
 use passes::{PASSES, Pass, Work};
 pub(crate) use place::{Place, Source};
 pub(crate) use reads::{Call, is_read};
+pub(crate) use recipe::Recipe;
+use recipe::Step;
 
 /// Shorter texts stay as they are: a short answer holds nothing that can be spared.
 const TEXT_CHARS_MIN: usize = 400;
@@ -114,6 +118,13 @@ pub(crate) struct Rules {
     pub(crate) pointers: bool,
 }
 
+impl Rules {
+    /// Whether any pass looks lines up.
+    fn finds_lines(&self) -> bool {
+        self.pointers && self.level >= Level::Balanced
+    }
+}
+
 /// Why nothing was saved at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
@@ -135,8 +146,8 @@ pub(crate) enum Left {
 /// What one text became.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    /// `None` if it is sent as it came.
-    pub(crate) changed: Option<String>,
+    /// `None` if it is sent as it came; else what it became, and how.
+    pub(crate) changed: Option<(String, Recipe)>,
     pub(crate) before: u64,
     pub(crate) after: u64,
     /// Tokens saved by each pass that was kept.
@@ -150,6 +161,8 @@ pub(crate) struct Sent {
 pub(crate) struct Candidate<'t> {
     pub(crate) text: Cow<'t, str>,
     pub(crate) place: Place,
+    /// The number of its part; whoever loads earlier texts knows it by that.
+    pub(crate) part: usize,
     /// Whether a tool read a file here; see `is_read`.
     pub(crate) is_read: bool,
     /// Length of the string literal in the body, in bytes.
@@ -158,6 +171,21 @@ pub(crate) struct Candidate<'t> {
 
 /// Counts tokens.
 type Count<'c> = &'c mut dyn FnMut(&str) -> usize;
+
+/// How far a walk has come: numbers and hashes, no text.
+#[derive(Clone)]
+pub(crate) struct Mark {
+    received: u64,
+    sent: u64,
+    known: Known,
+}
+
+impl Mark {
+    /// About what it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.known.bytes()
+    }
+}
 
 /// One prompt from front to back.
 pub(crate) struct Walk<'t> {
@@ -170,7 +198,20 @@ pub(crate) struct Walk<'t> {
 
 impl<'t> Walk<'t> {
     pub(crate) fn new(rules: Rules) -> Walk<'t> {
-        Walk { rules, received: 0, sent: 0, earlier: Earlier::default() }
+        let earlier = Earlier::new(rules.finds_lines());
+        Walk { rules, received: 0, sent: 0, earlier }
+    }
+
+    /// A walk that has come as far as the one that `mark` was taken from. `load` gives the texts
+    /// above again as they are sent, by their parts.
+    pub(crate) fn resume(rules: Rules, mark: &Mark, load: Loader<'t>) -> Walk<'t> {
+        let earlier = Earlier::resume(&mark.known, load);
+        Walk { rules, received: mark.received, sent: mark.sent, earlier }
+    }
+
+    /// How far it has come.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { received: self.received, sent: self.sent, known: self.earlier.known().clone() }
     }
 
     /// Something that is sent as it came, in tokens.
@@ -181,7 +222,7 @@ impl<'t> Walk<'t> {
 
     /// The model sees nothing of what was above.
     pub(crate) fn reset(&mut self) {
-        self.earlier = Earlier::default();
+        self.earlier = Earlier::new(self.rules.finds_lines());
     }
 
     /// Tokens of all that was fed so far, as received.
@@ -195,8 +236,8 @@ impl<'t> Walk<'t> {
     }
 
     /// A text that is sent as it came and that later ones may point at; its tokens go to `fixed`.
-    pub(crate) fn visible(&mut self, text: Cow<'t, str>, source: Source) {
-        self.earlier.remember(text, source);
+    pub(crate) fn visible(&mut self, text: Cow<'t, str>, source: Source, part: usize) {
+        self.earlier.remember(text, source, part);
     }
 
     /// A candidate, counted by `count`.
@@ -219,12 +260,14 @@ impl<'t> Walk<'t> {
             let text = marker::as_it_came(&candidate.text);
             draft.tokens = count(&text);
             draft.text = Some(text);
+            draft.recipe.push(Step::AsItCame);
         }
         let text = draft.text.clone().map_or(candidate.text, Cow::Owned);
-        self.earlier.remember(text, Source::Text(candidate.place));
+        self.earlier.remember(text, Source::Text(candidate.place), candidate.part);
         let (before, after) = (before as u64, draft.tokens as u64);
         self.sent += after;
-        Sent { changed: draft.text, before, after, saved: draft.saved, left }
+        let changed = draft.text.map(|text| (text, draft.recipe));
+        Sent { changed, before, after, saved: draft.saved, left }
     }
 
     /// Why this text is not even tried.
@@ -237,27 +280,41 @@ impl<'t> Walk<'t> {
 
     /// What the passes make of a text; those for what stays large only where it does.
     fn shorten(&self, candidate: &Candidate, tokens: usize, count: Count) -> Draft {
-        let passes: Vec<&Pass> =
-            PASSES.iter().filter(|pass| self.may_run(pass, candidate)).collect();
-        let gentle: Vec<&Pass> = passes.iter().copied().filter(|pass| pass.over == 0).collect();
+        let mut passes: Vec<(usize, &Pass)> = PASSES.iter().enumerate().collect();
+        passes.retain(|(_, pass)| self.may_run(pass, candidate));
+        let mut gentle = passes.clone();
+        gentle.retain(|(_, pass)| pass.over == 0);
         let draft = self.run(&gentle, candidate, tokens, count);
-        if !passes.iter().any(|pass| pass.over > 0 && draft.tokens > pass.over) {
+        if !passes.iter().any(|(_, pass)| pass.over > 0 && draft.tokens > pass.over) {
             return draft;
         }
         let harder = self.run(&passes, candidate, tokens, count);
         if harder.tokens < draft.tokens { harder } else { draft }
     }
 
-    fn run(&self, passes: &[&Pass], candidate: &Candidate, tokens: usize, count: Count) -> Draft {
+    fn run(
+        &self,
+        passes: &[(usize, &Pass)],
+        candidate: &Candidate,
+        tokens: usize,
+        count: Count,
+    ) -> Draft {
         let mut draft = Draft::new(candidate, tokens);
-        for pass in passes {
+        for (number, pass) in passes {
             let input = draft.text.as_deref().unwrap_or(&candidate.text);
-            let output = match pass.work {
-                Work::Renders(run) | Work::Loses(run) | Work::Encodes { run, .. } => run(input),
-                Work::Points { run, .. } => run(input, &self.earlier),
+            let (output, step) = match pass.work {
+                Work::Renders(run) | Work::Loses(run) | Work::Encodes { run, .. } => {
+                    (run(input), Step::Pass(*number))
+                }
+                Work::Points { run, .. } => match run(input, &self.earlier) {
+                    Some(pointing) => (pointing.apply(input).into(), Step::Point(pointing)),
+                    None => continue,
+                },
             };
-            if let Cow::Owned(shorter) = output {
-                self.judge(&mut draft, pass, shorter, count);
+            if let Cow::Owned(shorter) = output
+                && self.judge(&mut draft, pass, shorter, count)
+            {
+                draft.recipe.push(step);
             }
         }
         draft
@@ -278,19 +335,19 @@ impl<'t> Walk<'t> {
     }
 
     /// Keeps what a pass did if it pays: bytes first, because they cost nothing to count.
-    fn judge(&self, draft: &mut Draft, pass: &Pass, shorter: String, count: Count) {
+    fn judge(&self, draft: &mut Draft, pass: &Pass, shorter: String, count: Count) -> bool {
         let bytes = crate::json::encoded_len(&shorter);
         if bytes >= draft.bytes {
-            return;
+            return false;
         }
         let tokens = count(&shorter);
         let gain = draft.tokens.saturating_sub(tokens);
         if gain < GAIN_TOKENS_MIN || gain * 100 < draft.tokens * GAIN_PERCENT_MIN {
-            return;
+            return false;
         }
         if self.sent + (tokens as u64) < self.rules.floor {
             draft.met_floor = true;
-            return;
+            return false;
         }
         let longer = draft.text.replace(shorter);
         if !pass.work.is_normalising() && draft.normal.is_none() {
@@ -298,6 +355,7 @@ impl<'t> Walk<'t> {
         }
         (draft.bytes, draft.tokens) = (bytes, tokens);
         draft.saved.push((pass.name, gain as u64));
+        true
     }
 }
 
@@ -311,13 +369,15 @@ struct Draft {
     bytes: usize,
     tokens: usize,
     saved: Vec<(&'static str, u64)>,
+    recipe: Recipe,
     met_floor: bool,
 }
 
 impl Draft {
     fn new(candidate: &Candidate, tokens: usize) -> Draft {
         let bytes = candidate.literal_bytes;
-        Draft { text: None, normal: None, bytes, tokens, saved: Vec::new(), met_floor: false }
+        let (saved, recipe) = (Vec::new(), Recipe::default());
+        Draft { text: None, normal: None, bytes, tokens, saved, recipe, met_floor: false }
     }
 
     /// Whether the way back leads where it should.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::earlier::Earlier;
+use super::recipe::Pointing;
 use super::{Level, json_minify, numbers, repeat, repeated, runs, terminal};
 
 /// A way to make a text shorter. It borrows where it has nothing to do, cannot fail, costs time
@@ -38,7 +39,7 @@ pub(super) enum Work {
     },
     /// Points at earlier texts, which a provider that edits history may take away.
     Points {
-        run: for<'t> fn(&'t str, &Earlier) -> Cow<'t, str>,
+        run: fn(&str, &Earlier) -> Option<Pointing>,
         undo: fn(&str, &Earlier) -> Option<String>,
     },
 }

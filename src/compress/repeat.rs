@@ -1,14 +1,12 @@
 //! Pass 5: a text that repeats an earlier one from end to end becomes a line that points at it.
 
-use std::borrow::Cow;
-
 use super::earlier::Earlier;
 use super::marker;
+use super::recipe::Pointing;
 
-/// The marker for `text`, if it was there before.
-pub(super) fn refer<'t>(text: &'t str, earlier: &Earlier) -> Cow<'t, str> {
-    let source = earlier.whole(text);
-    source.map_or(Cow::Borrowed(text), |source| Cow::Owned(marker::repeats(source, text)))
+/// Where all of `text` stands already.
+pub(super) fn refer(text: &str, earlier: &Earlier) -> Option<Pointing> {
+    earlier.whole(text).cloned().map(Pointing::Whole)
 }
 
 /// What `refer` wrote, undone: a marker is ours if we would write the same for its target.

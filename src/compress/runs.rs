@@ -7,7 +7,6 @@
 //! file that was written by a tool and then read. The numbers of the lines that are left out are
 //! those that follow the line above; that is how they come back.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use super::earlier::{Earlier, Spot};
@@ -15,32 +14,30 @@ use super::index::{Index, WINDOW};
 use super::lines::{self, Block, Lines};
 use super::marker::{self, Run};
 use super::numbers::Numbered;
+use super::recipe::{Cut, Pointing};
 
 /// What a run must leave out to be worth its marker, in bytes.
 const HIDDEN_BYTES_MIN: usize = 120;
 
-/// The text with runs of lines left out.
-pub(super) fn refer<'t>(text: &'t str, earlier: &Earlier) -> Cow<'t, str> {
+/// The runs of lines that can be left out.
+pub(super) fn refer(text: &str, earlier: &Earlier) -> Option<Pointing> {
     let mut search = Search::of(text, earlier);
-    let mut out: Option<String> = None;
-    // Lines before `from` are in the output; the last of them may begin another run.
+    let mut cuts = Vec::new();
+    // Lines before `from` are settled; the last of them may begin another run.
     let (mut at, mut from) = (0, 0);
     while at + WINDOW <= search.new.len() {
         let Some(found) = search.longest(at, from) else {
             at += 1;
             continue;
         };
-        let out = out.get_or_insert_with(|| String::with_capacity(text.len()));
-        out.push_str(search.new.text(from..found.lines.start + 1));
-        out.push_str(&marker::run(&search.run(&found)));
-        out.push('\n');
-        search.hide(found.lines.start + 1..found.lines.end - 1);
+        let lines = found.lines.start + 1..found.lines.end - 1;
+        let bytes = search.new.bytes(lines.clone());
+        cuts.push(Cut { bytes, run: search.run(&found) });
+        search.hide(lines);
         from = found.lines.end - 1;
         at = from.max(at + 1);
     }
-    let Some(mut out) = out else { return Cow::Borrowed(text) };
-    out.push_str(search.new.text(from..search.new.len()));
-    Cow::Owned(out)
+    (!cuts.is_empty()).then_some(Pointing::Runs(cuts))
 }
 
 /// What `refer` did, undone.
@@ -147,10 +144,10 @@ impl<'t> Copy<'t> {
 }
 
 /// The text that is looked at, and where its lines may have been before.
-struct Search<'t> {
+struct Search<'t, 'e> {
     new: Lines<'t>,
     blocks: Vec<Block>,
-    earlier: &'t Earlier<'t>,
+    earlier: &'t Earlier<'e>,
     /// This text's own lines, as far as they have been passed.
     own: Index,
     /// Lines that are left out, in their order, and by how many that makes the text shorter so far.
@@ -166,8 +163,8 @@ struct Found {
     first: usize,
 }
 
-impl<'t> Search<'t> {
-    fn of(text: &'t str, earlier: &'t Earlier<'t>) -> Search<'t> {
+impl<'t, 'e> Search<'t, 'e> {
+    fn of(text: &'t str, earlier: &'t Earlier<'e>) -> Search<'t, 'e> {
         let new = Lines::of(text);
         let blocks = new.blocks();
         Search { new, blocks, earlier, own: Index::default(), hidden: Vec::new() }

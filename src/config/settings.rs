@@ -71,12 +71,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     .short("TOKENPAK_COMPACT_THRESHOLD_TOKENS"),
     row("compression.preserve_code", "true", |c, v| put(&mut c.preserve_code, yes_or_no(v))),
     row("compression.preserve_json", "false", |c, v| put(&mut c.preserve_json, yes_or_no(v))),
+    row("compression.memo_mb", "4", |c, v| put(&mut c.memo_mb, number(v, 0, 1024))),
     row("storage.path", ".ocp/monitor.db", |_, _| Ok(())).short("TOKENPAK_DB"),
     row("storage.retention_days", "400", |c, v| put(&mut c.retention_days, number(v, 0, 36_500))),
     row("storage.flush_ms", "500", |c, v| put(&mut c.flush_ms, number(v, 100, 60_000))),
     row("prices", "", |c, v| put(&mut c.prices, Prices::parse(v))),
     row("log.level", "info", |c, v| put(&mut c.log, log_level(v))).short("TOKENPAK_LOG"),
-    later("compression.memo_mb"),
 ];
 
 /// Variables that are not settings: where things are, and which credential is ours.
@@ -89,6 +89,7 @@ pub(super) const FIXED: &[&str] = &[
     "proxy.bind",
     "proxy.workers",
     "proxy.body_memory_mb",
+    "compression.memo_mb",
     "storage.path",
     "storage.flush_ms",
 ];
@@ -131,6 +132,7 @@ pub(super) fn blank() -> Config {
         threshold_tokens: 0,
         preserve_code: true,
         preserve_json: false,
+        memo_mb: 0,
         database: PathBuf::new(),
         retention_days: 0,
         flush_ms: 0,

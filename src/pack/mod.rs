@@ -4,15 +4,20 @@
 //! replaced. Whatever is not understood, or gains nothing, is sent as it came.
 
 mod inputs;
+mod memo;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::compress::{self, Candidate, Expander, Left, Level, Mode, Place, Rules, Source, Walk};
+use crate::compress::{
+    self, Candidate, Expander, Left, Level, Mode, Place, Recipe, Rules, Source, Walk,
+};
 use crate::json::{self, Span};
 use crate::tokens::Counter;
 use crate::wire::Format;
 use crate::wire::prompt::{self, Part, Prompt, Role, ToolResult};
+use memo::{Known, SoFar};
+pub(crate) use memo::{Memo, Scope};
 
 /// The threshold of strict and hybrid unless it is set, in tokens.
 const THRESHOLD_TOKENS: u64 = 4500;
@@ -104,7 +109,9 @@ pub(crate) struct Packed {
     pub(crate) cuts: Vec<Cut>,
     /// Tokens saved by each pass.
     pub(crate) per_pass: BTreeMap<&'static str, u64>,
-    /// Every text of a tool or the user, in prefix order. Empty if the mode is off.
+    /// Every text of a tool or the user, in prefix order. Empty if the mode is off, and where a
+    /// memo is at work.
+    #[allow(dead_code)]
     pub(crate) texts: Vec<Looked>,
     /// `None` if something was saved.
     pub(crate) skip: Option<Skip>,
@@ -116,12 +123,37 @@ pub(crate) struct Packed {
 
 /// Counts a request and makes it smaller if the plan wants that and it pays.
 pub(crate) fn pack(counter: &mut Counter, plan: &Plan, format: Format, body: &[u8]) -> Packed {
+    run(counter, plan, format, body, None)
+}
+
+/// The same with the same result, in less time if the beginning of this prompt was packed before.
+pub(crate) fn pack_in(
+    scope: Scope,
+    counter: &mut Counter,
+    plan: &Plan,
+    format: Format,
+    body: &[u8],
+) -> Packed {
+    run(counter, plan, format, body, Some(scope))
+}
+
+fn run(
+    counter: &mut Counter,
+    plan: &Plan,
+    format: Format,
+    body: &[u8],
+    scope: Option<Scope>,
+) -> Packed {
     let read = std::str::from_utf8(body).ok().zip(prompt::read(format, body));
     let Some((body, prompt)) = read else {
         return Packed { skip: Some(Skip::Unreadable), ..Packed::default() };
     };
-    let mut edits: Vec<(Span, String)> = Vec::new();
-    let mut packed = walk(counter, plan, format, (body, &prompt), &mut edits);
+    let course = Course { plan, format, body, prompt: &prompt };
+    let (mut packed, edits) =
+        match scope.filter(|scope| scope.holds_any() && plan.mode != Mode::Off) {
+            Some(scope) => course.go_on(counter, scope),
+            None => course.go(counter),
+        };
     packed.skip = match packed.per_pass.is_empty() {
         _ if plan.mode == Mode::Off => Some(Skip::Off),
         false => None,
@@ -138,7 +170,7 @@ pub(crate) fn pack(counter: &mut Counter, plan: &Plan, format: Format, body: &[u
 pub(crate) fn expand(format: Format, body: &[u8]) -> Option<Vec<u8>> {
     let prompt = prompt::read(format, body)?;
     let body = std::str::from_utf8(body).ok()?;
-    let mut expander = Expander::default();
+    let mut expander = Expander::new();
     let mut edits = Vec::new();
     for part in &prompt.parts {
         if part.role == Role::Reset {
@@ -156,56 +188,152 @@ pub(crate) fn expand(format: Format, body: &[u8]) -> Option<Vec<u8>> {
     Some(splice(body, edits))
 }
 
-/// Feeds the prompt from front to back to a `Walk` and collects what changed.
-fn walk(
-    counter: &mut Counter,
-    plan: &Plan,
+/// What is packed, and by which plan.
+#[derive(Clone, Copy)]
+struct Course<'b> {
+    plan: &'b Plan,
     format: Format,
-    (body, prompt): (&str, &Prompt),
-    edits: &mut Vec<(Span, String)>,
-) -> Packed {
-    let mut packed = Packed::default();
-    let framing = framing(format);
-    let mut walk = Walk::new(rules(plan, format, prompt));
-    walk.fixed(framing.fixed);
-    let mut messages = 0;
-    for part in &prompt.parts {
-        walk.fixed((part.message - messages) * framing.message);
-        messages = part.message;
-        match part.role {
-            Role::Image => walk.fixed(IMAGE_TOKENS),
-            Role::Reset => walk.reset(),
-            _ => {}
-        }
-        let Some(text) = text_of(body, part) else {
-            continue;
-        };
-        let Some(place) = place(part.role).filter(|_| plan.mode != Mode::Off) else {
-            let tokens = counter.count(&text) as u64;
-            walk.fixed(tokens);
-            packed.texts.extend(failed(plan, part.role, tokens));
-            if plan.mode != Mode::Off {
-                visible(part.role, text, |text, source| walk.visible(text, source));
-            }
-            continue;
-        };
-        let at = walk.sent();
-        let is_read = is_read(body, prompt, part.role, &text);
-        let literal_bytes = part.span.len();
-        let candidate = Candidate { text, place, is_read, literal_bytes };
-        let sent = walk.text(candidate, &mut |text| counter.count(text));
-        for (pass, saved) in &sent.saved {
-            *packed.per_pass.entry(pass).or_default() += saved;
-        }
-        if let Some(text) = sent.changed {
-            packed.cuts.push(Cut { at, saved: sent.before as i64 - sent.after as i64 });
-            edits.push((part.span.clone(), text));
-        }
-        let (before, after, left) = (sent.before, sent.after, sent.left);
-        packed.texts.push(Looked { place, before, after, saved: sent.saved, left });
+    body: &'b str,
+    prompt: &'b Prompt,
+}
+
+/// Literals of the body and what takes their places.
+type Edits = Vec<(Span, String)>;
+
+impl<'b> Course<'b> {
+    /// All the way from the beginning.
+    fn go(self, counter: &mut Counter) -> (Packed, Edits) {
+        let mut edits = Vec::new();
+        let mut texts = Vec::new();
+        let mut so_far = SoFar::default();
+        let mut walk = Walk::new(rules(self.plan, self.format, self.prompt));
+        walk.fixed(framing(self.format).fixed);
+        self.feed(counter, &mut walk, &mut so_far, |part, text, looked| {
+            edits.extend(text.map(|text| (part.span.clone(), text)));
+            texts.push(looked);
+        });
+        (Packed { texts, ..self.packed(&walk, so_far) }, edits)
     }
-    walk.fixed((prompt.messages - messages) * framing.message);
-    Packed { before: walk.received(), after: walk.sent(), ..packed }
+
+    /// From where an earlier prompt ended that this one begins with.
+    fn go_on(self, counter: &mut Counter, scope: Scope) -> (Packed, Edits) {
+        let keys = scope.keys(
+            &memo::settings(self.plan, self.format, self.prompt),
+            self.body,
+            self.prompt,
+        );
+        let rules = rules(self.plan, self.format, self.prompt);
+        let (mut walk, mut so_far) = match scope.longest(&keys) {
+            None => {
+                let mut walk = Walk::new(rules);
+                walk.fixed(framing(self.format).fixed);
+                (walk, SoFar::default())
+            }
+            Some(known) => {
+                let so_far = known.so_far.clone();
+                let load = Box::new({
+                    let known = std::sync::Arc::clone(&known);
+                    move |part, source: &Source| self.as_sent(&known.so_far, part, source)
+                });
+                (Walk::resume(rules, &known.mark, load), so_far)
+            }
+        };
+        let mut edits = self.again(&so_far);
+        self.feed(counter, &mut walk, &mut so_far, |part, text, _| {
+            edits.extend(text.map(|text| (part.span.clone(), text)));
+        });
+        let packed = self.packed(&walk, so_far.clone());
+        scope.keep(&keys, Known { mark: walk.mark(), so_far });
+        (packed, edits)
+    }
+
+    /// What was done to the parts that are known, done again.
+    fn again(self, so_far: &SoFar) -> Edits {
+        let done = so_far.recipes.iter().filter_map(|(number, recipe)| {
+            let part = &self.prompt.parts[*number];
+            let text = text_of(self.body, part)?;
+            Some((part.span.clone(), recipe.apply(&text).into_owned()))
+        });
+        done.collect()
+    }
+
+    /// A known text as it is sent.
+    fn as_sent(self, so_far: &SoFar, number: usize, source: &Source) -> Option<Cow<'b, str>> {
+        let text = text_of(self.body, self.prompt.parts.get(number)?)?;
+        if let Source::Input { key: wanted, .. } = source {
+            let mut found = None;
+            inputs::strings(&text, |key, text| {
+                let is_it = key == *wanted && compress::can_be_pointed_at(&text);
+                if is_it && found.is_none() {
+                    found = Some(text);
+                }
+            });
+            return found;
+        }
+        let recipe = so_far.recipes.binary_search_by_key(&number, |(number, _)| *number);
+        Some(match recipe {
+            Ok(at) => Cow::Owned(so_far.recipes[at].1.apply(&text).into_owned()),
+            Err(_) => text,
+        })
+    }
+
+    /// Feeds the parts that are not done yet to a walk. `each` gets what became of a text.
+    fn feed(
+        self,
+        counter: &mut Counter,
+        walk: &mut Walk<'b>,
+        so_far: &mut SoFar,
+        mut each: impl FnMut(&Part, Option<String>, Looked),
+    ) {
+        let is_off = self.plan.mode == Mode::Off;
+        for (number, part) in self.prompt.parts.iter().enumerate().skip(so_far.parts) {
+            walk.fixed((part.message - so_far.messages) * framing(self.format).message);
+            so_far.messages = part.message;
+            match part.role {
+                Role::Image => walk.fixed(IMAGE_TOKENS),
+                Role::Reset => walk.reset(),
+                _ => {}
+            }
+            let Some(text) = text_of(self.body, part) else {
+                continue;
+            };
+            let Some(place) = place(part.role).filter(|_| !is_off) else {
+                let tokens = counter.count(&text) as u64;
+                walk.fixed(tokens);
+                if !is_off {
+                    visible(part.role, text, |text, source| walk.visible(text, source, number));
+                    failed(part.role, tokens)
+                        .into_iter()
+                        .for_each(|looked| each(part, None, looked));
+                }
+                continue;
+            };
+            let at = walk.sent();
+            let is_read = is_read(self.body, self.prompt, part.role, &text);
+            let literal_bytes = part.span.len();
+            let candidate = Candidate { text, place, part: number, is_read, literal_bytes };
+            let sent = walk.text(candidate, &mut |text| counter.count(text));
+            for (pass, saved) in &sent.saved {
+                *so_far.per_pass.entry(pass).or_default() += saved;
+            }
+            let (before, after) = (sent.before, sent.after);
+            let looked = Looked { place, before, after, saved: sent.saved, left: sent.left };
+            let (text, recipe): (Option<String>, Option<Recipe>) = sent.changed.unzip();
+            if let Some(recipe) = recipe {
+                so_far.cuts.push(Cut { at, saved: before as i64 - after as i64 });
+                so_far.recipes.push((number, recipe));
+            }
+            each(part, text, looked);
+        }
+        so_far.parts = self.prompt.parts.len();
+    }
+
+    /// The sums. Messages after the last part have a frame, too.
+    fn packed(self, walk: &Walk, so_far: SoFar) -> Packed {
+        let rest = (self.prompt.messages - so_far.messages) * framing(self.format).message;
+        let (before, after) = (walk.received() + rest, walk.sent() + rest);
+        Packed { before, after, cuts: so_far.cuts, per_pass: so_far.per_pass, ..Packed::default() }
+    }
 }
 
 fn rules(plan: &Plan, format: Format, prompt: &Prompt) -> Rules {
@@ -275,12 +403,12 @@ fn visible<'b>(role: Role, text: Cow<'b, str>, mut each: impl FnMut(Cow<'b, str>
 }
 
 /// What there is to say of a result that reports an error: it is never changed.
-fn failed(plan: &Plan, role: Role, tokens: u64) -> Option<Looked> {
+fn failed(role: Role, tokens: u64) -> Option<Looked> {
     let Role::Result(ToolResult { number, part, error: true, .. }) = role else { return None };
     let place = Place::Result { number, part };
     let (before, after, saved) = (tokens, tokens, Vec::new());
     let left = Some(Left::Error);
-    (plan.mode != Mode::Off).then_some(Looked { place, before, after, saved, left })
+    Some(Looked { place, before, after, saved, left })
 }
 
 /// Whether this is a file that was read; a small text might as well be.

@@ -30,6 +30,9 @@ use crate::wire::{Format, Usage, ask_usage};
 /// Of an answer 400, as much as its reason needs.
 const REASON_BYTES_MAX: u64 = 64 * 1024;
 
+/// Headers that say who asks; requests of different people know nothing of each other.
+const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
+
 /// What a worker keeps from one request to the next.
 pub(crate) struct Worker {
     counter: Counter,
@@ -221,7 +224,11 @@ impl Exchange<'_> {
             let skip = packed.skip.filter(|skip| *skip != Skip::Off).or(Some(Skip::Refused));
             return Packed { skip, ..packed };
         }
-        pack::pack(&mut worker.counter, &self.plan, format, body)
+        // Keys are told apart and never kept: a digest under a secret of this process is.
+        let credentials = CREDENTIALS.iter().filter_map(|name| self.head.header(name));
+        let target = self.head.target().as_bytes();
+        let scope = self.context.memo.scope(credentials.chain([target]));
+        pack::pack_in(scope, &mut worker.counter, &self.plan, format, body)
     }
 
     fn send(&self, route: &Route, body: Outgoing) -> Result<Answer, Failure> {

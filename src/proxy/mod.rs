@@ -27,6 +27,7 @@ mod uploading;
 mod upstream;
 mod workers;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(crate) use forward::Upstream;
 use crate::config::Config;
 use crate::error::Error;
 use crate::ledger::Ledger;
+use crate::pack::Memo;
 
 /// Connections that may wait for `accept`; bursts of clients are larger than std's 128.
 const BACKLOG: i32 = 4096;
@@ -58,6 +60,8 @@ pub(crate) struct Context {
     pub(crate) totals: Totals,
     /// What the bodies of all requests may take together.
     memory: Arc<memory::Memory>,
+    /// Prompts that were packed before.
+    memo: Memo,
     /// Called with each finished exchange, for the line on the terminal or in the log.
     pub(crate) report: Box<dyn Fn(&Done) + Send + Sync>,
     /// The default report, as JSON or as a page.
@@ -96,6 +100,7 @@ impl Context {
             totals: Totals::default(),
             metrics: metrics::Metrics::new(),
             memory: memory::Memory::new(config.body_memory_mb * 1024 * 1024),
+            memo: Memo::new(config.memo_mb * 1024 * 1024, std::array::from_fn(|_| random())),
             started: Instant::now(),
             draining: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
@@ -109,6 +114,11 @@ impl Context {
     fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
+}
+
+/// A number that nobody can foresee: hash maps of the standard library are seeded with such.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// Opens the listening sockets: for `localhost` also ::1 where the machine has it.

@@ -23,11 +23,11 @@ fn numbered(lines: &[String], first: usize) -> String {
 
 #[track_caller]
 fn check(above: &[(&str, Source)], text: &str, want: &str) {
-    let mut earlier = Earlier::default();
+    let mut earlier = Earlier::new(true);
     for (text, source) in above {
-        earlier.remember((*text).into(), source.clone());
+        earlier.remember((*text).into(), source.clone(), 0);
     }
-    let sent = refer(text, &earlier);
+    let sent = refer(text, &earlier).map_or(text.to_owned(), |found| found.apply(text));
     assert_eq!(sent, want);
     if sent != text {
         assert_eq!(expand(&sent, &earlier).as_deref(), Some(text));
@@ -143,9 +143,9 @@ fn lines_that_are_left_out_above_are_not_pointed_at() {
 
 #[test]
 fn markers_that_point_nowhere_stay() {
-    let mut earlier = Earlier::default();
+    let mut earlier = Earlier::new(true);
     let lines = file(0..9);
-    earlier.remember(lines.join("\n").into(), READ);
+    earlier.remember(lines.join("\n").into(), READ, 0);
     for marker in [
         "[... 7 lines, the same as lines 2-8 of tool result 2 above ...]",
         "[... 7 lines, the same as lines 3-9 of tool result 1 above ...]",
@@ -165,10 +165,10 @@ fn markers_that_point_nowhere_stay() {
 /// Everything about a search is bounded: hostile text takes as long as any other.
 #[test]
 fn equal_lines_without_end_are_looked_at_once() {
-    let mut earlier = Earlier::default();
+    let mut earlier = Earlier::new(true);
     let same = "x\n".repeat(50_000);
-    earlier.remember(same.clone().into(), READ);
-    assert!(refer(&same, &earlier).len() < 200);
+    earlier.remember(same.clone().into(), READ, 0);
+    assert!(refer(&same, &earlier).is_some_and(|found| found.apply(&same).len() < 200));
     let pairs: String = (0..50_000).map(|line| format!("{}\ny\n", line % 7)).collect();
-    assert!(refer(&pairs, &earlier).len() < pairs.len());
+    assert!(refer(&pairs, &earlier).is_some());
 }

@@ -57,7 +57,7 @@ fn a_longer_session_of_the_corpus_extends_what_was_sent() {
 
 /// The requests that a session's client sent before its last: cut after each message of a user or
 /// a tool that one of the model follows. With the length of what comes after the messages.
-fn earlier_requests(whole: &str) -> Vec<(String, usize)> {
+pub(super) fn earlier_requests(whole: &str) -> Vec<(String, usize)> {
     let key = if whole.contains("\"messages\":[") { "messages" } else { "input" };
     let [list] = json::members(whole, &(0..whole.len()), [key]).expect("valid");
     let list = list.expect("a session has messages");

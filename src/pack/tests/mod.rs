@@ -1,6 +1,7 @@
 //! The laws of compression, checked on generated sessions, and on the corpus where it is there.
 
 mod laws;
+mod memo;
 mod rules;
 
 use serde_json::{Value, json};

@@ -1,0 +1,250 @@
+//! What is known of prompts that were packed before, for the next turn of the same conversation.
+//!
+//! What a text becomes depends on it and on what stands before it, so whatever was decided for a
+//! prompt holds for every prompt that begins with it. It is found by a key of all bytes so far
+//! under a secret of this process; a value holds counts, places, names of passes and hashes, never
+//! text. To forget costs time and changes no result.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Cut, Plan};
+use crate::compress::{Mark, Recipe};
+use crate::wire::Format;
+use crate::wire::prompt::{Part, Prompt, Role, ToolResult};
+
+/// What was decided up to the last text of a prompt.
+pub(super) struct Known {
+    pub(super) mark: Mark,
+    pub(super) so_far: SoFar,
+}
+
+/// What comes out of the parts of a prompt, as far as they are done.
+#[derive(Clone, Default)]
+pub(super) struct SoFar {
+    pub(super) parts: usize,
+    /// Messages that were counted.
+    pub(super) messages: u64,
+    pub(super) cuts: Vec<Cut>,
+    pub(super) per_pass: BTreeMap<&'static str, u64>,
+    /// The parts that became something else.
+    pub(super) recipes: Vec<(usize, Recipe)>,
+}
+
+impl Known {
+    /// About what it takes in memory.
+    fn bytes(&self) -> usize {
+        let recipes = self.so_far.recipes.iter();
+        let recipes: usize =
+            recipes.map(|(_, recipe)| recipe.bytes() + size_of::<Recipe>() + 16).sum();
+        self.mark.bytes() + recipes + self.so_far.cuts.len() * size_of::<Cut>() + size_of::<Known>()
+    }
+}
+
+/// Prompts that were packed before, as many as fit.
+pub(crate) struct Memo {
+    secret: [u64; 4],
+    bytes_max: usize,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    prompts: HashMap<Key, Entry>,
+    bytes: usize,
+    /// Counts uses.
+    clock: u64,
+    hits: u64,
+}
+
+struct Entry {
+    known: Arc<Known>,
+    bytes: usize,
+    used: u64,
+}
+
+/// Whose prompts may know of each other.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'m> {
+    pub(super) memo: &'m Memo,
+    owner: Key,
+}
+
+/// A digest of everything so far.
+type Key = (u64, u64);
+
+impl Memo {
+    /// `secret`: random numbers.
+    pub(crate) fn new(bytes_max: usize, secret: [u64; 4]) -> Memo {
+        Memo { secret, bytes_max, held: Mutex::default() }
+    }
+
+    /// `names`: what tells owners apart, such as their credentials.
+    pub(crate) fn scope<'a>(&self, names: impl Iterator<Item = &'a [u8]>) -> Scope<'_> {
+        let start = (self.secret[0], self.secret[1]);
+        let owner = names.fold(start, |key, name| self.absorb(key, name));
+        Scope { memo: self, owner }
+    }
+
+    /// The longest known beginning of a prompt with these keys.
+    fn longest(&self, keys: &[Key]) -> Option<Arc<Known>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.clock += 1;
+        let now = held.clock;
+        let found = keys.iter().rev().find(|key| held.prompts.contains_key(key))?;
+        let entry = held.prompts.get_mut(found)?;
+        entry.used = now;
+        let known = Arc::clone(&entry.known);
+        held.hits += 1;
+        Some(known)
+    }
+
+    fn keep(&self, key: Key, known: Known) {
+        let bytes = known.bytes();
+        if bytes > self.bytes_max {
+            return;
+        }
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.clock += 1;
+        let entry = Entry { known: Arc::new(known), bytes, used: held.clock };
+        held.bytes += bytes;
+        if let Some(old) = held.prompts.insert(key, entry) {
+            held.bytes -= old.bytes;
+        }
+        while held.bytes > self.bytes_max {
+            let oldest = held.prompts.iter().min_by_key(|(_, entry)| entry.used);
+            let Some(oldest) = oldest.map(|(key, _)| *key) else { return };
+            if let Some(entry) = held.prompts.remove(&oldest) {
+                held.bytes -= entry.bytes;
+            }
+        }
+    }
+
+    /// The key after these bytes. Each half sees all of them.
+    fn absorb(&self, (mut one, mut two): Key, bytes: &[u8]) -> Key {
+        let [a, b, c, d] = self.secret;
+        let mut pairs = bytes.chunks_exact(16);
+        for pair in &mut pairs {
+            let (low, high) = (number(&pair[..8]), number(&pair[8..]));
+            one = fold(low ^ a, high ^ one);
+            two = fold(low ^ two, high ^ b);
+        }
+        let rest = pairs.remainder();
+        let (low, high) = rest.split_at(rest.len().min(8));
+        let (low, high) = (number(low), number(high));
+        one = fold(low ^ a, high ^ one);
+        two = fold(low ^ two, high ^ b);
+        let length = bytes.len() as u64;
+        (fold(one ^ c, length ^ d), fold(two ^ d, length ^ c))
+    }
+}
+
+impl Scope<'_> {
+    /// Whether there is any room.
+    pub(super) fn holds_any(&self) -> bool {
+        self.memo.bytes_max > 0
+    }
+
+    /// A key for each part of a prompt: of all that decides what becomes of it and those before.
+    pub(super) fn keys(&self, settings: &str, body: &str, prompt: &Prompt) -> Vec<Key> {
+        let mut key = self.memo.absorb(self.owner, settings.as_bytes());
+        let mut keys = Vec::with_capacity(prompt.parts.len());
+        for part in &prompt.parts {
+            key = self.memo.absorb(key, &about(part));
+            if let Role::Result(ToolResult { call: Some(call), .. }) = part.role {
+                // The input of the call is a part of its own.
+                let name = prompt.calls[call].name.clone();
+                key = self.memo.absorb(key, body[name].as_bytes());
+            }
+            key = self.memo.absorb(key, body[part.span.clone()].as_bytes());
+            keys.push(key);
+        }
+        keys
+    }
+
+    pub(super) fn longest(&self, keys: &[Key]) -> Option<Arc<Known>> {
+        self.memo.longest(keys)
+    }
+
+    pub(super) fn keep(&self, keys: &[Key], known: Known) {
+        if let Some(key) = keys.last() {
+            self.memo.keep(*key, known);
+        }
+    }
+}
+
+/// All settings and facts of the whole prompt that decide what becomes of a text.
+pub(super) fn settings(plan: &Plan, format: Format, prompt: &Prompt) -> String {
+    format!("{plan:?} {format:?} {} {}", prompt.cache_mark, prompt.edits_history)
+}
+
+/// What is to be known of a part beside its text.
+fn about(part: &Part) -> [u8; 40] {
+    let (kind, number, place, call): (u64, u64, u64, u64) = match part.role {
+        Role::Tools => (1, 0, 0, 0),
+        Role::System => (2, 0, 0, 0),
+        Role::Typed { number } => (3, number, 0, 0),
+        Role::Assistant => (4, 0, 0, 0),
+        Role::Input { number } => (5, number, 0, 0),
+        Role::Result(ToolResult { number, part, error, call }) => {
+            let call = call.map_or(0, |call| call as u64 + 1);
+            (if error { 6 } else { 7 }, number, part.unwrap_or(0), call)
+        }
+        Role::Image => (8, 0, 0, 0),
+        Role::Reset => (9, 0, 0, 0),
+        Role::Other => (10, 0, 0, 0),
+    };
+    let mut bytes = [0; 40];
+    let numbers = [kind, number, place, call, part.message];
+    for (target, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+        target.copy_from_slice(&number.to_le_bytes());
+    }
+    bytes
+}
+
+/// Up to eight bytes as a number.
+fn number(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+/// Both halves of the product.
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
+}
+
+#[cfg(test)]
+impl Memo {
+    pub(super) fn hits(&self) -> u64 {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).hits
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_depend_on_every_byte_and_on_the_secret() {
+        let memo =
+            Memo::new(0, [1, 2, 3, 4].map(|word: u64| word.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        let mut seen = std::collections::HashSet::new();
+        let text: Vec<u8> = (0..100).collect();
+        for length in 0..100 {
+            assert!(seen.insert(memo.absorb((5, 6), &text[..length])));
+            let mut other = text.clone();
+            other[length] ^= 1;
+            assert!(seen.insert(memo.absorb((5, 6), &other)));
+        }
+        let other = Memo::new(0, [1, 2, 3, 5]);
+        assert!(seen.insert(other.absorb((5, 6), &text)));
+        assert!(seen.insert(memo.absorb(memo.absorb((5, 6), b"a"), b"b")));
+        assert!(seen.insert(memo.absorb((5, 6), b"ab")));
+    }
+}

@@ -1,0 +1,126 @@
+//! What is remembered of earlier prompts changes nothing but the time.
+
+use super::*;
+use crate::compress::tests::Random;
+
+const SECRET: [u64; 4] =
+    [0x9e37_79b9_7f4a_7c15, 0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db, 0x8ebc_6af0_9c88_c6e3];
+
+/// All of what becomes of a request but the report, which is not made with a memo.
+fn facts(packed: Packed) -> impl PartialEq + std::fmt::Debug {
+    let Packed { body, before, after, cuts, per_pass, skip, model, stream, .. } = packed;
+    let body = body.map(|body| String::from_utf8(body).expect("text stays text"));
+    (body, before, after, cuts, per_pass, skip.map(Skip::name), (model, stream))
+}
+
+fn scope<'m>(memo: &'m Memo, owner: &str) -> Scope<'m> {
+    memo.scope([owner.as_bytes()].into_iter())
+}
+
+#[track_caller]
+fn same(memo: &Memo, counter: &mut Counter, plan: &Plan, format: Format, body: &str) {
+    let without = facts(pack(counter, plan, format, body.as_bytes()));
+    let with = facts(pack_in(scope(memo, "one"), counter, plan, format, body.as_bytes()));
+    assert!(with == without, "{plan:?} {format:?}\n{with:?}\n{without:?}");
+}
+
+#[test]
+fn turns_in_any_order_give_the_same_with_and_without_a_memo() {
+    let mut counter = Counter::new();
+    for format in FORMATS {
+        for bytes_max in [1, 20_000, 200_000, 4 << 20] {
+            let memo = Memo::new(bytes_max, SECRET);
+            let mut random = Random(bytes_max as u64);
+            let sessions: Vec<_> = (0..2).map(|_| random_session(&mut random, 24)).collect();
+            for step in 0..40 {
+                let turns = &sessions[random.below(2)];
+                let end = if step < 24 { step + 1 } else { 1 + random.below(24) };
+                let mode = random.pick(&MODES);
+                let plan = Plan { threshold: random.pick(&[0, 5500]), ..Plan::of(mode) };
+                same(&memo, &mut counter, &plan, format, &body(format, &turns[..end]));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_session_that_is_edited_or_forked_gives_the_same() {
+    let mut counter = Counter::new();
+    let plan = Plan::of(Mode::Aggressive);
+    for format in FORMATS {
+        let memo = Memo::new(4 << 20, SECRET);
+        let mut random = Random(3);
+        let mut turns = random_session(&mut random, 16);
+        for _ in 0..24 {
+            same(&memo, &mut counter, &plan, format, &body(format, &turns));
+            let at = random.below(turns.len());
+            match random.below(3) {
+                0 => turns[at].texts[0].push_str(" more"),
+                1 => turns[at].error = !turns[at].error,
+                _ => turns.extend(random_session(&mut random, 2)),
+            }
+        }
+    }
+}
+
+#[test]
+fn sessions_of_the_corpus_give_the_same_turn_by_turn() {
+    let mut counter = Counter::new();
+    for (name, format, whole) in corpus().into_iter().filter(|(name, ..)| name.starts_with("agent"))
+    {
+        let memo = Memo::new(4 << 20, SECRET);
+        let plan = Plan::of(Mode::Hybrid);
+        for (body, _) in laws::earlier_requests(&whole).iter().step_by(7) {
+            same(&memo, &mut counter, &plan, format, body);
+        }
+        same(&memo, &mut counter, &plan, format, &whole);
+        assert!(memo.hits() > 0, "{name}: nothing was remembered");
+    }
+}
+
+#[test]
+fn a_memo_is_shared_by_threads_and_stays_in_its_bounds() {
+    let memo = Memo::new(300_000, SECRET);
+    let session = random_session(&mut Random(5), 24);
+    std::thread::scope(|threads| {
+        for worker in 0..4 {
+            let (memo, session) = (&memo, &session);
+            threads.spawn(move || {
+                let mut counter = Counter::new();
+                for end in 1..session.len() {
+                    let plan = Plan::of(MODES[worker % 3]);
+                    same(
+                        memo,
+                        &mut counter,
+                        &plan,
+                        Format::Chat,
+                        &body(Format::Chat, &session[..end]),
+                    );
+                    assert!(memo.bytes() <= 300_000);
+                }
+            });
+        }
+    });
+    assert!(memo.hits() > 0);
+}
+
+#[test]
+fn owners_and_settings_are_told_apart() {
+    let mut counter = Counter::new();
+    let memo = Memo::new(4 << 20, SECRET);
+    let body = body(Format::Messages, &random_session(&mut Random(5), 8));
+    let mut run = |owner, plan: &Plan, body: &str| {
+        let hits = memo.hits();
+        pack_in(scope(&memo, owner), &mut counter, plan, Format::Messages, body.as_bytes());
+        memo.hits() > hits
+    };
+    let plan = Plan::of(Mode::Hybrid);
+    let edits = r#","context_management":{"edits":[{"type":"clear_tool_uses_20250919"}]}}"#;
+    let edited = format!("{}{edits}", &body[..body.len() - 1]);
+    assert!(!run("one", &plan, &body));
+    assert!(run("one", &plan, &body), "the same again");
+    assert!(!run("two", &plan, &body));
+    assert!(!run("one", &Plan { preserve_json: true, ..plan }, &body));
+    assert!(!run("one", &Plan { threshold: 4501, ..plan }, &body));
+    assert!(!run("one", &plan, &edited), "where nothing may be pointed at");
+}
