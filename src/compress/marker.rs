@@ -12,6 +12,9 @@ const CLOSE: &str = " ...]";
 /// Stands above a text that would otherwise be read as if it held lines of ours.
 const AS_IT_CAME: &str = "[... the text below is as it came ...]";
 
+/// At the end of every marker for lines that come again.
+const MORE_TIMES: &str = " more times";
+
 /// In every marker for lines that stand further up.
 const SAME_AS_LINE: &str = ", the same as line";
 
@@ -114,14 +117,19 @@ pub(super) fn read_run(text: &str) -> Option<Run> {
 /// The marker for a block of lines that comes `times` more after it was there once.
 pub(super) fn again(period: usize, times: usize) -> String {
     match period {
-        1 => line(&format!("the line above {times} more times")),
-        _ => line(&format!("the {period} lines above {times} more times")),
+        1 => line(&format!("the line above {times}{MORE_TIMES}")),
+        _ => line(&format!("the {period} lines above {times}{MORE_TIMES}")),
     }
+}
+
+/// Whether some line of a text might be one of `again`: a cheap look before a thorough one.
+pub(super) fn may_hold_again(text: &str) -> bool {
+    memchr::memmem::find(text.as_bytes(), MORE_TIMES.as_bytes()).is_some()
 }
 
 /// The block and the times of `again`, if this is such a line.
 pub(super) fn read_again(text: &str) -> Option<(usize, usize)> {
-    let (block, times) = words(text)?.strip_suffix(" more times")?.split_once(" above ")?;
+    let (block, times) = words(text)?.strip_suffix(MORE_TIMES)?.split_once(" above ")?;
     let period = match block.strip_prefix("the ")? {
         "line" => 1,
         lines => lines.strip_suffix(" lines")?.parse().ok()?,

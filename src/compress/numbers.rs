@@ -53,47 +53,43 @@ pub(super) fn unpad(text: &str) -> Cow<'_, str> {
     if !text.lines().take(HEADING_LINES_MAX).any(is_padded) {
         return Cow::Borrowed(text);
     }
-    rewrite(text, |line, width, out| {
-        if line.blanks > 0 && line.width() == width {
-            out.truncate(out.len() - line.blanks);
-        }
-    })
+    let shorter = rewrite(text, |line, width| if line.width() == width { 0 } else { line.blanks });
+    shorter.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// What `unpad` did, undone.
 pub(super) fn pad(text: &str) -> Option<String> {
-    let padded = rewrite(text, |line, width, out| {
-        if line.blanks == 0 {
-            out.extend(std::iter::repeat_n(' ', width - line.digits));
-        }
-    });
-    match padded {
-        Cow::Owned(padded) => Some(padded),
-        Cow::Borrowed(_) => None,
-    }
+    rewrite(text, |line, width| if line.blanks == 0 { width - line.digits } else { line.blanks })
 }
 
-/// The text with each line of a run but the first changed by `change`, which gets the line, the
-/// width of the run's numbers (never less than this one's), and the output so far, blanks included.
-fn rewrite<'t>(text: &'t str, change: impl Fn(&Numbered, usize, &mut String)) -> Cow<'t, str> {
-    let mut out = String::with_capacity(text.len());
+/// The text with other blanks before the numbers of a run, its first line apart. `blanks` says how
+/// many, for a line and the width of the run's numbers, which is never less than this one's.
+fn rewrite(text: &str, blanks: impl Fn(&Numbered, usize) -> usize) -> Option<String> {
+    let mut out: Option<String> = None;
     let mut above: Option<(Numbered, usize)> = None;
-    for line in text.split_inclusive('\n') {
-        let numbered = Numbered::parse(line);
-        let blanks = numbered.map_or(0, |numbered| numbered.blanks);
-        out.push_str(&line[..blanks]);
+    let (mut start, mut copied) = (0, 0);
+    for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
+        let numbered = Numbered::parse(&text[start..end]);
         above = match (numbered, above) {
             (Some(line), Some((before, width))) if line.follows(&before) => {
                 let width = width.max(line.digits);
-                let is_shown = line.blanks == 0 || line.width() == width;
-                change(&line, width, &mut out);
-                Some((line, if is_shown { width } else { line.width() }))
+                let blanks = blanks(&line, width);
+                if blanks != line.blanks {
+                    let out = out.get_or_insert_with(|| String::with_capacity(text.len()));
+                    out.push_str(&text[copied..start]);
+                    out.extend(std::iter::repeat_n(' ', blanks));
+                    copied = start + line.blanks;
+                }
+                let is_aligned = line.blanks == 0 || line.width() == width;
+                Some((line, if is_aligned { width } else { line.width() }))
             }
             (line, _) => line.map(|line| (line, line.width())),
         };
-        out.push_str(&line[blanks..]);
+        start = end + 1;
     }
-    if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
+    let mut out = out?;
+    out.push_str(&text[copied..]);
+    Some(out)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const HIDDEN_BYTES_MIN: usize = 60;
 const GROWN_BYTES_MAX: usize = 4 << 20;
 
 pub(super) fn fold(text: &str) -> Cow<'_, str> {
-    let lines: Vec<&str> = text.split('\n').collect();
+    let lines = lines(text);
     let mut out: Option<String> = None;
     let (mut at, mut copied) = (0, 0);
     while at < lines.len() {
@@ -36,6 +36,12 @@ pub(super) fn fold(text: &str) -> Cow<'_, str> {
     push_lines(&mut out, &lines[copied..]);
     out.pop();
     Cow::Owned(out)
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]);
+    ends.map(|end| &text[std::mem::replace(&mut start, end + 1)..end]).collect()
 }
 
 /// Lines, each with its end.
@@ -60,6 +66,9 @@ fn repetition(lines: &[&str]) -> Option<(usize, usize)> {
 
 /// What `fold` did, undone.
 pub(super) fn unfold(text: &str) -> Option<String> {
+    if !marker::may_hold_again(text) {
+        return None;
+    }
     let bytes_max = GROWN_BYTES_MAX + text.len();
     let mut out = String::new();
     // Where the last lines of the output begin, the newest last.

@@ -10,15 +10,15 @@ const DEPTH_MAX: usize = 6;
 /// Calls `each` with every string of an input and the keys that lead to it, dots between them. An
 /// input that is no JSON, or is one string, is free text and has no key.
 pub(super) fn strings<'b>(
-    input: &Cow<'b, str>,
+    input: Cow<'b, str>,
     mut each: impl FnMut(Option<String>, Cow<'b, str>),
 ) {
     match input {
         Cow::Borrowed(text) if text.starts_with(['{', '[']) => walk(text, &mut each),
-        Cow::Owned(text) if text.starts_with(['{', '[']) && json::is_value(text) => {
-            walk(text, &mut |key, text| each(key, Cow::Owned(text.into_owned())));
+        Cow::Owned(text) if text.starts_with(['{', '[']) && json::is_value(&text) => {
+            walk(&text, &mut |key, text| each(key, Cow::Owned(text.into_owned())));
         }
-        text => each(None, text.clone()),
+        text => each(None, text),
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
         fn check(input: &str, want: &[(&str, &str)]) {
             for input in [Cow::Borrowed(input), Cow::Owned(input.to_owned())] {
                 let mut found = Vec::new();
-                strings(&input, |key, text| found.push((key.unwrap_or_default(), text)));
+                strings(input, |key, text| found.push((key.unwrap_or_default(), text)));
                 let found: Vec<_> =
                     found.iter().map(|(key, text)| (key.as_str(), &**text)).collect();
                 assert_eq!(found, want);

@@ -144,7 +144,8 @@ fn run(
     body: &[u8],
     scope: Option<Scope>,
 ) -> Packed {
-    let read = std::str::from_utf8(body).ok().zip(prompt::read(format, body));
+    let text = std::str::from_utf8(body).ok();
+    let read = text.and_then(|body| Some((body, prompt::read_text(format, body)?)));
     let Some((body, prompt)) = read else {
         return Packed { skip: Some(Skip::Unreadable), ..Packed::default() };
     };
@@ -168,8 +169,8 @@ fn run(
 
 /// The body with every marker replaced by what it stands for. `None` if it is not understood.
 pub(crate) fn expand(format: Format, body: &[u8]) -> Option<Vec<u8>> {
-    let prompt = prompt::read(format, body)?;
     let body = std::str::from_utf8(body).ok()?;
+    let prompt = prompt::read_text(format, body)?;
     let mut expander = Expander::new();
     let mut edits = Vec::new();
     for part in &prompt.parts {
@@ -262,7 +263,7 @@ impl<'b> Course<'b> {
         let text = text_of(self.body, self.prompt.parts.get(number)?)?;
         if let Source::Input { key: wanted, .. } = source {
             let mut found = None;
-            inputs::strings(&text, |key, text| {
+            inputs::strings(text, |key, text| {
                 let is_it = key == *wanted && compress::can_be_pointed_at(&text);
                 if is_it && found.is_none() {
                     found = Some(text);
@@ -393,7 +394,7 @@ fn place(role: Role) -> Option<Place> {
 fn visible<'b>(role: Role, text: Cow<'b, str>, mut each: impl FnMut(Cow<'b, str>, Source)) {
     match role {
         Role::Input { number } => {
-            inputs::strings(&text, |key, text| each(text, Source::Input { number, key }));
+            inputs::strings(text, |key, text| each(text, Source::Input { number, key }));
         }
         Role::Result(ToolResult { number, part, error: true, .. }) => {
             each(text, Source::Text(Place::Result { number, part }));

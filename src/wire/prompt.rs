@@ -91,7 +91,11 @@ pub(crate) struct Call {
 
 /// Reads a request body. `None` if it is not understood: it must then be sent as it came.
 pub(crate) fn read(format: Format, body: &[u8]) -> Option<Prompt> {
-    let body = std::str::from_utf8(body).ok()?;
+    read_text(format, std::str::from_utf8(body).ok()?)
+}
+
+/// The same for a body that is known to be text.
+pub(crate) fn read_text(format: Format, body: &str) -> Option<Prompt> {
     match format {
         Format::Messages => messages::read(body),
         Format::Chat => chat::read(body),

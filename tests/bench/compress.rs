@@ -5,6 +5,9 @@
 //! is what compression costs. `again`: the same request once more, with a memo, which is what the
 //! history costs in the next turn.
 
+// Whole modules of the program are here, and not all of them is used.
+#![allow(dead_code)]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
