@@ -9,7 +9,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::hash::hash;
-use super::index::{Index, WINDOW};
+use super::index::Index;
 use super::lines::{self, Block, Lines};
 use super::{Source, marker};
 
@@ -83,7 +83,7 @@ impl Known {
 }
 
 impl<'t> Earlier<'t> {
-    /// `finds_lines`: whether `spots` finds any.
+    /// `finds_lines`: whether there is an index.
     pub(super) fn new(finds_lines: bool) -> Earlier<'t> {
         let known = Known {
             entries: Vec::new(),
@@ -161,14 +161,16 @@ impl<'t> Earlier<'t> {
         Some(Spot { text, line })
     }
 
-    /// Where lines with these hashes begin.
-    pub(super) fn spots(&self, window: [u32; WINDOW]) -> impl Iterator<Item = Spot> {
+    /// The lines of all texts, with one that is never found after each.
+    pub(super) fn index(&self) -> Option<&Index> {
+        self.known.index.as_ref()
+    }
+
+    /// Where a line of that list is.
+    pub(super) fn spot(&self, line: usize) -> Spot {
         let entries = &self.known.entries;
-        let lines = self.known.index.iter().flat_map(move |index| index.matches(window));
-        lines.map(|line| {
-            let text = entries.partition_point(|entry| entry.first <= line) - 1;
-            Spot { text, line: line - entries[text].first }
-        })
+        let text = entries.partition_point(|entry| entry.first <= line) - 1;
+        Spot { text, line: line - entries[text].first }
     }
 
     fn loaded(&self, number: usize) -> &Text<'t> {

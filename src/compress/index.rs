@@ -36,6 +36,16 @@ impl Index {
         self.hashes.len()
     }
 
+    /// The hash of a line; 0 for one that is never found, and beyond the end.
+    pub(super) fn hash(&self, line: usize) -> u32 {
+        self.hashes.get(line).copied().unwrap_or(0)
+    }
+
+    /// Lets a line not be found any more.
+    pub(super) fn forget(&mut self, line: usize) {
+        self.hashes[line] = 0;
+    }
+
     /// Adds a line at the end. Hash 0: it is never found.
     pub(super) fn push(&mut self, hash: u32) {
         self.hashes.push(hash);
@@ -63,6 +73,7 @@ impl Index {
             .take_while(|entry| *entry > 0)
             .map(|entry| entry - 1)
             .filter(move |line| self.hashes[*line..*line + WINDOW] == window)
+            .take(PLACES_MAX)
     }
 
     /// The slots at which a window may be, nearest first.

@@ -149,7 +149,7 @@ mod tests {
     fn times_of_day_are_no_line_numbers() {
         let log = Lines::of("12:30 start\n12:31 end\n12:32 end");
         assert!(log.blocks().is_empty());
-        assert_eq!(log.hashes[1] == log.hashes[2], false);
+        assert_ne!(log.hashes[1], log.hashes[2]);
     }
 
     #[test]

@@ -75,7 +75,8 @@ pub(super) fn unfold(text: &str) -> Option<String> {
     let mut starts: Vec<usize> = Vec::new();
     let mut is_changed = false;
     for line in text.split('\n') {
-        let again = marker::read_again(line).filter(|(period, _)| *period <= starts.len());
+        let again =
+            marker::read_again(line).filter(|(period, _)| (1..=starts.len()).contains(period));
         let Some((period, times)) = again.filter(|(period, _)| *period <= PERIOD_MAX) else {
             starts.push(out.len());
             out.push_str(line);

@@ -174,67 +174,72 @@ impl<'t, 'e> Search<'t, 'e> {
     fn longest(&mut self, at: usize, from: usize) -> Option<Found> {
         // Three lines that end before this one can be pointed at.
         while self.own.len() < at {
-            self.own.push(self.new.hashes[self.own.len()]);
-            self.own.insert(self.own.len().saturating_sub(WINDOW));
+            self.pass_line(true);
         }
         // Blank lines say nothing, and going over many of them for each of them would take for ever.
         if self.is_blank(at) {
             return None;
         }
         let window = self.new.hashes[at..at + WINDOW].try_into().ok()?;
-        let above = self.earlier.spots(window).map(|spot| (Some(spot.text), spot.line));
-        let here = self.own.matches(window).map(|line| (None, line));
-        let runs = above.chain(here).filter_map(|(text, line)| self.extend(at, from, text, line));
-        // The first of equals, which is the furthest up.
-        let longest =
-            runs.reduce(|best, run| if run.lines.len() > best.lines.len() { run } else { best })?;
-        let hidden = self.new.text(longest.lines.start + 1..longest.lines.end - 1);
-        (hidden.len() >= HIDDEN_BYTES_MIN).then_some(longest)
+        let mut longest: Option<(Range<usize>, usize, bool)> = None;
+        let above = self.earlier.index().map(|index| (index, from, false));
+        for (index, from, is_here) in above.into_iter().chain([(&self.own, from, true)]) {
+            for line in index.matches(window) {
+                let (lines, first) = self.extend(at, from, (index, line), is_here);
+                // The first of equals stays, which is the furthest up.
+                if longest.as_ref().is_none_or(|(longest, ..)| lines.len() > longest.len()) {
+                    longest = Some((lines, first, is_here));
+                }
+            }
+        }
+        let (lines, first, is_here) = longest.filter(|(lines, ..)| lines.len() >= WINDOW)?;
+        let hidden = self.new.bytes(lines.start + 1..lines.end - 1);
+        let (text, first) = match is_here {
+            true => (None, first),
+            false => {
+                let spot = self.earlier.spot(first);
+                (Some(spot.text), spot.line)
+            }
+        };
+        (hidden.len() >= HIDDEN_BYTES_MIN).then_some(Found { lines, text, first })
     }
 
-    /// As far as lines are the same in both directions.
-    fn extend(&self, at: usize, from: usize, text: Option<usize>, line: usize) -> Option<Found> {
-        let old = |line: usize| match text {
-            Some(text) => self.earlier.line(Spot { text, line }),
-            // What is pointed at ends before the run, and is there to be seen.
-            None => (line < at && !self.is_hidden(line)).then(|| self.new.line(line)),
+    /// As far as lines are the same in both directions, and where the first of them was. Lines are
+    /// told by their hashes: what is sent is read back and compared before it goes out.
+    fn extend(
+        &self,
+        at: usize,
+        from: usize,
+        (index, line): (&Index, usize),
+        is_here: bool,
+    ) -> (Range<usize>, usize) {
+        let is_same = |new: usize, old: usize| {
+            let hash = self.new.hashes[new];
+            hash != 0 && hash == index.hash(old)
         };
-        let is_same = |new: usize, other: usize| {
-            self.new.hashes[new] != 0 && old(other).is_some_and(|old| self.is_same(new, old))
-        };
-        let mut end = (at, line);
-        while end.0 < self.new.len()
-            && (end.0 == at || self.runs_on(end.0))
-            && is_same(end.0, end.1)
+        let (mut end, mut old_end) = (at + 1, line + 1);
+        // What is pointed at in this text ends before the run.
+        let old_end_max = if is_here { at } else { index.len() };
+        while end < self.new.len()
+            && old_end < old_end_max
+            && self.runs_on(end)
+            && is_same(end, old_end)
         {
-            end = (end.0 + 1, end.1 + 1);
+            (end, old_end) = (end + 1, old_end + 1);
         }
-        let mut start = (at, line);
-        let first = if text.is_none() { from.max(end.1) } else { from };
-        while start.0 > first
-            && start.1 > 0
-            && self.runs_on(start.0)
-            && is_same(start.0 - 1, start.1 - 1)
-        {
-            start = (start.0 - 1, start.1 - 1);
+        let from = if is_here { from.max(old_end) } else { from };
+        let (mut start, mut first) = (at, line);
+        while start > from && first > 0 && self.runs_on(start) && is_same(start - 1, first - 1) {
+            (start, first) = (start - 1, first - 1);
         }
         // What stays to be seen must say something.
-        while start.0 < end.0 && self.is_blank(start.0) {
-            start = (start.0 + 1, start.1 + 1);
+        while start < end && self.is_blank(start) {
+            (start, first) = (start + 1, first + 1);
         }
-        while start.0 < end.0 && self.is_blank(end.0 - 1) {
-            end.0 -= 1;
+        while start < end && self.is_blank(end - 1) {
+            end -= 1;
         }
-        let lines = start.0..end.0;
-        (lines.len() >= WINDOW).then_some(Found { lines, text, first: start.1 })
-    }
-
-    /// Whether a line is an earlier one, numbers apart.
-    fn is_same(&self, line: usize, old: &str) -> bool {
-        let content = self.content(line);
-        self.new.line(line) == old
-            || content == old
-            || Numbered::parse(old).is_some_and(|old| old.content == content)
+        (start..end, first)
     }
 
     /// A line without its number.
@@ -262,21 +267,23 @@ impl<'t, 'e> Search<'t, 'e> {
         self.hidden[..after].last()
     }
 
-    fn is_hidden(&self, line: usize) -> bool {
-        self.hidden_above(line).is_some_and(|(lines, _)| lines.contains(&line))
-    }
-
     /// Where a line of this text stands in what is sent of it: each run became one line.
     fn line_as_sent(&self, line: usize) -> usize {
         line - self.hidden_above(line).map_or(0, |(_, fewer)| *fewer)
     }
 
+    /// Adds the next line to those of this text that can be pointed at, if it stays.
+    fn pass_line(&mut self, stays: bool) {
+        let line = self.own.len();
+        self.own.push(if stays { self.new.hashes[line] } else { 0 });
+        self.own.insert((line + 1).saturating_sub(WINDOW));
+    }
+
     fn hide(&mut self, lines: Range<usize>) {
+        // Some of them may have been passed before the run was found.
+        (lines.start..self.own.len().min(lines.end)).for_each(|line| self.own.forget(line));
         while self.own.len() < lines.end {
-            let line = self.own.len();
-            let is_seen = line < lines.start;
-            self.own.push(if is_seen { self.new.hashes[line] } else { 0 });
-            self.own.insert(self.own.len().saturating_sub(WINDOW));
+            self.pass_line(self.own.len() < lines.start);
         }
         let fewer = self.hidden.last().map_or(0, |(_, fewer)| *fewer) + lines.len() - 1;
         self.hidden.push((lines, fewer));

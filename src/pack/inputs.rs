@@ -9,10 +9,7 @@ const DEPTH_MAX: usize = 6;
 
 /// Calls `each` with every string of an input and the keys that lead to it, dots between them. An
 /// input that is no JSON, or is one string, is free text and has no key.
-pub(super) fn strings<'b>(
-    input: Cow<'b, str>,
-    mut each: impl FnMut(Option<String>, Cow<'b, str>),
-) {
+pub(super) fn strings<'b>(input: Cow<'b, str>, mut each: impl FnMut(Option<String>, Cow<'b, str>)) {
     match input {
         Cow::Borrowed(text) if text.starts_with(['{', '[']) => walk(text, &mut each),
         Cow::Owned(text) if text.starts_with(['{', '[']) && json::is_value(&text) => {

@@ -38,7 +38,7 @@ fn main() {
         "request", "mode", "tokens", "saved", "ms", "added", "MB/s", "again", "MB/s"
     );
     let wanted = std::env::args().nth(1).unwrap_or_default();
-    for (name, format, body) in corpus() {
+    for (name, format, body) in corpus().into_iter().chain(generated()) {
         if name.contains(&wanted) {
             for mode in MODES {
                 measure(&name, format, &Plan::of(mode), &body);
@@ -84,6 +84,51 @@ fn measure(name: &str, format: Format, plan: &Plan, body: &[u8]) {
         body.len() as f64 / again / 1e6,
         packed.per_pass,
     );
+}
+
+/// Texts that are hard on a compressor, each as the result of a tool: none may take longer per byte
+/// than ten times what the requests above take.
+fn generated() -> impl Iterator<Item = (String, Format, Vec<u8>)> {
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut random = move |limit: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 33) % limit
+    };
+    let mut many = |count: usize, one: &mut dyn FnMut(u64) -> String| -> String {
+        (0..count).map(|_| one(random(1 << 20))).collect()
+    };
+    let texts = [
+        ("one character", "a".repeat(1_000_000)),
+        ("one bracket", "{".repeat(1_000_000)),
+        ("nested", format!("{}{}", "[".repeat(500_000), "]".repeat(500_000))),
+        ("equal lines", "x\n".repeat(300_000)),
+        ("blank lines", "\n".repeat(1_000_000)),
+        ("two lines", "ab\ncd\nab\nab\ncd\n".repeat(60_000)),
+        ("few lines", many(300_000, &mut |word| format!("{}\n", word % 3))),
+        ("many lines", many(100_000, &mut |word| format!("{}\n", word % 5000))),
+        (
+            "long repeats",
+            many(3000, &mut |word| format!("line {} {}\n", word % 40, "-".repeat(300))),
+        ),
+        ("numbers", (1..100_000).map(|line| format!("{line:6}\u{2192}}}\n")).collect()),
+        ("code in one line", many(60_000, &mut |word| format!("function f{word}(a){{return a}};"))),
+        ("base64", many(250_000, &mut |word| format!("{:04x}", word % 65_536))),
+        ("returns", many(100_000, &mut |word| format!("\r{word} %"))),
+        ("escapes", many(100_000, &mut |word| format!("\u{1b}[{}A\u{1b}[Kx", word % 30))),
+        ("our own markers", "a\n[... the line above 9 more times ...]\n".repeat(25_000)),
+    ];
+    texts.into_iter().map(|(name, text)| {
+        let call = serde_json::json!({"name": "Bash", "arguments": "{\"command\":\"make\"}"});
+        let calls = serde_json::json!([{"id": "a", "function": call}]);
+        let body = serde_json::json!({"messages": [
+            {"role": "system", "content": "word ".repeat(5000)},
+            {"role": "assistant", "tool_calls": calls},
+            {"role": "tool", "tool_call_id": "a", "content": text},
+        ]});
+        (name.to_owned(), Format::Chat, body.to_string().into_bytes())
+    })
 }
 
 fn corpus() -> Vec<(String, Format, Vec<u8>)> {

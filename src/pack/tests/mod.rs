@@ -18,6 +18,8 @@ struct Turn {
     typed: Option<String>,
     tool: &'static str,
     command: &'static str,
+    /// What the tool is called with; the command if this is null.
+    input: Value,
     /// The texts of the result.
     texts: Vec<String>,
     error: bool,
@@ -35,9 +37,10 @@ fn preamble() -> String {
 
 /// The messages of a turn, as JSON. Formats that have no errors or compactions go without.
 fn messages(format: Format, turn: &Turn, id: usize) -> Vec<Value> {
-    let Turn { typed, tool, command, texts, error, compaction } = turn;
+    let Turn { typed, tool, command, input, texts, error, compaction } = turn;
     let id = format!("call_{id}");
-    let input = json!({ "command": command });
+    let command = json!({ "command": command });
+    let input = if input.is_null() { &command } else { input };
     let arguments = input.to_string();
     let part = |kind: &str, text: &String| json!({ "type": kind, "text": text });
     let list = |kind| match &texts[..] {
@@ -163,6 +166,7 @@ fn random_session(random: &mut Random, turns: usize) -> Vec<Turn> {
         typed: (random.below(4) == 0).then(|| text(random)),
         tool: random.pick(&["Bash", "Read", "mcp__x__fetch"]),
         command: random.pick(&["ls", "cat a.json", "npm test"]),
+        input: Value::Null,
         texts: (0..1 + random.below(2) * random.below(3)).map(|_| text(random)).collect(),
         error: random.below(8) == 0,
         compaction: random.below(20) == 0,

@@ -96,6 +96,11 @@ fn nothing_is_pointed_at_where_the_provider_edits_history() {
         assert_eq!(passes(&aggressive(), format, &body), ["repeat"]);
         let edited = format!("{}{more}", &body[..body.len() - 1]);
         assert!(passes(&aggressive(), format, &edited).is_empty());
+        let near = [bash("npm test", &log()), bash("npm test", &log()[12..])];
+        let body = super::body(format, &near);
+        assert_eq!(passes(&aggressive(), format, &body), ["line-runs"]);
+        let edited = format!("{}{more}", &body[..body.len() - 1]);
+        assert!(passes(&aggressive(), format, &edited).is_empty());
     }
     for format in [Format::Messages, Format::Responses] {
         let after = Turn { compaction: true, ..bash("npm test", &log()) };
@@ -107,6 +112,74 @@ fn nothing_is_pointed_at_where_the_provider_edits_history() {
             "counted from the compaction"
         );
     }
+}
+
+/// A source file of some lines, and as a tool shows it.
+fn source(lines: std::ops::Range<usize>) -> (String, String) {
+    let line = |line| format!("    let value_{line} = compute({line}, \"{line}\");");
+    let plain: Vec<String> = lines.map(line).collect();
+    let shown = plain.iter().zip(1..).map(|(line, number)| format!("{number:6}\u{2192}{line}\n"));
+    let shown = shown.collect();
+    (plain.join("\n"), shown)
+}
+
+/// Write, then read; read again when lines were put in front; the same where calls are parallel.
+#[test]
+fn what_a_tool_wrote_or_read_is_pointed_at() {
+    let (plain, shown) = source(0..40);
+    let (_, moved) = source(20..60);
+    for format in FORMATS {
+        let wrote = Turn {
+            tool: "Write",
+            input: json!({"file_path": "/a.rs", "content": plain}),
+            ..bash("", "ok")
+        };
+        let read = |text: &str| Turn {
+            tool: "Read",
+            input: json!({"file_path": "/a.rs"}),
+            ..bash("", text)
+        };
+        for (turns, want) in [
+            (vec![wrote, read(&shown)], "lines 2-39 of \\\"content\\\" in tool call 1 above"),
+            (vec![read(&shown), read(&moved)], "lines numbered 22-39 of tool result 1 above"),
+        ] {
+            let one_by_one = body(format, &turns);
+            for body in [one_by_one.clone(), parallel(format, &turns).unwrap_or(one_by_one)] {
+                let sent = sent(&mut Counter::new(), &Plan::of(Mode::Hybrid), format, &body);
+                assert!(sent.contains(want), "{format:?} {want}\n{}", &sent[sent.len() - 3000..]);
+                let strict = Plan::of(Mode::Strict);
+                assert_eq!(passes(&strict, format, &body), ["numbers"]);
+            }
+        }
+    }
+}
+
+/// The same with both calls in one message of the model, where the format has that.
+fn parallel(format: Format, turns: &[Turn]) -> Option<String> {
+    let list = match format {
+        Format::Messages | Format::Chat => "messages",
+        Format::Responses => "input",
+        Format::Gemini => return None,
+    };
+    let mut whole: Value = serde_json::from_str(&body(format, turns)).ok()?;
+    let all = whole[list].as_array_mut()?;
+    let at = all.len() - 4;
+    match format {
+        Format::Messages => {
+            for (first, second) in [(at, at + 2), (at + 1, at + 3)] {
+                let more = all[second]["content"].as_array()?.clone();
+                all[first]["content"].as_array_mut()?.extend(more);
+            }
+            all.truncate(at + 2);
+        }
+        Format::Chat => {
+            let more = all[at + 2]["tool_calls"].as_array()?.clone();
+            all[at]["tool_calls"].as_array_mut()?.extend(more);
+            all.remove(at + 2);
+        }
+        _ => all.swap(at + 1, at + 2),
+    }
+    Some(whole.to_string())
 }
 
 #[test]
