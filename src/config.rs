@@ -19,8 +19,8 @@ use crate::error::Error;
 use crate::ledger::Prices;
 use crate::pack::Plan;
 pub(crate) use edit::Edit;
+use settings::SETTINGS;
 pub(crate) use settings::nearest;
-use settings::{SETTINGS, Setting};
 
 /// Where a client's requests may go: the provider's name and its base URL.
 pub(crate) type Providers = BTreeMap<String, String>;
@@ -243,7 +243,7 @@ pub(crate) fn may_set(
     let mut loader = Loader::new(around);
     let applied = match value {
         Json::Object(_) => Err("an object; set its members one by one".to_owned()),
-        Json::Null if settings::is_known(key) => Ok(true),
+        Json::Null if settings::is_known(key) => Ok(()),
         value => loader.apply(key, &text_of(value), &loader.home.clone()),
     };
     applied.map_err(|what| Error::usage(format!("{key}: {what}")))?;
@@ -313,30 +313,24 @@ impl Loader {
             Origin::Variable(name) => name.clone(),
         };
         match self.apply(key, value, base) {
-            Ok(true) => self.note(key, Some(value), origin),
-            Ok(false) => self.warnings.push(format!("{place}: not used by this version")),
+            Ok(()) => self.note(key, Some(value), origin),
             Err(what) => self.faults.push(format!("{place}: {what}")),
         }
     }
 
-    /// `Ok(false)`: known, but without effect in this version.
-    fn apply(&mut self, key: &str, value: &str, base: &Path) -> Result<bool, String> {
+    fn apply(&mut self, key: &str, value: &str, base: &Path) -> Result<(), String> {
         if let Some(name) = settings::provider_of(key) {
-            return settings::set_provider(&mut self.config, name, value).map(|()| true);
+            return settings::set_provider(&mut self.config, name, value);
         }
-        match SETTINGS.iter().find(|setting| setting.key == key) {
-            Some(Setting { set: Some(set), .. }) => {
-                set(&mut self.config, value)?;
-                match (key, &mut self.config.tls_roots) {
-                    ("storage.path", _) => self.config.database = base.join(value),
-                    ("tls.roots", TlsRoots::File(path)) => *path = base.join(value),
-                    _ => {}
-                }
-                Ok(true)
-            }
-            Some(Setting { set: None, .. }) => Ok(false),
-            None => Err(settings::unknown(key)),
+        let setting = SETTINGS.iter().find(|setting| setting.key == key);
+        let setting = setting.ok_or_else(|| settings::unknown(key))?;
+        (setting.set)(&mut self.config, value)?;
+        match (key, &mut self.config.tls_roots) {
+            ("storage.path", _) => self.config.database = base.join(value),
+            ("tls.roots", TlsRoots::File(path)) => *path = base.join(value),
+            _ => {}
         }
+        Ok(())
     }
 
     fn file(&mut self, path: &Path, named: bool) -> Result<(), Error> {

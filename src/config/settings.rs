@@ -19,16 +19,11 @@ pub(super) struct Setting {
     variable: Option<&'static str>,
     /// Empty: no value.
     pub(super) default: &'static str,
-    /// `None`: known, but without effect in this version; a value is warned about.
-    pub(super) set: Option<Set>,
+    pub(super) set: Set,
 }
 
 const fn row(key: &'static str, default: &'static str, set: Set) -> Setting {
-    Setting { key, variable: None, default, set: Some(set) }
-}
-
-const fn later(key: &'static str) -> Setting {
-    Setting { key, variable: None, default: "", set: None }
+    Setting { key, variable: None, default, set }
 }
 
 impl Setting {
