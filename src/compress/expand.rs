@@ -50,7 +50,7 @@ pub(super) fn decode<'t>(text: &'t str, place: Place, earlier: &Earlier) -> Cow<
     let mut decoded = Cow::Borrowed(text);
     for pass in PASSES.iter().rev().filter(|pass| pass.typed || !place.is_typed()) {
         let longer = match pass.work {
-            Work::Renders(_) | Work::Loses(_) => None,
+            Work::Renders(_) | Work::Loses(_) | Work::Strips(_) => None,
             Work::Encodes { undo, .. } => undo(&decoded),
             Work::Points { undo, .. } => undo(&decoded, earlier),
         };

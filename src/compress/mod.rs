@@ -5,8 +5,13 @@
 //! stands before it, so a conversation that grows is sent as an extension of itself. Knows
 //! neither bodies nor tokens; counting is handed in.
 
+mod blobs;
+mod comments;
+mod diff;
 mod earlier;
+mod ends;
 mod expand;
+mod folding;
 mod hash;
 mod index;
 mod json_minify;
@@ -20,16 +25,19 @@ mod recipe;
 mod repeat;
 mod repeated;
 mod runs;
+mod severity;
+mod tables;
 mod terminal;
 
 use std::borrow::Cow;
 
+pub(crate) use comments::language;
 use earlier::{Earlier, Known};
 pub(crate) use earlier::{Loader, can_be_pointed_at};
 pub(crate) use expand::Expander;
 use passes::{PASSES, Pass, Work};
 pub(crate) use place::{Place, Source};
-pub(crate) use reads::{Call, is_read};
+pub(crate) use reads::{Call, is_read, path_read};
 pub(crate) use recipe::Recipe;
 use recipe::Step;
 
@@ -165,6 +173,8 @@ pub(crate) struct Candidate<'t> {
     pub(crate) part: usize,
     /// Whether a tool read a file here; see `is_read`.
     pub(crate) is_read: bool,
+    /// The language of that file, if the call names one and nothing else; see `language`.
+    pub(crate) language: Option<&'static str>,
     /// Length of the string literal in the body, in bytes.
     pub(crate) literal_bytes: usize,
 }
@@ -306,6 +316,10 @@ impl<'t> Walk<'t> {
                 Work::Renders(run) | Work::Loses(run) | Work::Encodes { run, .. } => {
                     (run(input), Step::Pass(*number))
                 }
+                Work::Strips(run) => match candidate.language {
+                    Some(language) => (run(input, language), Step::Strip(*number, language)),
+                    None => continue,
+                },
                 Work::Points { run, .. } => match run(input, &self.earlier) {
                     Some(pointing) => (pointing.apply(input).into(), Step::Point(pointing)),
                     None => continue,
@@ -326,7 +340,9 @@ impl<'t> Walk<'t> {
             true => pass.typed && rules.level >= Level::Balanced,
             false => pass.reads || !candidate.is_read,
         };
-        let is_code = || candidate.is_read || has_fence(&candidate.text);
+        // A fence in a diff is text of the file that changed.
+        let has_code = || has_fence(&candidate.text) && !diff::is_diff(&candidate.text);
+        let is_code = || candidate.is_read || has_code();
         may_touch
             && pass.level <= rules.level
             && !(pass.json && rules.preserve_json)

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use super::earlier::Earlier;
 use super::recipe::Pointing;
-use super::{Level, json_minify, numbers, repeat, repeated, runs, terminal};
+use super::{
+    Level, blobs, comments, diff, ends, folding, json_minify, numbers, repeat, repeated, runs,
+    tables, terminal,
+};
 
 /// A way to make a text shorter. It borrows where it has nothing to do, cannot fail, costs time
 /// linear in the text, and changes nothing on a second run, markers apart.
@@ -31,8 +34,9 @@ pub(super) enum Work {
     /// To what a reader of the text sees in it; the spelling does not come back.
     Renders(for<'t> fn(&'t str) -> Cow<'t, str>),
     /// To less than that. Before all that can be undone, which would be cut through.
-    #[allow(dead_code)]
     Loses(for<'t> fn(&'t str) -> Cow<'t, str>),
+    /// To less of a file, by the language that it is in.
+    Strips(for<'t> fn(&'t str, &str) -> Cow<'t, str>),
     Encodes {
         run: for<'t> fn(&'t str) -> Cow<'t, str>,
         undo: fn(&str) -> Option<String>,
@@ -47,7 +51,7 @@ pub(super) enum Work {
 impl Work {
     /// Whether what it leaves is what the way back must give.
     pub(super) fn is_normalising(&self) -> bool {
-        matches!(self, Work::Renders(_) | Work::Loses(_))
+        matches!(self, Work::Renders(_) | Work::Loses(_) | Work::Strips(_))
     }
 }
 
@@ -62,15 +66,43 @@ const REPEAT: Pass = Pass {
     ..pass("repeat", Level::Light, Work::Points { run: repeat::refer, undo: repeat::expand })
 };
 
+/// Results that are shorter without loss keep all they say.
+const ENDS_OVER_TOKENS: usize = 2000;
+
+const ENDS: Pass = Pass {
+    code: true,
+    over: ENDS_OVER_TOKENS,
+    ..pass("ends", Level::Aggressive, Work::Loses(ends::shorten))
+};
+
 /// In running order; each sees what the one before it left. They are undone from the end.
 pub(super) const PASSES: &[Pass] = &[
     // Of a text that was sent as it came; the last one is for texts that were sent shortened.
     REPEAT,
     pass("terminal", Level::Light, Work::Renders(terminal::render)),
     Pass {
+        reads: true,
+        code: true,
+        ..pass("comments", Level::Aggressive, Work::Strips(comments::strip))
+    },
+    Pass { code: true, ..pass("diff", Level::Aggressive, Work::Loses(diff::trim)) },
+    Pass { code: true, ..pass("blobs", Level::Aggressive, Work::Loses(blobs::shorten)) },
+    Pass { work: Work::Loses(ends::shorten_less), ..ENDS },
+    ENDS,
+    Pass {
         typed: true,
         json: true,
         ..pass("json-minify", Level::Light, Work::Renders(json_minify::minify))
+    },
+    Pass {
+        typed: true,
+        json: true,
+        code: true,
+        ..pass(
+            "json-tables",
+            Level::Balanced,
+            Work::Encodes { run: tables::encode, undo: tables::decode },
+        )
     },
     Pass {
         reads: true,
@@ -81,6 +113,14 @@ pub(super) const PASSES: &[Pass] = &[
         Level::Light,
         Work::Encodes { run: repeated::fold, undo: repeated::unfold },
     ),
+    Pass {
+        code: true,
+        ..pass(
+            "folding",
+            Level::Balanced,
+            Work::Encodes { run: folding::fold, undo: folding::unfold },
+        )
+    },
     REPEAT,
     Pass {
         reads: true,

@@ -108,6 +108,24 @@ pub(crate) fn is_read(call: Option<&Call>, text: &str) -> bool {
     }
 }
 
+/// The path of the file that `call` read, if it names one file and does nothing else.
+pub(crate) fn path_read(call: &Call) -> Option<String> {
+    let arguments = Arguments::read(&call.input);
+    let Some(commands) = arguments.commands.filter(|commands| !commands.is_empty()) else {
+        let paths = arguments.paths?;
+        return (paths.len() == 1).then(|| paths.into_iter().next())?;
+    };
+    let [command] = commands.as_slice() else { return None };
+    if command.contains(['\n', ';', '&', '|', '(', '{', '`', '<', '>', '$']) {
+        return None;
+    }
+    let mut words = command.split_whitespace();
+    let is_printer = words.next().is_some_and(|program| PRINTERS.contains(&program));
+    let mut files = words.filter(|word| names_file(word) && !word.starts_with(['-', '\'']));
+    let path = files.next().filter(|_| is_printer)?;
+    files.next().is_none().then(|| path.trim_matches('"').to_owned())
+}
+
 /// The words of a tool's name, lower case, without the server that it belongs to.
 fn words(name: &str) -> Vec<String> {
     let name = name.rsplit("__").next().unwrap_or(name);
@@ -315,6 +333,23 @@ mod tests {
             assert_eq!(is_read(Some(&call), "text"), want, "{name} {input}");
         }
         assert!(is_read(None, "text"), "nobody knows which call");
+    }
+
+    #[test]
+    fn the_one_file_that_was_read_is_known() {
+        for (name, input, want) in [
+            ("Read", r#"{"file_path":"a/b.rs","limit":5}"#, Some("a/b.rs")),
+            ("Bash", r#"{"command":"cat src/a.py"}"#, Some("src/a.py")),
+            ("Bash", r#"{"command":"sed -n '1,40p' src/a.py"}"#, Some("src/a.py")),
+            ("Bash", r#"{"command":"cat a.py b.py"}"#, None),
+            ("Bash", r#"{"command":"cat a.py | grep x"}"#, None),
+            ("Bash", r#"{"command":"make a.py"}"#, None),
+            ("read_many", r#"{"paths":["a.py","b.py"]}"#, None),
+            ("Read", "{}", None),
+        ] {
+            let call = Call { name: name.into(), input: input.into() };
+            assert_eq!(path_read(&call).as_deref(), want, "{name} {input}");
+        }
     }
 
     #[test]

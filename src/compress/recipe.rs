@@ -19,6 +19,8 @@ pub(crate) struct Recipe {
 pub(super) enum Step {
     /// A pass that looks at the text alone: its place in the table.
     Pass(usize),
+    /// A pass over a file in this language.
+    Strip(usize, &'static str),
     Point(Pointing),
     AsItCame,
 }
@@ -53,7 +55,11 @@ impl Recipe {
                     Work::Renders(run) | Work::Loses(run) | Work::Encodes { run, .. } => {
                         run(&done).into_owned()
                     }
-                    Work::Points { .. } => continue,
+                    Work::Strips(_) | Work::Points { .. } => continue,
+                },
+                Step::Strip(pass, language) => match PASSES[*pass].work {
+                    Work::Strips(run) => run(&done, language).into_owned(),
+                    _ => continue,
                 },
                 Step::Point(pointing) => pointing.apply(&done),
                 Step::AsItCame => marker::as_it_came(&done),

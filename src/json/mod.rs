@@ -38,6 +38,11 @@ impl<'a> Reader<'a> {
         self.byte()
     }
 
+    /// Where it stands: behind what was read last, or before what was peeked at.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
     /// Passes over the next value, whatever it is.
     pub(crate) fn value(&mut self) -> Option<Span> {
         self.peek();

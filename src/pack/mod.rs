@@ -310,9 +310,14 @@ impl<'b> Course<'b> {
                 continue;
             };
             let at = walk.sent();
-            let is_read = is_read(self.body, self.prompt, part.role, &text);
+            let call = call_of(self.body, self.prompt, part.role);
+            let is_read =
+                matches!(part.role, Role::Result(_)) && compress::is_read(call.as_ref(), &text);
+            let path = call.as_ref().filter(|_| is_read).and_then(compress::path_read);
+            let language = path.as_deref().and_then(compress::language);
             let literal_bytes = part.span.len();
-            let candidate = Candidate { text, place, part: number, is_read, literal_bytes };
+            let candidate =
+                Candidate { text, place, part: number, is_read, language, literal_bytes };
             let sent = walk.text(candidate, &mut |text| counter.count(text));
             for (pass, saved) in &sent.saved {
                 *so_far.per_pass.entry(pass).or_default() += saved;
@@ -412,19 +417,17 @@ fn failed(role: Role, tokens: u64) -> Option<Looked> {
     Some(Looked { place, before, after, saved, left })
 }
 
-/// Whether this is a file that was read; a small text might as well be.
-fn is_read(body: &str, prompt: &Prompt, role: Role, text: &str) -> bool {
+/// The call that a result answers.
+fn call_of<'a>(body: &'a str, prompt: &Prompt, role: Role) -> Option<compress::Call<'a>> {
     let Role::Result(result) = role else {
-        return false;
+        return None;
     };
-    let call = result.call.map(|index| &prompt.calls[index]);
+    let call = &prompt.calls[result.call?];
     let content = |span: &Span| match &body[span.clone()] {
         raw if raw.starts_with('"') => json::decode(raw).unwrap_or_default(),
         raw => Cow::Borrowed(raw),
     };
-    let call =
-        call.map(|call| compress::Call { name: content(&call.name), input: content(&call.input) });
-    compress::is_read(call.as_ref(), text)
+    Some(compress::Call { name: content(&call.name), input: content(&call.input) })
 }
 
 /// The body with the literals at these spans replaced; every other byte as it was.

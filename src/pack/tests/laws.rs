@@ -100,6 +100,10 @@ fn expanding_the_corpus_gives_back_what_was_there() {
 /// Each text comes back as it was, or as its reader would have seen it.
 #[track_caller]
 fn round_trip(counter: &mut Counter, plan: &Plan, format: Format, body: &str) -> bool {
+    if plan.level == Level::Aggressive {
+        // What it leaves out does not come back.
+        return false;
+    }
     let packed = sent(counter, plan, format, body);
     let back = expand(format, packed.as_bytes()).expect("what we send is valid");
     let back = String::from_utf8(back).expect("text stays text");
@@ -110,7 +114,8 @@ fn round_trip(counter: &mut Counter, plan: &Plan, format: Format, body: &str) ->
         assert_eq!(old.role, new.role);
         let (Some(was), Some(is)) = (text_of(body, old), text_of(&back, new)) else { continue };
         let is_typed = matches!(old.role, Role::Typed { .. });
-        let is_read = is_read(body, &before, old.role, &was);
+        let is_read = matches!(old.role, Role::Result(_))
+            && compress::is_read(call_of(body, &before, old.role).as_ref(), &was);
         let may_be = renderings(&was, is_read, is_typed && plan.level == Level::Light);
         let may_be = if place(old.role).is_some() { may_be } else { vec![was.into_owned()] };
         assert!(may_be.contains(&is.into_owned()), "{old:?}");
@@ -170,6 +175,10 @@ fn a_second_run_changes_nothing_or_is_undone() {
 
 #[track_caller]
 fn twice(counter: &mut Counter, plan: &Plan, format: Format, body: &str) -> bool {
+    if plan.level == Level::Aggressive {
+        // What is left may be short enough to lose less, or more.
+        return false;
+    }
     let once = sent(counter, plan, format, body);
     let again = sent(counter, plan, format, &once);
     // Literals that are put back are spelled in our way, so values are compared.
@@ -215,5 +224,5 @@ fn what_is_sent_is_frozen() {
             }
         }
     }
-    assert_eq!(hash, 1_550_270_318_603_117_849);
+    assert_eq!(hash, 9_653_325_933_624_461_693);
 }
