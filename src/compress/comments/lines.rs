@@ -25,11 +25,11 @@ pub(super) fn comments(
         "\\\n" => !lines.iter().any(|line| line.ends_with('\\')),
         mark => !lines.iter().any(|line| line.contains(mark)),
     };
-    let is_paired = |mark: &&str| {
+    let is_paired = |mark: &&'static str| {
         lines.iter().map(|line| line.matches(*mark).count()).sum::<usize>().is_multiple_of(2)
     };
     if !language.unknown.iter().all(is_known)
-        || (first != Some(1) && !language.long.iter().all(|mark| is_paired(&mark)))
+        || (first != Some(1) && !language.long.iter().all(is_paired))
     {
         return None;
     }

@@ -182,8 +182,9 @@ fn write_line(line: &str, out: &mut String) {
     if line.len() <= LINE_BYTES_MAX {
         return out.push_str(line);
     }
-    let head = line.floor_char_boundary(LINE_HEAD_BYTES);
-    let tail = line.ceil_char_boundary(line.len() - LINE_TAIL_BYTES);
+    let boundary = |from: usize| (from..=line.len()).find(|at| line.is_char_boundary(*at));
+    let head = boundary(LINE_HEAD_BYTES).unwrap_or(line.len());
+    let tail = boundary(line.len() - LINE_TAIL_BYTES).unwrap_or(line.len());
     let characters = line[head..tail].chars().count();
     _ = write!(
         out,
