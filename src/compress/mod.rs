@@ -337,7 +337,12 @@ impl<'t> Walk<'t> {
     fn may_run(&self, pass: &Pass, candidate: &Candidate) -> bool {
         let rules = &self.rules;
         let may_touch = match candidate.place.is_typed() {
-            true => pass.typed && rules.level >= Level::Balanced,
+            true => {
+                pass.typed
+                    && rules.level >= Level::Balanced
+                    // A table among sentences is a part of what the person says.
+                    && (!pass.json || crate::json::is_value(candidate.text.trim()))
+            }
             false => pass.reads || !candidate.is_read,
         };
         // A fence in a diff is text of the file that changed.
