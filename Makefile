@@ -1,4 +1,5 @@
-# Targets for users (all, run, demo, install, uninstall) and for developers (test, check, lint-man, clean).
+# Targets for users (all, run, demo, install, uninstall) and for developers (test, check, bench, lint-man,
+# clean).
 # Building needs Rust and a C compiler, for the bundled SQLite; installing needs neither.
 
 CARGO   = cargo
@@ -31,6 +32,13 @@ check:
 	$(MAKE) test
 	$(MAKE) lint-man
 
+# On the request bodies beside the repository; says so where there are none.
+bench: bench-compression
+
+# What each mode saves, how long it takes, and the bill of every session; fails where one gets dearer.
+bench-compression:
+	$(CARGO) run --locked --release --quiet --example compression-table
+
 lint-man:
 	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning $(PAGES); \
 	elif command -v groff >/dev/null; then \
@@ -51,4 +59,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all run demo test check lint-man install uninstall clean
+.PHONY: all run demo test check bench bench-compression lint-man install uninstall clean

@@ -1,13 +1,17 @@
 //! `tokenpak compress`: one request body in, a shorter one out; `--expand` is the way back.
+//!
+//! `--report` is for whoever asks where the savings come from, or why there are none: by pass, by
+//! place, and what was left alone for which reason.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
 use super::{read, settings, write};
 use crate::cli;
-use crate::compress::{Level, Mode};
+use crate::compress::{Left, Level, Mode};
 use crate::error::Error;
 use crate::number::{commas, saved_percent};
-use crate::pack::{self, Packed, Plan};
+use crate::pack::{self, Looked, Packed, Plan};
 use crate::tokens::Counter;
 use crate::wire::Format;
 
@@ -23,7 +27,10 @@ pub(crate) fn run(args: &cli::Compress) -> Result<(), Error> {
     let packed = pack::pack(&mut Counter::new(), &plan, format, &body);
     write(packed.body.as_deref().unwrap_or(&body))?;
     if args.report || std::io::stderr().is_terminal() {
-        eprint!("{}", summary(&packed, args.report));
+        eprint!("{}", summary(&packed));
+    }
+    if args.report {
+        eprint!("{}", report(&packed));
     }
     Ok(())
 }
@@ -61,16 +68,114 @@ fn not_a_request(name: &str) -> Error {
     Error::input(name, None, format!("not a request body of {formats}"))
 }
 
-fn summary(packed: &Packed, by_pass: bool) -> String {
+fn summary(packed: &Packed) -> String {
     let saved = packed.before.saturating_sub(packed.after);
     let percent = saved_percent(packed.before, packed.after);
     let (before, after) = (commas(packed.before), commas(packed.after));
-    let mut text = format!("{before} -> {after} tokens, saved {} ({percent}%)\n", commas(saved));
-    if let Some(skip) = packed.skip.filter(|_| by_pass) {
-        text += &format!("  unchanged: {}\n", skip.name());
+    format!("{before} -> {after} tokens, saved {} ({percent}%)\n", commas(saved))
+}
+
+/// The width that every terminal has, less one: some break the line in the last column.
+const COLUMNS: usize = 79;
+
+/// Three tables; each only if it has rows. Lines of at most `COLUMNS`.
+fn report(packed: &Packed) -> String {
+    let mut text = String::new();
+    if let Some(skip) = packed.skip {
+        text += &format!("unchanged: {}\n", skip.name());
     }
-    for (pass, tokens) in packed.per_pass.iter().filter(|_| by_pass) {
-        text += &format!("  {pass:<14} {:>12}\n", commas(*tokens));
+    if !packed.per_pass.is_empty() {
+        text += &format!("\n{:31}{:>11}\n", "saved by", "tokens");
     }
-    text
+    for (pass, tokens) in &packed.per_pass {
+        text += &format!("{pass:31}{:>11}\n", commas(*tokens));
+    }
+    let changed = || packed.texts.iter().filter(|looked| looked.before != looked.after);
+    if changed().next().is_some() {
+        text += &format!("\n{:31}{:>11}{:>11}  by\n", "changed", "before", "after");
+    }
+    changed().for_each(|looked| text += &row(looked));
+    text + &left_alone(packed)
+}
+
+/// Where, how much, and by which passes, as many to a line as there is room for.
+fn row(looked: &Looked) -> String {
+    let (before, after) = (commas(looked.before), commas(looked.after));
+    let place = looked.place.to_string();
+    let mut line = format!("{place:31}{before:>11}{after:>11} ");
+    let indent = line.len();
+    let mut text = String::new();
+    let passes = looked.saved.iter().enumerate();
+    let mut words: Vec<String> = passes
+        .map(|(at, (pass, saved))| {
+            let comma = if at + 1 < looked.saved.len() { "," } else { "" };
+            format!("{pass} {}{comma}", commas(*saved))
+        })
+        .collect();
+    if words.is_empty() {
+        // It could be taken for compressed text, and grew by the line that says it is not.
+        words.push("marked as it came".to_owned());
+    }
+    for word in words {
+        if line.len() > indent && line.len() + 1 + word.len() > COLUMNS {
+            text += &format!("{line}\n");
+            line = " ".repeat(indent);
+        }
+        line += &format!(" {word}");
+    }
+    text + &line + "\n"
+}
+
+/// Why the rest of the prompt is as it was.
+fn left_alone(packed: &Packed) -> String {
+    let mut groups: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for looked in &packed.texts {
+        if let Some(left) = looked.left {
+            let (tokens, texts) = groups.entry(reason(left)).or_default();
+            (*tokens, *texts) = (*tokens + looked.before, *texts + 1);
+        }
+    }
+    let mut text = format!("\n{:31}{:>11}{:>11}\n", "left alone", "tokens", "texts");
+    for (reason, (tokens, texts)) in groups {
+        text += &format!("{reason:31}{:>11}{:>11}\n", commas(tokens), commas(texts));
+    }
+    let candidates: u64 = packed.texts.iter().map(|looked| looked.before).sum();
+    let rest = commas(packed.before.saturating_sub(candidates));
+    text + &format!("{:31}{rest:>11}\n", "neither result nor user text")
+}
+
+/// In at most 30 characters.
+fn reason(left: Left) -> &'static str {
+    match left {
+        Left::Error => "error result",
+        Left::Small => "under 400 characters",
+        Left::Threshold => "before the threshold",
+        Left::Floor => "too short for a prompt cache",
+        Left::FileRead => "file that was read",
+        Left::NothingToGain => "nothing to gain",
+        Left::Unclear => "would not have read back",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compress::Place;
+
+    #[test]
+    fn passes_of_one_place_are_broken_into_lines() {
+        let place = Place::Result { number: 1234, part: Some(12) };
+        let row = |saved: &[(&'static str, u64)]| {
+            let saved = saved.to_vec();
+            row(&Looked { place, before: 45_678, after: 1234, saved, left: None })
+        };
+        let one = "part 12 of tool result 1234         45,678      1,234  terminal 44,444\n";
+        assert_eq!(row(&[("terminal", 44_444)]), one);
+        let many = row(&[("terminal", 40_000), ("json-minify", 4000), ("repeat", 444)]);
+        let first = "part 12 of tool result 1234         45,678      1,234  terminal 40,000,\n";
+        let indent = " ".repeat(53);
+        assert_eq!(many, format!("{first}{indent}  json-minify 4,000,\n{indent}  repeat 444\n"));
+        let grown = "part 12 of tool result 1234         45,678      1,234  marked as it came\n";
+        assert_eq!(row(&[]), grown);
+    }
 }
