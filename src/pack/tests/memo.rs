@@ -70,7 +70,7 @@ fn sessions_of_the_corpus_give_the_same_turn_by_turn() {
     {
         let memo = Memo::new(4 << 20, SECRET);
         let plan = Plan::of(Mode::Hybrid);
-        for (body, _) in laws::earlier_requests(&whole).iter().step_by(7) {
+        for (body, _) in earlier_requests(&whole).iter().step_by(7) {
             same(&memo, &mut counter, &plan, format, body);
         }
         same(&memo, &mut counter, &plan, format, &whole);

@@ -1,7 +1,7 @@
-//! The laws of compression, checked on generated sessions, and on the corpus where it is there.
+//! What is promised of a body that is packed: the rules one by one, and the laws on many.
 
-mod laws;
 mod memo;
+mod proofs;
 mod rules;
 
 use serde_json::{Value, json};
@@ -194,4 +194,35 @@ fn corpus() -> Vec<(String, Format, String)> {
         Some((name, format, std::fs::read_to_string(path).ok()?))
     };
     files.iter().filter_map(read).collect()
+}
+
+/// The requests that a session's client sent before its last: cut after each message of a user or
+/// a tool that one of the model follows. With the length of what comes after the messages.
+fn earlier_requests(whole: &str) -> Vec<(String, usize)> {
+    let key = if whole.contains("\"messages\":[") { "messages" } else { "input" };
+    let [list] = json::members(whole, &(0..whole.len()), [key]).expect("valid");
+    let list = list.expect("a session has messages");
+    let (mut cuts, mut end, mut was_answer) = (Vec::new(), list.start, false);
+    json::Reader::within(whole, &list)
+        .array(|reader| {
+            let (span, [role, kind]) = reader.members(["role", "type"])?;
+            let is = |member: &Option<Span>, what: &str| {
+                member.as_ref().is_some_and(|span| whole[span.clone()].contains(what))
+            };
+            let is_answer = is(&role, "assistant") || is(&kind, "function_call\"");
+            if is_answer && !was_answer {
+                cuts.push(end);
+            }
+            (was_answer, end) = (is_answer, span.end);
+            Some(())
+        })
+        .expect("valid");
+    let tail = &whole[list.end - 1..];
+    cuts.iter().map(|end| (format!("{}{tail}", &whole[..*end]), tail.len())).collect()
+}
+
+/// Whether the text of a part is, or may be, a file that a tool read.
+fn is_read(body: &str, prompt: &Prompt, role: Role, text: &str) -> bool {
+    let call = call_of(body, prompt, role);
+    matches!(role, Role::Result(_)) && compress::is_read(call.as_ref(), text)
 }
