@@ -170,7 +170,9 @@ fn may_change(case: &Case, body: &Value, change: &Change) -> bool {
     let path: Vec<&str> = change.path.iter().map(String::as_str).collect();
     let old: String = serde_json::from_str(change.old).expect("a string");
     let at = |list: &str| &body[list][path[1].parse::<usize>().expect("an index")];
-    let is_large = old.chars().count() >= 400 || old.contains("[... ");
+    // A text of any size that looks like one of ours gets a line that says it is none.
+    let is_marked = change.new.starts_with("\"[... the text below is as it came ...]\\n");
+    let is_large = old.chars().count() >= 400 || is_marked;
     let is_result = match (case.format, &path[..]) {
         (Format::Messages, ["messages", _, "content", block, "content", rest @ ..]) => {
             let block = &at("messages")["content"][block.parse::<usize>().expect("an index")];
@@ -202,7 +204,7 @@ fn may_change(case: &Case, body: &Value, change: &Change) -> bool {
         (Format::Gemini, ["contents", _, "parts", _, "text"]) => at("contents")["role"] == "user",
         _ => false,
     };
-    is_large && (is_result || is_typed && may_be_encoded(case, &old))
+    is_large && (is_result || is_typed && (is_marked || may_be_encoded(case, &old)))
 }
 
 /// S14: what a person typed may be encoded if it is data from end to end, or was there before.
@@ -210,7 +212,7 @@ fn may_be_encoded(case: &Case, text: &str) -> bool {
     let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     let is_data =
         is_json || text.contains("```") || case.body.matches(&json!(text).to_string()).count() > 1;
-    text.contains("[... ") || case.plan.level >= Level::Balanced && is_data
+    case.plan.level >= Level::Balanced && is_data
 }
 
 /// Item 4, before expansion.

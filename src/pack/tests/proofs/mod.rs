@@ -1,8 +1,8 @@
 //! The laws of compression on generated sessions: COMPRESSION.md section 5, items 1 to 5.
 //!
-//! A run takes the same inputs every time. `TOKENPAK_PROOFS=n` takes n for each format instead of the
-//! few of a usual run (with `--release`, a million takes an hour); `TOKENPAK_PROOF_SEED=x` takes the one
-//! that a failure named, and `TOKENPAK_PROOF_SHRINK=1` looks for a smaller one like it.
+//! A run takes the same inputs every time. `TOKENPAK_PROOFS=n` takes n sessions of each format
+//! instead of the few of a usual run; `TOKENPAK_PROOF_SEED=x` takes the one that a failure named, and
+//! `TOKENPAK_PROOF_SHRINK=1` with it looks for a smaller one like it.
 
 mod adversarial;
 mod bills;

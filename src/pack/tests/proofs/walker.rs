@@ -2,11 +2,12 @@
 //!
 //! Its own reader of JSON, in the fewest lines, so that a fault of the product's cannot hide here.
 
-/// A string that differs: where it stands, and how it was spelled.
+/// A string that differs: where it stands, and both spellings.
 #[derive(Debug)]
 pub(super) struct Change<'a> {
     pub(super) path: Vec<String>,
     pub(super) old: &'a str,
+    pub(super) new: &'a str,
 }
 
 /// The strings that differ between two bodies. Anything else that differs is a failure.
@@ -52,7 +53,7 @@ impl<'a> Walker<'a> {
         let (old, new) = (string_len(self.old), string_len(self.new));
         let (old, new) = (take(&mut self.old, old), take(&mut self.new, new));
         if old != new {
-            self.found.push(Change { path: self.path.clone(), old });
+            self.found.push(Change { path: self.path.clone(), old, new });
         }
     }
 
