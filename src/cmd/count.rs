@@ -1,4 +1,5 @@
-//! `tokenpak count`: tokens as wc counts words. Request bodies count as requests, other files as text.
+//! `tokenpak count`: tokens as wc counts words. Request bodies count as requests, other files as
+//! text.
 
 use super::{read, write};
 use crate::cli;
@@ -6,55 +7,84 @@ use crate::compress::Mode;
 use crate::error::Error;
 use crate::pack::{self, Plan};
 use crate::tokens::Counter;
+use crate::tokens::model::{Family, Vocabulary};
 use crate::wire::Format;
 
-/// Model families whose tokenizer is not the one used here: their counts are estimates.
-const OTHER_TOKENIZERS: &[&str] = &[
-    "claude",
-    "gemini",
-    "gpt-4-",
-    "gpt-3.5",
-    "grok",
-    "mistral",
-    "codestral",
-    "deepseek",
-    "llama",
-    "qwen",
-];
-
+/// What cannot be read is complained about, and the rest is counted; the exit status is that of
+/// the last complaint.
 pub(crate) fn run(args: &cli::Count) -> Result<(), Error> {
+    let family = args.model.as_deref().map(Family::of);
     let mut counter = Counter::new();
-    if args.files.is_empty() {
-        let tokens = count(&mut counter, "standard input", &read(None)?)?;
-        return finish(args, &format!("{tokens}\n"));
-    }
-    let mut rows = Vec::with_capacity(args.files.len() + 1);
+    let (mut total, mut fault, mut models) = (0, None, Vec::new());
     for name in &args.files {
-        rows.push((count(&mut counter, name, &read(Some(name))?)?, name.as_str()));
+        match count(&mut counter, Some(name)) {
+            Ok((tokens, model)) => {
+                let tokens = family.map_or(tokens, |family| family.tokens(tokens));
+                total += tokens;
+                models.extend(model);
+                let is_alone = args.files.len() == 1;
+                let line = if is_alone { bare(tokens) } else { named(tokens, name) };
+                write(line.as_bytes())?;
+            }
+            // `main` prints the last one.
+            Err(error) => {
+                if let Some(earlier) = fault.replace(error) {
+                    eprintln!("{earlier}");
+                }
+            }
+        }
     }
-    if rows.len() > 1 {
-        rows.push((rows.iter().map(|(tokens, _)| tokens).sum(), "total"));
+    if args.files.is_empty() {
+        let (tokens, model) = count(&mut counter, None)?;
+        models.extend(model);
+        write(bare(family.map_or(tokens, |family| family.tokens(tokens))).as_bytes())?;
+    } else if args.files.len() > 1 {
+        write(named(total, "total").as_bytes())?;
     }
-    let lines: String = rows.iter().map(|(tokens, name)| format!("{tokens:>7} {name}\n")).collect();
-    finish(args, &lines)
+    match &args.model {
+        Some(model) => note(model, true),
+        None => {
+            models.sort_unstable();
+            models.dedup();
+            models.iter().for_each(|model| note(model, false));
+        }
+    }
+    fault.map_or(Ok(()), Err)
 }
 
-fn finish(args: &cli::Count, text: &str) -> Result<(), Error> {
-    let model = args.model.as_deref().unwrap_or_default().to_ascii_lowercase();
-    let other = OTHER_TOKENIZERS.iter().any(|family| model.contains(family)) || model == "gpt-4";
-    write(text.as_bytes())?;
-    if other {
-        eprintln!("tokenpak: note: {model} has a tokenizer of its own; this is an estimate");
-    }
-    Ok(())
+fn bare(tokens: u64) -> String {
+    format!("{tokens}\n")
 }
 
-fn count(counter: &mut Counter, name: &str, bytes: &[u8]) -> Result<u64, Error> {
-    if let Some(format) = Format::of_body(bytes) {
-        return Ok(pack::pack(counter, &Plan::of(Mode::Off), format, bytes).before);
+fn named(tokens: u64, name: &str) -> String {
+    format!("{tokens:>7} {name}\n")
+}
+
+/// Says so where the count is an estimate: for the model that was asked for, whose factor is in it,
+/// or for one that a request names.
+fn note(model: &str, is_asked: bool) {
+    let family = Family::of(model);
+    let why = match family.vocabulary {
+        Vocabulary::O200k => return,
+        Vocabulary::Cl100k => "its vocabulary is cl100k".to_owned(),
+        Vocabulary::Own => {
+            let factor = format!("{}.{:02}", family.percent / 100, family.percent % 100);
+            match is_asked {
+                true => format!("o200k tokens times {factor}"),
+                false => format!("o200k tokens; --model {model} would take them times {factor}"),
+            }
+        }
+    };
+    eprintln!("tokenpak: note: an estimate for {model}: {why}");
+}
+
+/// The o200k tokens of a file, and the model if it is a request that names one. What is not UTF-8
+/// counts as the text that a reader would see, with a replacement character for each fault.
+fn count(counter: &mut Counter, name: Option<&str>) -> Result<(u64, Option<String>), Error> {
+    let bytes = read(name)?;
+    if let Some(format) = Format::of_body(&bytes) {
+        let packed = pack::pack(counter, &Plan::of(Mode::Off), format, &bytes);
+        return Ok((packed.before, packed.model));
     }
-    let text = std::str::from_utf8(bytes);
-    let text =
-        text.map_err(|_| Error::input(name, None, "neither a request body nor UTF-8 text"))?;
-    Ok(counter.count(text) as u64)
+    Ok((counter.count(&String::from_utf8_lossy(&bytes)) as u64, None))
 }

@@ -44,30 +44,33 @@ pub(crate) fn filter_place(hash: u64) -> (usize, u8) {
     (bit >> 3, 1 << (bit & 7))
 }
 
-/// Reads whole words, the last one overlapping the one before, so that no length needs a byte loop.
+/// The hash of a token.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let len = bytes.len();
-    let mut state = (len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    if let Some(last) = bytes.last_chunk::<8>() {
-        for chunk in bytes.as_chunks::<8>().0 {
-            state = mix(state ^ u64::from_le_bytes(*chunk));
-        }
-        if !len.is_multiple_of(8) {
-            state = mix(state ^ u64::from_le_bytes(*last));
-        }
-    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        let low = u64::from(u32::from_le_bytes(*first));
-        let high = u64::from(u32::from_le_bytes(*last));
-        state = mix(state ^ (low | high << 32));
-    } else if len > 0 {
-        let ends = u64::from(bytes[0]) | u64::from(bytes[len - 1]) << 16;
-        state = mix(state ^ (ends | u64::from(bytes[len / 2]) << 8));
+    if bytes.len() > 16 {
+        return hash_long(bytes);
     }
-    let state = state.wrapping_mul(0xd6e8_feb8_6659_fd93);
-    state ^ state >> 32
+    let mut word = [0; 16];
+    word[..bytes.len()].copy_from_slice(bytes);
+    hash_short(u128::from_le_bytes(word), bytes.len())
 }
 
-fn mix(state: u64) -> u64 {
-    let state = state.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    state ^ state >> 32
+/// The same for at most sixteen bytes, which are the lowest of a word that is zero above.
+pub(crate) fn hash_short(word: u128, len: usize) -> u64 {
+    fold(word as u64, (word >> 64) as u64 ^ len as u64)
+}
+
+/// Reads whole words, the last one overlapping the one before.
+fn hash_long(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<16>();
+    let last = bytes.last_chunk::<16>().filter(|_| !rest.is_empty());
+    words.iter().chain(last).fold(bytes.len() as u64, |state, word| {
+        let word = u128::from_le_bytes(*word);
+        fold(word as u64 ^ state, (word >> 64) as u64).wrapping_add(state.rotate_left(23))
+    })
+}
+
+fn fold(low: u64, high: u64) -> u64 {
+    let low = low ^ 0x9e37_79b9_7f4a_7c15;
+    let product = u128::from(low) * u128::from(high ^ 0xd6e8_feb8_6659_fd93);
+    product as u64 ^ (product >> 64) as u64
 }

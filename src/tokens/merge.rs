@@ -6,28 +6,39 @@
 //! Long pieces are merged in windows, so that a megabyte of one letter costs no more per byte than
 //! a line, nor more memory. Tokens are the encoding of a text exactly if each two neighbours among
 //! them are the encoding of theirs; so what two windows found can be joined at a token which both
-//! of them found. Far from the edge they do; if ever not, the piece is merged again in wider
-//! windows, at last in one.
+//! of them found. Far from the edge they do; where not, the window before is taken again, wider,
+//! and at last the whole piece in one.
 
 use super::layout::NO_RANK;
 use super::minima::Minima;
-use super::table::{rank, rank_of_pair};
+use super::table::{rank_at, rank_of_pair};
 
 /// The pieces merged in registers and on the stack: one bit each in a word says which bytes begin a
 /// part.
 const SHORT_BYTES_MAX: usize = 64;
-/// Wide enough that the overlap of windows hardly counts, narrow enough for the first-level cache.
-const WINDOW_BYTES: usize = 2048;
-const WIDER: usize = 16;
-/// A token that ends this part of a window before its edge has so far always been one beyond it,
+const PLACE_BITS: u32 = 6;
+/// A token that ends this share of a window before its edge has nearly always been one beyond it,
 /// too.
-const MARGIN: usize = 16;
+const MARGIN: usize = 4;
+const WIDER: usize = 16;
+/// Memory for wider windows is given back.
+const KEPT_BYTES_MAX: usize = 1024;
 
 /// Merges pieces; keeps its memory for the next.
 pub(crate) struct Merger {
     /// One bit per byte of the window, set where a part begins, and one at its end.
     starts: Vec<u64>,
     minima: Minima,
+}
+
+/// Where two windows meet.
+#[derive(Clone, Copy, Default)]
+struct Seam {
+    start: usize,
+    /// The length of the token that begins here and ought to be in both; 0 where the piece begins.
+    shared: usize,
+    /// Tokens before this place.
+    count: usize,
 }
 
 impl Merger {
@@ -40,34 +51,62 @@ impl Merger {
         if piece.len() <= SHORT_BYTES_MAX {
             return count_short(piece);
         }
-        self.count_in_windows(piece, WINDOW_BYTES).unwrap_or_else(|| count_wide(piece))
+        let (count, widest) = self.count_in_windows(piece);
+        if widest > KEPT_BYTES_MAX {
+            *self = Merger::new();
+        }
+        count
     }
 
-    /// `None` if two windows disagree about the token in which they meet; one window cannot.
-    fn count_in_windows(&mut self, piece: &[u8], width: usize) -> Option<usize> {
-        let (mut start, mut shared, mut count) = (0, 0, 0);
+    /// Also the width of the widest window, which is bounded by the piece: so this ends.
+    fn count_in_windows(&mut self, piece: &[u8]) -> (usize, usize) {
+        let (mut narrow, mut widest) = (SHORT_BYTES_MAX, SHORT_BYTES_MAX);
+        let (mut seam, mut width) = (Seam::default(), narrow);
+        let mut before = None;
+        let mut merged = 0..0;
         loop {
-            let window = &piece[start..piece.len().min(start + width)];
-            self.merge(window);
-            if shared > 0 && self.next(0) != shared {
-                return None;
+            let window = seam.start..piece.len().min(seam.start + width);
+            // In a run or a pattern windows are equal.
+            if piece[window.clone()] != piece[merged.clone()] {
+                self.merge(&piece[window.clone()]);
+                merged = window.clone();
+                widest = widest.max(window.len());
             }
-            if start + window.len() == piece.len() {
-                return Some(count + self.count_before(window.len()));
+            if seam.shared > 0 && self.next(0) != seam.shared {
+                (seam, width) = before.take().unwrap_or_else(|| {
+                    narrow *= WIDER;
+                    (Seam::default(), narrow / WIDER)
+                });
+                width *= WIDER;
+            } else if window.end == piece.len() {
+                return (seam.count + self.count_before(window.len()), widest);
+            } else if let Some((meet, shared)) = self.meeting(width - width / MARGIN) {
+                before = Some((seam, width));
+                let count = seam.count + self.count_before(meet);
+                // What did not fit once will not fit again.
+                narrow = width.min(KEPT_BYTES_MAX).max(narrow);
+                (seam, width) = (Seam { start: seam.start + meet, shared, count }, narrow);
+            } else {
+                width *= WIDER;
             }
-            // Two tokens are shorter than a window without its margin, so that the next begins
-            // after this.
-            let end = self.last(width - width / MARGIN);
-            let meet = self.last(end - 1);
-            count += self.count_before(meet);
-            shared = end - meet;
-            start += meet;
         }
+    }
+
+    /// Start and length of the last token that ends before a place; `None` if it is the first.
+    fn meeting(&self, place: usize) -> Option<(usize, usize)> {
+        let end = self.last(place);
+        let meet = self.last(end.checked_sub(1)?);
+        (meet > 0).then(|| (meet, end - meet))
     }
 
     fn merge(&mut self, window: &[u8]) {
         let len = window.len();
         self.starts.clear();
+        if len <= SHORT_BYTES_MAX {
+            self.starts.extend([starts_of_short::<64, 80>(window), 0]);
+            self.starts[len / 64] |= 1 << (len % 64);
+            return;
+        }
         self.starts.resize(len / 64 + 1, u64::MAX);
         self.minima.reset(window.windows(2).map(|pair| rank_of_pair(pair[0], pair[1])));
         while let Some(at) = self.minima.least() {
@@ -75,11 +114,11 @@ impl Merger {
             let end = self.next(gone);
             self.starts[gone / 64] &= !(1 << (gone % 64));
             self.minima.set(gone, NO_RANK);
-            let joined = if end < len { rank(&window[at..self.next(end)]) } else { NO_RANK };
+            let joined = if end < len { rank_at(window, at, self.next(end)) } else { NO_RANK };
             self.minima.set(at, joined);
             if at > 0 {
                 let before = self.last(at - 1);
-                self.minima.set(before, rank(&window[before..end]));
+                self.minima.set(before, rank_at(window, before, end));
             }
         }
     }
@@ -113,24 +152,23 @@ impl Merger {
     }
 }
 
-/// With a merger of its own, so that memory for wide windows is given back.
-fn count_wide(piece: &[u8]) -> usize {
-    let mut merger = Merger::new();
-    let mut width = WINDOW_BYTES;
-    loop {
-        width *= WIDER;
-        if let Some(count) = merger.count_in_windows(piece, width) {
-            return count;
-        }
-    }
-}
-
 /// As `Merger::merge`, all in one word and one array; most pieces are this short.
 fn count_short(piece: &[u8]) -> usize {
-    const PLACE_BITS: u32 = 6;
+    let starts = match piece.len() {
+        0..=16 => starts_of_short::<16, 32>(piece),
+        17..=32 => starts_of_short::<32, 48>(piece),
+        _ => starts_of_short::<64, 80>(piece),
+    };
+    starts.count_ones() as usize
+}
+
+fn starts_of_short<const N: usize, const PADDED: usize>(piece: &[u8]) -> u64 {
     let key = |rank: u32, at: usize| (rank << PLACE_BITS) as i32 | at as i32;
     let len = piece.len();
-    let mut keys = [i32::MAX; SHORT_BYTES_MAX];
+    // Sixteen bytes can be read from every place.
+    let mut text = [0; PADDED];
+    text[..len].copy_from_slice(piece);
+    let mut keys = [i32::MAX; N];
     for (at, pair) in piece.windows(2).enumerate() {
         keys[at] = key(rank_of_pair(pair[0], pair[1]), at);
     }
@@ -140,21 +178,21 @@ fn count_short(piece: &[u8]) -> usize {
         after => after.trailing_zeros() as usize,
     };
     loop {
-        let least = keys[..len].iter().copied().min().unwrap_or(i32::MAX);
+        let least = keys.iter().copied().fold(i32::MAX, i32::min);
         if least >= key(NO_RANK, 0) {
-            return starts.count_ones() as usize;
+            return starts;
         }
-        let at = least as usize % SHORT_BYTES_MAX;
+        let at = least as usize % N;
         let gone = next(starts, at);
         let end = next(starts, gone);
         starts &= !(1 << gone);
         keys[gone] = i32::MAX;
-        let joined = if end < len { rank(&piece[at..next(starts, end)]) } else { NO_RANK };
+        let joined = if end < len { rank_at(&text, at, next(starts, end)) } else { NO_RANK };
         keys[at] = key(joined, at);
         let before = starts & !(u64::MAX << at);
         if before != 0 {
             let before = 63 - before.leading_zeros() as usize;
-            keys[before] = key(rank(&piece[before..end]), before);
+            keys[before] = key(rank_at(&text, before, end), before);
         }
     }
 }
@@ -165,25 +203,57 @@ mod tests {
 
     /// Long tokens, of which the margin of narrow windows holds only a part.
     #[test]
-    fn windows_that_disagree_say_so() {
+    fn windows_that_disagree_are_taken_again() {
         let bpe = &bpe_openai::o200k_base().bpe;
         let tokens = (0..bpe.num_tokens() as u32).map(|rank| bpe.token_bytes(rank));
         let long: Vec<&[u8]> = tokens.filter(|token| token.len() >= 20).collect();
         let mut merger = Merger::new();
-        let mut refused = 0;
+        let mut wider = 0;
         for tokens in long.chunks(40) {
             let piece = tokens.concat();
-            let want = merger.count_in_windows(&piece, piece.len());
-            assert_eq!(want, Some(bpe.count(&piece)));
-            assert_eq!(want, Some(merger.count(&piece)));
-            match merger.count_in_windows(&piece, 288) {
-                None => {
-                    refused += 1;
-                    assert_eq!(Some(count_wide(&piece)), want);
-                }
-                count => assert_eq!(count, want),
+            let (count, widest) = merger.count_in_windows(&piece);
+            assert_eq!(count, bpe.count(&piece));
+            wider += usize::from(widest > SHORT_BYTES_MAX);
+        }
+        assert!(wider > 10, "the test must see windows that disagree: {wider}");
+    }
+
+    /// The ranks of neighbours fall all along, so that the end of such a text decides about its
+    /// beginning, far beyond the margin of a narrow window.
+    #[test]
+    fn falling_ranks_are_counted_exactly() {
+        let chain = falling_chain();
+        assert!(chain.len() > SHORT_BYTES_MAX / MARGIN, "{}", chain.len());
+        let bpe = &bpe_openai::o200k_base().bpe;
+        for times in [1, 2, 50, 2000] {
+            let mut piece = chain.repeat(times);
+            for _ in 0..2 {
+                let (count, widest) = Merger::new().count_in_windows(&piece);
+                assert_eq!(count, bpe.count(&piece));
+                assert!(widest <= 16 * KEPT_BYTES_MAX, "{widest}");
+                piece.remove(0);
             }
         }
-        assert!(refused > 0, "the test must see windows that disagree");
+    }
+
+    /// The longest string of letters of which each two neighbours are a token of higher rank than
+    /// the next two.
+    fn falling_chain() -> Vec<u8> {
+        let letters = b'a'..=b'z';
+        let mut pairs: Vec<(u32, u8, u8)> = letters
+            .clone()
+            .flat_map(|one| letters.clone().map(move |two| (rank_of_pair(one, two), one, two)))
+            .filter(|(rank, ..)| *rank != NO_RANK)
+            .collect();
+        pairs.sort_unstable();
+        // The longest chain that begins with each letter, from the pairs so far.
+        let mut chains: Vec<Vec<u8>> = (0..=u8::MAX).map(|letter| vec![letter]).collect();
+        for (_, one, two) in pairs {
+            let tail = &chains[usize::from(two)];
+            if tail.len() >= chains[usize::from(one)].len() {
+                chains[usize::from(one)] = [&[one], tail.as_slice()].concat();
+            }
+        }
+        chains.into_iter().max_by_key(Vec::len).unwrap()
     }
 }

@@ -5,54 +5,116 @@
 //! time: the tables lie in the program and the kernel reads the pages that are touched. Where the
 //! vocabulary comes from: `README.md` beside this file.
 
+mod block;
 mod cache;
+mod digest;
 mod layout;
+mod memo;
 mod merge;
 mod minima;
-mod model;
+pub(crate) mod model;
 mod split;
 mod table;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
+use block::Pieces;
 use cache::{Cache, Key};
 use layout::NO_RANK;
+pub(crate) use memo::Memo;
 use merge::Merger;
-pub(crate) use model::start_factor;
 
 /// Counts tokens; what it keeps between texts makes it faster, and is no more than 150 KB.
 pub(crate) struct Counter {
     cache: Cache,
     merger: Merger,
+    memo: Option<Arc<Memo>>,
 }
 
 impl Counter {
+    /// For texts that come once.
     pub(crate) fn new() -> Counter {
-        Counter { cache: Cache::new(), merger: Merger::new() }
+        Counter { cache: Cache::new(), merger: Merger::new(), memo: None }
+    }
+
+    /// For texts that come again, here or on another thread.
+    pub(crate) fn with_memo(memo: Arc<Memo>) -> Counter {
+        Counter { memo: Some(memo), ..Counter::new() }
     }
 
     /// The number of o200k_base tokens of a text, exactly.
     pub(crate) fn count(&mut self, text: &str) -> usize {
-        let (mut count, mut start) = (0, 0);
-        while start < text.len() {
-            let end = split::piece_end(text, start);
-            count += self.count_piece(text.as_bytes(), start, end);
-            start = end;
+        let long = text.len() >= memo::TEXT_BYTES_MIN;
+        let Some(memo) = self.memo.clone().filter(|_| long) else {
+            return self.count_anew(text);
+        };
+        memo.count(text.as_bytes(), || self.count_anew(text))
+    }
+
+    fn count_anew(&mut self, text: &str) -> usize {
+        let (bytes, mut count, mut start) = (text.as_bytes(), 0, 0);
+        while start < bytes.len() {
+            let rest = &bytes[start..];
+            let (tokens, len) = match rest.first_chunk() {
+                _ if !rest.iter().take(block::BYTES_MIN).all(u8::is_ascii) => (0, 0),
+                Some(block) => self.count_block(block, rest),
+                None => {
+                    let mut tail = [block::NO_TEXT; block::BYTES];
+                    tail[..rest.len()].copy_from_slice(rest);
+                    self.count_block(&tail, &tail)
+                }
+            };
+            (count, start) = (count + tokens, start + len);
+            if len == 0 {
+                let end = split::piece_end(text, start);
+                count += self.count_piece(&bytes[start..end]);
+                start = end;
+            }
         }
         count
     }
 
-    fn count_piece(&mut self, text: &[u8], start: usize, end: usize) -> usize {
-        if end - start == 1 {
-            // Every byte is a token.
+    /// The tokens of the first pieces, and their length; 0 if not even one surely ends in the block.
+    fn count_block(&mut self, block: &[u8; block::BYTES], text: &[u8]) -> (usize, usize) {
+        let pieces = block::pieces(block);
+        (pieces.tokens + self.count_open(text, &pieces), pieces.end)
+    }
+
+    fn count_open(&mut self, text: &[u8], pieces: &Pieces) -> usize {
+        let (mut open, mut count) = (pieces.open, 0);
+        while open != 0 {
+            let at = open.trailing_zeros() as usize;
+            let end = (pieces.starts & u64::MAX << 1 << at).trailing_zeros() as usize;
+            open &= open - 1;
+            count += match text[at..].first_chunk() {
+                Some(window) if end - at <= cache::PIECE_BYTES_MAX => {
+                    self.count_short(window, end - at)
+                }
+                _ => self.count_piece(&text[at..end]),
+            };
+        }
+        count
+    }
+
+    fn count_short(&mut self, window: &[u8; 16], len: usize) -> usize {
+        let piece = &window[..len];
+        let merger = &mut self.merger;
+        self.cache.count(Key::new(window, len), || {
+            if table::rank(piece) == NO_RANK { merger.count(piece) } else { 1 }
+        })
+    }
+
+    fn count_piece(&mut self, piece: &[u8]) -> usize {
+        if piece.len() == 1 {
             return 1;
         }
-        let piece = &text[start..end];
-        let merger = &mut self.merger;
-        let mut compute = || if table::rank(piece) == NO_RANK { merger.count(piece) } else { 1 };
-        match Key::new(text, start, end) {
-            Some(key) => self.cache.count(&key, compute),
-            None => compute(),
+        if piece.len() <= cache::PIECE_BYTES_MAX {
+            let mut window = [0; 16];
+            window[..piece.len()].copy_from_slice(piece);
+            return self.count_short(&window, piece.len());
         }
+        if table::rank(piece) == NO_RANK { self.merger.count(piece) } else { 1 }
     }
 }

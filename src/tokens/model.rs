@@ -1,31 +1,72 @@
-//! What a model's tokens are in ours, until its answers have taught better (TOKENS.md 3.2).
+//! Which vocabulary a model has, and how its tokens compare with those counted here.
 
-/// Billed tokens per hundred counted ones: the first row whose word begins the name, or a part of it.
-const START: &[(&str, u64)] = &[
-    ("claude-3", 120),
-    ("claude-sonnet-4", 120),
-    ("claude-haiku-4", 120),
-    ("claude-opus-4-7", 155),
-    ("claude-opus-4-8", 155),
-    ("claude-opus-4", 120),
-    ("claude", 155),
-    ("gpt-", 100),
-    ("chatgpt-", 100),
-    ("codex-", 100),
-    ("o1", 100),
-    ("o3", 100),
-    ("o4", 100),
+/// The vocabularies of models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vocabulary {
+    /// The one counted here.
+    O200k,
+    Cl100k,
+    /// One of the provider's own, or not known.
+    Own,
+}
+
+/// What a model's tokens are to those of o200k.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Family {
+    /// Part of the model's name, in lower case.
+    part: &'static str,
+    pub(crate) vocabulary: Vocabulary,
+    /// Its tokens for a text that has one hundred in o200k, about: what a calibration starts from.
+    pub(crate) percent: u64,
+}
+
+/// The first row whose part a name contains is the model's.
+const FAMILIES: &[Family] = &[
+    row("gpt-4o", Vocabulary::O200k, 100),
+    row("gpt-4.1", Vocabulary::O200k, 100),
+    row("gpt-4.5", Vocabulary::O200k, 100),
+    row("gpt-4", Vocabulary::Cl100k, 100),
+    row("gpt-3.5", Vocabulary::Cl100k, 100),
+    row("gpt-", Vocabulary::O200k, 100),
+    row("codex", Vocabulary::O200k, 100),
+    // Older Claude; from Opus 4.7 and the fifth generation on, a tokenizer with more tokens.
+    row("claude-2", Vocabulary::Own, 120),
+    row("claude-3", Vocabulary::Own, 120),
+    row("claude-instant", Vocabulary::Own, 120),
+    row("sonnet-4", Vocabulary::Own, 120),
+    row("haiku-4", Vocabulary::Own, 120),
+    row("opus-4-7", Vocabulary::Own, 155),
+    row("opus-4.7", Vocabulary::Own, 155),
+    row("opus-4-8", Vocabulary::Own, 155),
+    row("opus-4.8", Vocabulary::Own, 155),
+    row("opus-4", Vocabulary::Own, 120),
+    row("claude", Vocabulary::Own, 155),
 ];
 
-/// Gemini, Grok, Mistral, DeepSeek and what nobody knows.
-const OTHERS: u64 = 105;
+/// Gemini, Grok, Mistral, DeepSeek and all that is not known.
+const OTHER: Family = row("", Vocabulary::Own, 105);
+/// The o-series, whose names are too short to look for as parts.
+const REASONING: Family = row("o", Vocabulary::O200k, 100);
 
-/// Billed tokens of a model per hundred of ours.
-pub(crate) fn start_factor(model: &str) -> u64 {
-    let name = model.to_ascii_lowercase();
-    let name = name.rsplit('/').next().unwrap_or_default().replace('.', "-");
-    let is = |word: &str| name.starts_with(word) || name.contains(&format!("-{word}"));
-    START.iter().find(|(word, _)| is(word)).map_or(OTHERS, |(_, factor)| *factor)
+const fn row(part: &'static str, vocabulary: Vocabulary, percent: u64) -> Family {
+    Family { part, vocabulary, percent }
+}
+
+impl Family {
+    /// The family of a model; its name may have a provider's before it.
+    pub(crate) fn of(model: &str) -> Family {
+        let model = model.to_ascii_lowercase();
+        let name = model.rsplit(['/', ':']).next().unwrap_or(&model).as_bytes();
+        if matches!(name, [b'o', digit, ..] if digit.is_ascii_digit()) {
+            return REASONING;
+        }
+        FAMILIES.iter().find(|family| model.contains(family.part)).copied().unwrap_or(OTHER)
+    }
+
+    /// About as many tokens of this family as there are of o200k.
+    pub(crate) fn tokens(self, o200k: u64) -> u64 {
+        (o200k * self.percent + 50) / 100
+    }
 }
 
 #[cfg(test)]
@@ -33,23 +74,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn families_start_where_they_were_measured() {
-        for (model, want) in [
-            ("claude-sonnet-4-5-20250929", 120),
-            ("anthropic/claude-3.5-sonnet", 120),
-            ("us.anthropic.claude-opus-4-1-20250805-v1:0", 120),
-            ("claude-opus-4-7", 155),
-            ("claude-opus-5-5", 155),
-            ("claude-haiku-4-5", 120),
-            ("claude-haiku-5-5", 155),
-            ("gpt-4o-mini", 100),
-            ("openai/gpt-oss-120b", 100),
-            ("o3-mini", 100),
-            ("gemini-2.5-pro", 105),
-            ("local-llama", 105),
-            ("", 105),
+    fn names_lead_to_vocabulary_and_factor() {
+        use Vocabulary::{Cl100k, O200k, Own};
+        for (model, vocabulary, percent) in [
+            ("gpt-4o-mini-2024-07-18", O200k, 100),
+            ("chatgpt-4o-latest", O200k, 100),
+            ("gpt-4.1", O200k, 100),
+            ("gpt-5.1-codex", O200k, 100),
+            ("openai/gpt-oss-120b", O200k, 100),
+            ("o4-mini", O200k, 100),
+            ("openai/o3", O200k, 100),
+            ("gpt-4", Cl100k, 100),
+            ("gpt-4-1106-preview", Cl100k, 100),
+            ("gpt-4-turbo", Cl100k, 100),
+            ("gpt-3.5-turbo", Cl100k, 100),
+            ("claude-3-5-sonnet-20241022", Own, 120),
+            ("Claude-Sonnet-4-5", Own, 120),
+            ("claude-opus-4-1-20250805", Own, 120),
+            ("anthropic/claude-opus-4.7", Own, 155),
+            ("us.anthropic.claude-haiku-4-5-20251001-v1:0", Own, 120),
+            ("claude-sonnet-5", Own, 155),
+            ("claude-haiku-5-5", Own, 155),
+            ("claude-fable-5-1", Own, 155),
+            ("gemini-3-pro", Own, 105),
+            ("grok-4", Own, 105),
+            ("mistral-large-latest", Own, 105),
+            ("deepseek-chat", Own, 105),
+            ("olmo-2", Own, 105),
+            ("", Own, 105),
         ] {
-            assert_eq!(start_factor(model), want, "{model}");
+            let family = Family::of(model);
+            assert_eq!((family.vocabulary, family.percent), (vocabulary, percent), "{model}");
         }
+    }
+
+    #[test]
+    fn estimates_are_rounded() {
+        let claude = Family::of("claude-sonnet-4-5");
+        assert_eq!([0, 1, 2, 3, 1000].map(|tokens| claude.tokens(tokens)), [0, 1, 2, 4, 1200]);
     }
 }

@@ -26,7 +26,7 @@ static BLOCKS: &[u8; 256 << BLOCK_BITS] =
     include_bytes!(concat!(env!("OUT_DIR"), "/class_blocks.bin"));
 
 /// Classes of ASCII, the first block; a byte of a longer character is in none.
-static ASCII: [u8; 256] = {
+pub(crate) static ASCII: [u8; 256] = {
     let mut classes = [0; 256];
     let mut at = 0;
     while at < 0x80 {

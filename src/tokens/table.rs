@@ -1,7 +1,7 @@
 //! Ranks of tokens, read in place from the tables the build script made.
 
 use super::layout::{
-    FILTER_BITS, NO_RANK, RANK_BITS, SLOT_BITS, filter_place, fingerprint, hash, slot,
+    FILTER_BITS, NO_RANK, RANK_BITS, SLOT_BITS, filter_place, fingerprint, hash, hash_short, slot,
 };
 
 /// The longest token of o200k.
@@ -27,7 +27,35 @@ pub(crate) fn rank(bytes: &[u8]) -> u32 {
     if bytes.len() > TOKEN_BYTES_MAX {
         return NO_RANK;
     }
-    let hash = hash(bytes);
+    rank_of_hash(hash(bytes))
+}
+
+/// The same for a part of a text, faster because it may read beyond that part.
+pub(crate) fn rank_at(text: &[u8], start: usize, end: usize) -> u32 {
+    let len = end - start;
+    match text[start..].first_chunk() {
+        Some(window) if len <= 16 => rank_of_hash(hash_short(first_bytes(window, len), len)),
+        _ => rank(&text[start..end]),
+    }
+}
+
+/// The first bytes, at most 16, as a number.
+pub(crate) fn first_bytes(window: &[u8; 16], len: usize) -> u128 {
+    u128::from_le_bytes(*window) & MASKS[len % 32]
+}
+
+static MASKS: [u128; 32] = {
+    let mut masks = [u128::MAX; 32];
+    masks[0] = 0;
+    let mut len = 1;
+    while len < 16 {
+        masks[len] = u128::MAX >> (128 - 8 * len);
+        len += 1;
+    }
+    masks
+};
+
+fn rank_of_hash(hash: u64) -> u32 {
     let (byte, bit) = filter_place(hash);
     if FILTER.0[byte] & bit == 0 { NO_RANK } else { find(hash) }
 }
