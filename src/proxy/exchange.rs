@@ -3,6 +3,7 @@
 
 use std::cell::OnceCell;
 use std::io::{Cursor, Read};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ use crate::footer;
 use crate::ledger::Entry;
 use crate::pack::{self, Packed, Plan, Skip};
 use crate::route::{self, Asked, Route, Upstreams};
-use crate::tokens::Counter;
+use crate::tokens::{self, Counter};
 use crate::wire::{Format, Usage, ask_usage};
 
 /// Of an answer 400, as much as its reason needs.
@@ -40,8 +41,13 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new() -> Worker {
-        Worker { counter: Counter::new(), buffer: Buffer::new() }
+    pub(crate) fn new(counts: &Arc<tokens::Memo>) -> Worker {
+        Worker { counter: Counter::with_memo(Arc::clone(counts)), buffer: Buffer::new() }
+    }
+
+    /// Another like this one, for after a panic.
+    pub(crate) fn anew(&self) -> Worker {
+        Worker { counter: self.counter.anew(), buffer: Buffer::new() }
     }
 }
 

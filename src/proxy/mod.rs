@@ -41,6 +41,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::pack::Memo;
+use crate::tokens;
 
 /// Connections that may wait for `accept`; bursts of clients are larger than std's 128.
 const BACKLOG: i32 = 4096;
@@ -67,6 +68,8 @@ pub(crate) struct Context {
     /// The default report, as JSON or as a page.
     pub(crate) stats: Stats,
     metrics: metrics::Metrics,
+    /// Counts of texts that came before, for all workers.
+    counts: Arc<tokens::Memo>,
     ids: identity::Ids,
     started: Instant,
     draining: AtomicBool,
@@ -93,8 +96,10 @@ impl Context {
         report: Box<dyn Fn(&Done) + Send + Sync>,
         stats: Stats,
     ) -> Context {
+        let random = RandomState::new();
         Context {
             upstream,
+            counts: Arc::new(tokens::Memo::new(|at| random.hash_one(at))),
             ids: identity::Ids::new(),
             refused: refused::Refused::default(),
             totals: Totals::default(),

@@ -76,7 +76,7 @@ impl Workers {
 }
 
 fn work(context: &Arc<Context>, jobs: &Receiver<Box<Job>>, count: &Count) {
-    let mut worker = Worker::new();
+    let mut worker = Worker::new(&context.counts);
     loop {
         match jobs.recv_timeout(IDLE) {
             Ok(job) => {
@@ -104,7 +104,7 @@ fn carry(context: &Arc<Context>, worker: &mut Worker, job: Box<Job>) {
 /// A panic ends one request, not the process.
 fn guard(client: &Client, worker: &mut Worker, run: impl FnOnce(&mut Worker)) {
     if catch_unwind(AssertUnwindSafe(|| run(worker))).is_err() {
-        *worker = Worker::new();
+        *worker = worker.anew();
         let text = "a fault in tokenpak ended this request; please report it";
         client.close_with(&local::closing(&local::plain(500, text)));
     }
@@ -114,8 +114,13 @@ fn guard(client: &Client, worker: &mut Worker, run: impl FnOnce(&mut Worker)) {
 mod tests {
     use super::*;
     use crate::proxy::client::Link;
+    use crate::tokens::Memo;
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
+
+    fn worker() -> Worker {
+        Worker::new(&Arc::new(Memo::new(|at| at as u64)))
+    }
 
     /// A client as a worker gets it, and its other end.
     fn client() -> (Client, TcpStream) {
@@ -131,7 +136,7 @@ mod tests {
 
     #[test]
     fn panic_ends_one_request_with_500() {
-        let (mut worker, (client, mut outside)) = (Worker::new(), client());
+        let (mut worker, (client, mut outside)) = (worker(), client());
         guard(&client, &mut worker, |_| panic!("a fault, made for this test"));
         let mut answer = String::new();
         outside.read_to_string(&mut answer).unwrap();
@@ -146,7 +151,7 @@ mod tests {
     #[test]
     fn panic_inside_an_answer_adds_nothing_to_it() {
         use std::io::Write;
-        let (mut worker, (client, mut outside)) = (Worker::new(), client());
+        let (mut worker, (client, mut outside)) = (worker(), client());
         guard(&client, &mut worker, |_| {
             (&*client.stream).write_all(b"HTTP/1.1 200 OK\r\n\r\nhalf").unwrap();
             client.release(true);

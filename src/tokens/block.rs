@@ -32,7 +32,7 @@ pub(crate) struct Pieces {
 /// The pieces that surely end within the block, which must begin where a piece begins.
 pub(crate) fn pieces(block: &[u8; BYTES]) -> Pieces {
     let classes = Classes::new(block);
-    let starts = classes.starts() & classes.sure();
+    let starts = classes.starts() & classes.sure() & !1;
     if starts == 0 {
         return Pieces { starts, open: 0, tokens: 0, end: 0 };
     }

@@ -44,6 +44,11 @@ impl Counter {
         Counter { memo: Some(memo), ..Counter::new() }
     }
 
+    /// Another with the same memo, and nothing else of this one.
+    pub(crate) fn anew(&self) -> Counter {
+        Counter { memo: self.memo.clone(), ..Counter::new() }
+    }
+
     /// The number of o200k_base tokens of a text, exactly.
     pub(crate) fn count(&mut self, text: &str) -> usize {
         let long = text.len() >= memo::TEXT_BYTES_MIN;
