@@ -108,7 +108,10 @@ fn ratio(learnt: Option<ledger::Learnt>, model: &str) -> String {
             thousandths(ratio.billed, ratio.counted),
             format!("learnt from {} requests", commas(learnt.requests)),
         ),
-        None => (tokens::start_factor(model) * 10, "start value, nothing learnt yet".to_owned()),
+        None => (
+            tokens::model::Family::of(model).percent * 10,
+            "start value, nothing learnt yet".to_owned(),
+        ),
     };
     format!("  a counted token is {}.{:03} billed ones ({why})\n", factor / 1000, factor % 1000)
 }

@@ -175,7 +175,8 @@ impl Scope<'_> {
 
 /// All settings and facts of the whole prompt that decide what becomes of a text.
 pub(super) fn settings(plan: &Plan, format: Format, prompt: &Prompt) -> String {
-    format!("{plan:?} {format:?} {} {}", prompt.cache_mark, prompt.edits_history)
+    let model = prompt.model.as_deref().unwrap_or_default();
+    format!("{plan:?} {format:?} {} {} {model}", prompt.cache_mark, prompt.edits_history)
 }
 
 /// What is to be known of a part beside its text.

@@ -13,7 +13,8 @@ use crate::compress::{
     self, Candidate, Expander, Left, Level, Mode, Place, Recipe, Rules, Source, Walk,
 };
 use crate::json::{self, Span};
-use crate::tokens::Counter;
+use crate::tokens::model::Around;
+use crate::tokens::{Counter, image};
 use crate::wire::Format;
 use crate::wire::prompt::{self, Part, Prompt, Role, ToolResult};
 use memo::{Known, SoFar};
@@ -21,9 +22,6 @@ pub(crate) use memo::{Memo, Scope};
 
 /// The threshold of strict and hybrid unless it is set, in tokens.
 const THRESHOLD_TOKENS: u64 = 4500;
-
-/// What an image is counted as, in tokens. It is the same before and after.
-const IMAGE_TOKENS: u64 = 1000;
 
 /// What the settings say about compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +147,8 @@ fn run(
     let Some((body, prompt)) = read else {
         return Packed { skip: Some(Skip::Unreadable), ..Packed::default() };
     };
-    let course = Course { plan, format, body, prompt: &prompt };
+    let around = around(format, &prompt.model);
+    let course = Course { plan, format, body, prompt: &prompt, around: &around };
     let (mut packed, edits) =
         match scope.filter(|scope| scope.holds_any() && plan.mode != Mode::Off) {
             Some(scope) => course.go_on(counter, scope),
@@ -196,6 +195,8 @@ struct Course<'b> {
     format: Format,
     body: &'b str,
     prompt: &'b Prompt,
+    /// Tokens that the provider puts around the texts.
+    around: &'b Around,
 }
 
 /// Literals of the body and what takes their places.
@@ -208,7 +209,7 @@ impl<'b> Course<'b> {
         let mut texts = Vec::new();
         let mut so_far = SoFar::default();
         let mut walk = Walk::new(rules(self.plan, self.format, self.prompt));
-        walk.fixed(framing(self.format).fixed);
+        walk.fixed(self.around.fixed);
         self.feed(counter, &mut walk, &mut so_far, |part, text, looked| {
             edits.extend(text.map(|text| (part.span.clone(), text)));
             texts.push(looked);
@@ -227,7 +228,7 @@ impl<'b> Course<'b> {
         let (mut walk, mut so_far) = match scope.longest(&keys) {
             None => {
                 let mut walk = Walk::new(rules);
-                walk.fixed(framing(self.format).fixed);
+                walk.fixed(self.around.fixed);
                 (walk, SoFar::default())
             }
             Some(known) => {
@@ -288,10 +289,12 @@ impl<'b> Course<'b> {
     ) {
         let is_off = self.plan.mode == Mode::Off;
         for (number, part) in self.prompt.parts.iter().enumerate().skip(so_far.parts) {
-            walk.fixed((part.message - so_far.messages) * framing(self.format).message);
+            walk.fixed((part.message - so_far.messages) * self.around.message);
             so_far.messages = part.message;
             match part.role {
-                Role::Image => walk.fixed(IMAGE_TOKENS),
+                Role::Image => walk.fixed(self.picture(part)),
+                Role::Tools if part.span.len() > "[]".len() => walk.fixed(self.around.tools),
+                Role::Input { .. } => walk.fixed(self.around.call),
                 Role::Reset => walk.reset(),
                 _ => {}
             }
@@ -334,9 +337,13 @@ impl<'b> Course<'b> {
         so_far.parts = self.prompt.parts.len();
     }
 
+    fn picture(self, part: &Part) -> u64 {
+        image::tokens(self.around.picture, &self.body[part.span.clone()])
+    }
+
     /// The sums. Messages after the last part have a frame, too.
     fn packed(self, walk: &Walk, so_far: SoFar) -> Packed {
-        let rest = (self.prompt.messages - so_far.messages) * framing(self.format).message;
+        let rest = (self.prompt.messages - so_far.messages) * self.around.message;
         let (before, after) = (walk.received() + rest, walk.sent() + rest);
         Packed { before, after, cuts: so_far.cuts, per_pass: so_far.per_pass, ..Packed::default() }
     }
@@ -359,16 +366,12 @@ fn rules(plan: &Plan, format: Format, prompt: &Prompt) -> Rules {
     }
 }
 
-/// Tokens that providers put around the texts, about.
-struct Framing {
-    fixed: u64,
-    message: u64,
-}
-
-fn framing(format: Format) -> Framing {
+fn around(format: Format, model: &Option<String>) -> Around {
+    let model = model.as_deref().unwrap_or_default();
     match format {
-        Format::Messages => Framing { fixed: 8, message: 4 },
-        Format::Chat | Format::Responses | Format::Gemini => Framing { fixed: 3, message: 3 },
+        Format::Messages => Around::anthropic(model),
+        Format::Chat | Format::Responses => Around::openai(model),
+        Format::Gemini => Around::gemini(),
     }
 }
 

@@ -75,7 +75,8 @@ pub(super) fn rate(entry: &mut Entry, ledger: &Ledger, is_text_only: bool) {
     let model = entry.model.as_deref().unwrap_or_default();
     let learnt = ledger.ratio(model);
     entry.is_calibrated = learnt.is_some();
-    entry.ratio = learnt.unwrap_or_else(|| Ratio::of_hundredths(tokens::start_factor(model)));
+    entry.ratio =
+        learnt.unwrap_or_else(|| Ratio::of_hundredths(tokens::model::Family::of(model).percent));
     entry.is_text_only = is_text_only;
 }
 

@@ -96,10 +96,10 @@ impl Context {
         report: Box<dyn Fn(&Done) + Send + Sync>,
         stats: Stats,
     ) -> Context {
-        let random = RandomState::new();
+        let seed = RandomState::new();
         Context {
             upstream,
-            counts: Arc::new(tokens::Memo::new(|at| random.hash_one(at))),
+            counts: Arc::new(tokens::Memo::new(|at| seed.hash_one(at))),
             ids: identity::Ids::new(),
             refused: refused::Refused::default(),
             totals: Totals::default(),

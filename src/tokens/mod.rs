@@ -8,6 +8,7 @@
 mod block;
 mod cache;
 mod digest;
+pub(crate) mod image;
 mod layout;
 mod memo;
 mod merge;

@@ -1,5 +1,7 @@
 //! Which vocabulary a model has, and how its tokens compare with those counted here.
 
+use super::image::Rule;
+
 /// The vocabularies of models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Vocabulary {
@@ -50,6 +52,43 @@ const REASONING: Family = row("o", Vocabulary::O200k, 100);
 
 const fn row(part: &'static str, vocabulary: Vocabulary, percent: u64) -> Family {
     Family { part, vocabulary, percent }
+}
+
+/// What providers put around the texts of a prompt, in tokens, about: their own words where they
+/// have published some, else what others measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Around {
+    /// Of every prompt.
+    pub(crate) fixed: u64,
+    pub(crate) message: u64,
+    /// Of a tool call in the history: its name and braces.
+    pub(crate) call: u64,
+    /// Of a prompt with tools: the provider's own instructions how to use them.
+    pub(crate) tools: u64,
+    pub(crate) picture: Rule,
+}
+
+impl Around {
+    pub(crate) fn anthropic(model: &str) -> Around {
+        // Models with the newer tokenizer also see pictures at a higher resolution.
+        let picture = match Family::of(model).percent {
+            155 => Rule::Area { edge_max: 2576, tokens_max: 4800 },
+            _ => Rule::Area { edge_max: 1568, tokens_max: 1600 },
+        };
+        Around { fixed: 8, message: 4, call: 0, tools: 346, picture }
+    }
+
+    pub(crate) fn openai(model: &str) -> Around {
+        let tiles = ["gpt-4o", "gpt-4.1", "gpt-4.5", "o1", "o3"];
+        let is_small = model.contains("4.1-mini") || model.contains("4.1-nano");
+        let has_tiles = !is_small && tiles.iter().any(|name| model.contains(name));
+        let picture = if has_tiles { Rule::Tiles } else { Rule::Patches };
+        Around { fixed: 3, message: 3, call: 9, tools: 12, picture }
+    }
+
+    pub(crate) fn gemini() -> Around {
+        Around { fixed: 3, message: 3, call: 0, tools: 0, picture: Rule::LargeTiles }
+    }
 }
 
 impl Family {
