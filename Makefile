@@ -26,6 +26,11 @@ demo: all
 test:
 	$(CARGO) test --locked
 
+# Speed, printed; TEXTS="file ..." adds texts of yours. The texts of ../shared/corpus are taken if they are there.
+bench:
+	$(CARGO) build --locked --release --example token-speed
+	@target/release/examples/token-speed $(TEXTS)
+
 check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings

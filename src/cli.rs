@@ -283,7 +283,7 @@ pub(crate) struct Count {
     /// files (default: standard input)
     #[argh(positional)]
     pub(crate) files: Vec<String>,
-    /// the model whose tokens are meant; says so where they are an estimate
+    /// the model whose tokens are meant; notes where that is an estimate
     #[argh(option, arg_name = "name")]
     pub(crate) model: Option<String>,
 }
@@ -428,6 +428,8 @@ fn normalise(arguments: &[String]) -> Vec<String> {
             Some((option, value)) if option.starts_with("--") => {
                 out.extend([option.to_owned(), value.to_owned()]);
             }
+            // argh takes a lone dash for an option.
+            _ if argument == "-" => out.push("/dev/stdin".to_owned()),
             _ => out.push(argument.clone()),
         }
     }

@@ -146,7 +146,6 @@ fn filters_refuse_bad_input_with_its_place() {
     sandbox.write("bad.json", "{\"model\": \"x\",\n \"messages\": [1 2]}");
     fails(sandbox.run(&["compress", "bad.json"]), 65, &["bad.json:2:"]);
     fails(sandbox.run_with(&["compress"], b"hello"), 65, &[":1:"]);
-    fails(sandbox.run_with(&["count"], b"\xff\xfe\xfa"), 65, &[]);
     fails(sandbox.run(&["compress", "nowhere.json"]), 66, &["nowhere.json"]);
     fails(sandbox.run(&["count", "nowhere.txt"]), 66, &["nowhere.txt"]);
 }
@@ -156,12 +155,81 @@ fn count_counts_like_wc() {
     let sandbox = sandbox();
     sandbox.write("a.txt", "hello world");
     sandbox.write("b.txt", "tokens, and more tokens\n");
-    let one = sandbox.run_with(&["count"], b"hello world");
-    assert_eq!((one.status, one.stdout.trim()), (0, "2"));
-    let both = sandbox.run(&["count", "a.txt", "b.txt"]);
-    let lines: Vec<Vec<&str>> =
-        both.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines, [vec!["2", "a.txt"], vec!["6", "b.txt"], vec!["8", "total"]]);
+    for input in [sandbox.run_with(&["count"], b"hello world"), sandbox.run(&["count", "a.txt"])] {
+        assert_eq!((input.status, input.stdout.as_str(), input.stderr.as_str()), (0, "2\n", ""));
+    }
+    let both = sandbox.run_with(&["count", "a.txt", "-", "b.txt"], b"one two three");
+    assert_eq!(both.status, 0);
+    assert_eq!(both.stdout, "      2 a.txt\n      3 /dev/stdin\n      6 b.txt\n     11 total\n");
+}
+
+#[test]
+fn count_goes_on_after_a_file_that_is_not_there() {
+    let sandbox = sandbox();
+    sandbox.write("a.txt", "hello world");
+    sandbox.write("dir/x", "");
+    let output = sandbox.run(&["count", "nowhere.txt", "a.txt", "dir"]);
+    assert_eq!(output.stdout, "      2 a.txt\n      2 total\n");
+    let complaints: Vec<&str> = output.stderr.lines().collect();
+    assert_eq!((output.status, complaints.len()), (74, 2), "{complaints:?}");
+    assert!(complaints[0].contains("nowhere.txt: no such file"), "{complaints:?}");
+    assert!(complaints[1].contains("dir"), "{complaints:?}");
+    assert_eq!(sandbox.run(&["count", "a.txt", "nowhere.txt"]).status, 66);
+}
+
+#[test]
+fn count_takes_any_bytes() {
+    // Each fault is one replacement character, as a reader of the text sees it.
+    let output = sandbox().run_with(&["count"], b"a\xffb");
+    let same = sandbox().run_with(&["count"], "a\u{fffd}b".as_bytes());
+    assert_eq!((output.status, &output.stdout), (0, &same.stdout));
+    assert_eq!(sandbox().run_with(&["count"], b"").stdout, "0\n");
+    assert_eq!(sandbox().run_with(&["count"], b"<|endoftext|>").stdout, "7\n");
+}
+
+#[test]
+fn count_says_what_is_an_estimate() {
+    let text = "word ".repeat(100);
+    let count = |model: &str| sandbox().run_with(&["count", "--model", model], text.as_bytes());
+    let exact = count("gpt-5.1");
+    assert_eq!((exact.stdout.as_str(), exact.stderr.as_str()), ("101\n", ""));
+    for (model, tokens) in [
+        ("claude-sonnet-4-5", "121\n"),
+        ("claude-opus-5", "157\n"),
+        ("gemini-3-pro", "106\n"),
+        ("gpt-4", "101\n"),
+        ("gpt-3.5-turbo", "101\n"),
+    ] {
+        let output = count(model);
+        assert_eq!((output.status, output.stdout.as_str()), (0, tokens), "{model}");
+        assert!(output.stderr.contains("estimate") && output.stderr.contains(model), "{model}");
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    }
+}
+
+#[test]
+fn count_takes_a_request_as_one() {
+    let body = |model: &str| {
+        format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hello world"}}]}}"#)
+    };
+    // Three for the answer, three for the message, two for its words.
+    let chat = sandbox().run_with(&["count"], body("gpt-4o").as_bytes());
+    assert_eq!((chat.stdout.as_str(), chat.stderr.as_str()), ("8\n", ""));
+    let claude = sandbox().run_with(&["count"], body("claude-sonnet-4-5").as_bytes());
+    assert_eq!(claude.stdout, "8\n", "o200k tokens, whatever the request's model");
+    assert!(claude.stderr.contains("estimate"), "{}", claude.stderr);
+    // A picture counts by its size, however long its base64 is.
+    let picture = |bytes: usize| {
+        let data = format!("iVBORw0KGgoAAAANSUhEUgAAAoAAAAHgCAYA{}", "A".repeat(bytes));
+        format!(
+            r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":[{{"type":"image_url",
+            "image_url":{{"url":"data:image/png;base64,{data}"}}}}]}}]}}"#
+        )
+    };
+    for bytes in [0, 100_000] {
+        let output = sandbox().run_with(&["count"], picture(bytes).as_bytes());
+        assert_eq!(output.stdout, format!("{}\n", 3 + 3 + 85 + 170 * 2), "{bytes}");
+    }
 }
 
 #[test]
@@ -170,7 +238,10 @@ fn closed_pipe_is_success() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenpak"));
-    let output = command.arg("--help").stdout(writer).output().unwrap();
+    let output = command.arg("--help").stdout(writer.try_clone().unwrap()).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenpak"));
+    let output = command.args(["count", "Cargo.toml"]).stdout(writer).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
 
