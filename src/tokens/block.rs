@@ -30,8 +30,9 @@ pub(crate) struct Pieces {
 }
 
 /// The pieces that surely end within the block, which must begin where a piece begins.
-pub(crate) fn pieces(block: &[u8; BYTES]) -> Pieces {
-    let classes = Classes::new(block);
+/// So many bytes are text; if that is not all, the text ends there.
+pub(crate) fn pieces(block: &[u8; BYTES], len: usize) -> Pieces {
+    let classes = Classes::new(block, len);
     let starts = classes.starts() & classes.sure() & !1;
     if starts == 0 {
         return Pieces { starts, open: 0, tokens: 0, end: 0 };
@@ -45,6 +46,8 @@ pub(crate) fn pieces(block: &[u8; BYTES]) -> Pieces {
 
 /// A bit per byte of the block, the first byte lowest.
 struct Classes {
+    /// The byte after the text, if that ends in the block.
+    end: u64,
     /// Bytes of characters beyond ASCII.
     wide: u64,
     letter: u64,
@@ -61,7 +64,8 @@ struct Classes {
 }
 
 impl Classes {
-    fn new(block: &[u8; BYTES]) -> Classes {
+    fn new(block: &[u8; BYTES], len: usize) -> Classes {
+        let end = 1u64.checked_shl(len as u32).unwrap_or(0);
         let block = Block::new(block);
         let upper = block.within(b'A', b'Z');
         let letter = upper | block.within(b'a', b'z');
@@ -71,7 +75,8 @@ impl Classes {
         let newline = block.within(b'\n', b'\n') | block.within(b'\r', b'\r');
         let wide = block.wide();
         Classes {
-            wide,
+            end,
+            wide: wide & end.wrapping_sub(1),
             letter,
             upper,
             digit,
@@ -93,22 +98,23 @@ impl Classes {
         let hump = upper & (letter & !upper) << 1;
         let punctuation = other & !(other << 1) & !(blank << 1);
         let space = white & !(white << 1) & !(newline & other << 1);
-        let last_space = white & !newline & !(white >> 1);
+        let last_space = white & !newline & !((white | self.end) >> 1);
         let line = !newline & newline << 1;
-        word | hump | punctuation | space | last_space | line | numbers(digit)
+        word | hump | punctuation | space | last_space | line | numbers(digit) | self.end
     }
 
     /// The starts that no byte outside of the block, and none that `starts` does not know the rules
     /// for, can change.
     fn sure(&self) -> u64 {
-        let Classes { wide, letter, newline, white, .. } = *self;
+        let Classes { end, wide, letter, newline, white, .. } = *self;
+        let beyond = wide >> 1 | if end == 0 { 1 << 63 } else { 0 };
         let below = |bits: u64| (bits & bits.wrapping_neg()).wrapping_sub(1);
         // What follows decides whether a space is the last one.
-        let known = below(wide >> 1 | 1 << 63);
+        let known = below(beyond) & (end << 1).wrapping_sub(1);
         let contraction = self.apostrophe & letter << 1 & letter >> 1;
         let tail = self.slash & newline << 1;
         // Space before a newline belongs to that, from the first newline on.
-        let trailing = white & !newline & (newline >> 1 | wide >> 1 | 1 << 63);
+        let trailing = white & !newline & (newline >> 1 | beyond);
         let before = !white & below(trailing);
         let run = u64::MAX.checked_shr(before.leading_zeros().wrapping_sub(1)).unwrap_or(u64::MAX);
         known & below(contraction | tail) & run

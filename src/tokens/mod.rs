@@ -65,11 +65,13 @@ impl Counter {
             let rest = &bytes[start..];
             let (tokens, len) = match rest.first_chunk() {
                 _ if !rest.iter().take(block::BYTES_MIN).all(u8::is_ascii) => (0, 0),
-                Some(block) => self.count_block(block, rest),
+                Some(block) => self.count_block(block, rest, block::BYTES),
                 None => {
-                    let mut tail = [block::NO_TEXT; block::BYTES];
+                    let mut tail = [block::NO_TEXT; block::BYTES + 16];
                     tail[..rest.len()].copy_from_slice(rest);
-                    self.count_block(&tail, &tail)
+                    let text = &tail[..];
+                    text.first_chunk()
+                        .map_or((0, 0), |block| self.count_block(block, text, rest.len()))
                 }
             };
             (count, start) = (count + tokens, start + len);
@@ -83,8 +85,13 @@ impl Counter {
     }
 
     /// The tokens of the first pieces, and their length; 0 if not even one surely ends in the block.
-    fn count_block(&mut self, block: &[u8; block::BYTES], text: &[u8]) -> (usize, usize) {
-        let pieces = block::pieces(block);
+    fn count_block(
+        &mut self,
+        block: &[u8; block::BYTES],
+        text: &[u8],
+        len: usize,
+    ) -> (usize, usize) {
+        let pieces = block::pieces(block, len);
         (pieces.tokens + self.count_open(text, &pieces), pieces.end)
     }
 

@@ -120,7 +120,7 @@ fn check_blocks(text: &str) {
         let rest = &text.as_bytes()[start..];
         let len = rest.len().min(block.len());
         block[..len].copy_from_slice(&rest[..len]);
-        let found = block::pieces(&block);
+        let found = block::pieces(&block, len);
         let ends = starts[index..].iter().map(|end| end - start).skip(1);
         let want = ends.take_while(|&end| end <= found.end).fold(0, |bits, end| bits | 1 << end);
         assert_eq!(found.starts, want, "{:?}", String::from_utf8_lossy(&block[..len]));
