@@ -31,7 +31,7 @@ impl Key {
     fn place(self) -> usize {
         let mixed = (self.0 as u64) ^ ((self.0 >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let hash = mixed.wrapping_mul(0xff51_afd7_ed55_8ccd) >> 32;
-        (hash * ENTRIES as u64 >> 32) as usize
+        ((hash * ENTRIES as u64) >> 32) as usize
     }
 }
 

@@ -100,7 +100,8 @@ mod tests {
                 assert_eq!(got, number);
                 known
             });
-            assert!(known.count() >= if turn == 0 { 0 } else { 1150 });
+            // Some sets are asked to hold more than four.
+            assert!(known.count() >= if turn == 0 { 0 } else { 1000 });
         }
         // Others come, and the session goes.
         (10_000..40_000).for_each(|number| assert_eq!(count(&memo, number), (number, false)));
