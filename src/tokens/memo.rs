@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::digest::Digest;
+use super::layout::{hash_short, slot};
 
 /// Shorter texts are counted as fast as they are found.
 pub(crate) const TEXT_BYTES_MIN: usize = 128;
@@ -41,7 +42,7 @@ impl Memo {
     /// The count of a text, computed if it is not at hand.
     pub(super) fn count(&self, text: &[u8], compute: impl FnOnce() -> usize) -> usize {
         let digest = self.digest.of(text);
-        let set = &self.sets[(digest >> 96) as usize % SETS].0;
+        let set = &self.sets[set_of(digest)].0;
         let tag = (digest >> 64) as u32;
         let is_it =
             |[mixed, data]: [u64; 2]| mixed ^ data == digest as u64 && (data >> 32) as u32 == tag;
@@ -61,6 +62,12 @@ impl Memo {
         write(&set[0], [digest as u64 ^ data, data]);
         data as u32 as usize
     }
+}
+
+/// Mixed once more: texts that differ by a number have digests at equal distances, which under some
+/// keys would crowd few sets.
+fn set_of(digest: u128) -> usize {
+    slot(hash_short(digest, 16)) % SETS
 }
 
 fn read(entry: &Entry) -> [u64; 2] {
@@ -111,7 +118,7 @@ mod tests {
     #[test]
     fn the_entry_used_last_is_the_last_to_go() {
         let memo = memo();
-        let set = |number: usize| (memo.digest.of(&number.to_le_bytes()) >> 96) as usize % SETS;
+        let set = |number: usize| set_of(memo.digest.of(&number.to_le_bytes()));
         let same: Vec<usize> = (0..100_000).filter(|&number| set(number) == 5).take(6).collect();
         same[..4].iter().for_each(|&number| assert_eq!(count(&memo, number), (number, false)));
         assert!(count(&memo, same[0]).1);
@@ -124,7 +131,7 @@ mod tests {
     #[test]
     fn threads_never_see_each_others_counts() {
         let memo = memo();
-        let set = |number: usize| (memo.digest.of(&number.to_le_bytes()) >> 96) as usize % SETS;
+        let set = |number: usize| set_of(memo.digest.of(&number.to_le_bytes()));
         let few: Vec<usize> = (0..20_000).filter(|&number| set(number) < 3).collect();
         std::thread::scope(|scope| {
             for thread in 1..=4 {
