@@ -1,10 +1,9 @@
 //! Exact token counts in OpenAI's o200k_base encoding; special-token text counts as ordinary text.
 //!
-//! Other models are estimated from this count. `split` cuts text into pieces, `block` does so for ASCII and many at
-//! once, `table` knows which
-//! strings are tokens, `merge` counts pieces that are several. Nothing is loaded or built at run
-//! time: the tables lie in the program and the kernel reads the pages that are touched. Where the
-//! vocabulary comes from: `README.md` beside this file.
+//! Other models are estimated from this count. `split` cuts text into pieces, `block` does so for
+//! ASCII and many at once, `table` knows which strings are tokens, `merge` counts pieces that are
+//! several. Nothing is loaded or built at run time: the tables lie in the program and the kernel
+//! reads the pages that are touched. Where the vocabulary comes from: `README.md` beside this file.
 
 mod block;
 mod cache;
