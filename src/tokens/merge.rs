@@ -20,9 +20,9 @@ const PLACE_BITS: u32 = 6;
 /// A token that ends this share of a window before its edge has nearly always been one beyond it,
 /// too.
 const MARGIN: usize = 4;
-const WIDER: usize = 16;
+const WIDER: usize = 8;
 /// Memory for wider windows is given back.
-const KEPT_BYTES_MAX: usize = 1024;
+const KEPT_BYTES_MAX: usize = 4096;
 
 /// Merges pieces; keeps its memory for the next.
 pub(crate) struct Merger {
