@@ -26,23 +26,18 @@ demo: all
 test:
 	$(CARGO) test --locked
 
-# Speed, printed; TEXTS="file ..." adds texts of yours. The texts of ../shared/corpus are taken if they are there.
+# Printed: how fast texts are counted (TEXTS="file ..." adds yours), what each mode saves of the requests
+# in ../shared/corpus and how long that takes, and the bill of every session; fails where one gets dearer.
 bench:
-	$(CARGO) build --locked --release --example token-speed
+	$(CARGO) build --locked --release --example token-speed --example compression-table
 	@target/release/examples/token-speed $(TEXTS)
+	@target/release/examples/compression-table
 
 check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(MAKE) test
 	$(MAKE) lint-man
-
-# On the request bodies beside the repository; says so where there are none.
-bench: bench-compression
-
-# What each mode saves, how long it takes, and the bill of every session; fails where one gets dearer.
-bench-compression:
-	$(CARGO) run --locked --release --quiet --example compression-table
 
 lint-man:
 	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning $(PAGES); \
@@ -64,4 +59,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all run demo test check bench bench-compression lint-man install uninstall clean
+.PHONY: all run demo test check bench lint-man install uninstall clean

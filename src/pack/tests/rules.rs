@@ -354,7 +354,7 @@ fn the_corpus_saves_what_it_saved() {
         }
     }
     let want = [
-        ("agent-claude-code-1", [5188, 14855, 14905]),
+        ("agent-claude-code-1", [5238, 14905, 15089]),
         ("agent-claude-code-2", [7954, 8330, 8330]),
         ("agent-pi-1", [105, 12279, 12279]),
         ("agent-swe-1", [0, 1529, 1570]),
