@@ -99,8 +99,8 @@ impl<'t> Earlier<'t> {
         Earlier { known: known.clone(), texts, load: Some(load) }
     }
 
-    pub(super) fn known(&self) -> &Known {
-        &self.known
+    pub(super) fn known(self) -> Known {
+        self.known
     }
 
     /// Notes a text as it is sent.

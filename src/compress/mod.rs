@@ -220,8 +220,8 @@ impl<'t> Walk<'t> {
     }
 
     /// How far it has come.
-    pub(crate) fn mark(&self) -> Mark {
-        Mark { received: self.received, sent: self.sent, known: self.earlier.known().clone() }
+    pub(crate) fn mark(self) -> Mark {
+        Mark { received: self.received, sent: self.sent, known: self.earlier.known() }
     }
 
     /// Something that is sent as it came, in tokens.

@@ -240,12 +240,15 @@ impl<'b> Course<'b> {
                 (Walk::resume(rules, &known.mark, load), so_far)
             }
         };
+        let is_new = so_far.parts < keys.len();
         let mut edits = self.again(&so_far);
         self.feed(counter, &mut walk, &mut so_far, |part, text, _| {
             edits.extend(text.map(|text| (part.span.clone(), text)));
         });
         let packed = self.packed(&walk, so_far.clone());
-        scope.keep(&keys, Known { mark: walk.mark(), so_far });
+        if is_new {
+            scope.keep(&keys, Known { mark: walk.mark(), so_far });
+        }
         (packed, edits)
     }
 

@@ -6,7 +6,7 @@
 //! history costs in the next turn.
 
 // Whole modules of the program are here, and not all of them is used.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 use std::path::Path;
 use std::time::{Duration, Instant};
