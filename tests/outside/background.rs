@@ -166,7 +166,7 @@ fn user_unit_is_written_kept_and_removed() {
 #[test]
 fn units_pass_systemd_analyze() {
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        return crate::support::skip("units_pass_systemd_analyze", "systemd-analyze is not here");
+        return crate::support::lacks("units_pass_systemd_analyze", "systemd-analyze is not here");
     }
     for arguments in
         [&["service", "install", "--print"][..], &["service", "install", "--print", "--system"]]

@@ -2,7 +2,7 @@
 
 use crate::provider::{Billed, End, Gate, Provider, Script};
 use crate::sandbox::{Answer, Proxy, Sandbox};
-use crate::support::{Api, sandbox, say, scene};
+use crate::support::{Api, lacks, sandbox, scene};
 use serde_json::{Value, json};
 
 const CHATS: [Api; 2] = [Api::Messages, Api::Chat];
@@ -437,9 +437,7 @@ fn usage_is_asked_of_openai_only_and_not_against_the_setting() {
 fn official_libraries_read_every_answer() {
     const PYTHON: &str = "TOKENPAK_TEST_PYTHON";
     let Some(python) = std::env::var_os(PYTHON) else {
-        return say(&format!(
-            "SKIPPED the official libraries: {PYTHON} names no Python that has them"
-        ));
+        return lacks("the official libraries", &format!("{PYTHON} names no Python that has them"));
     };
     let (provider, _sandbox, proxy) = footed();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/sdk.py");

@@ -2,7 +2,7 @@
 
 use crate::provider::{Provider, Script};
 use crate::sandbox::{Client, Proxy, Sandbox, wait};
-use crate::support::{Api, BILLED, sandbox, skip};
+use crate::support::{Api, BILLED, lacks, sandbox};
 use serde_json::Value;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -90,7 +90,7 @@ fn two_proxies_behind_haproxy_are_as_one() {
     let homes: Vec<Sandbox> = (0..3).map(|_| sandbox().providers(&provider)).collect();
     let mut proxies: Vec<Proxy> = homes[..2].iter().map(Sandbox::serve).collect();
     let Some((balancer, port)) = balance(&homes[0], &proxies) else {
-        return skip("two_proxies_behind_haproxy_are_as_one", "haproxy is not here");
+        return lacks("two_proxies_behind_haproxy_are_as_one", "haproxy is not here");
     };
     turns().iter().for_each(|turn| say(port, turn));
     let balanced: Vec<Vec<u8>> = provider.seen().into_iter().map(|seen| seen.body).collect();

@@ -2,7 +2,7 @@
 
 use crate::provider::{Gate, Provider, Script};
 use crate::sandbox::{Client, Proxy, wait};
-use crate::support::{Api, BILLED, sandbox, scene, skip};
+use crate::support::{Api, BILLED, lacks, sandbox, scene};
 use serde_json::Value;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -107,7 +107,7 @@ fn metrics_are_what_prometheus_wants() {
         let mut command = Command::new("promtool");
         command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let Ok(mut child) = command.stderr(Stdio::piped()).spawn() else {
-            return skip("metrics_are_what_prometheus_wants", "promtool is not here");
+            return lacks("metrics_are_what_prometheus_wants", "promtool is not here");
         };
         child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
@@ -136,7 +136,7 @@ fn prometheus_scrapes_it() {
     drop(free);
     command.arg(format!("--web.listen-address=127.0.0.1:{port}")).current_dir(sandbox.home());
     let Ok(child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
-        return skip("prometheus_scrapes_it", "prometheus is not here");
+        return lacks("prometheus_scrapes_it", "prometheus is not here");
     };
     let _child = Killed(child);
     wait("prometheus to listen", || TcpStream::connect(("127.0.0.1", port)).ok());

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
 
-/// Set in CI: what cannot be tested here is a failure there.
+/// Set in CI, which installs every tool: that one is missing is a failure there.
 const STRICT: &str = "TOKENPAK_TEST_STRICT";
 
 /// What the stand-in bills where a test compares: no two figures alike.
@@ -36,11 +36,16 @@ pub(crate) fn say(text: &str) {
     let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
-/// Names a test that cannot run here, and why.
-#[track_caller]
+/// Names a test that this machine cannot run, and why.
 pub(crate) fn skip(what: &str, why: &str) {
-    assert!(std::env::var_os(STRICT).is_none(), "{what} must run here: {why}");
     say(&format!("SKIPPED {what}: {why}"));
+}
+
+/// Names a test that waits for a program to be installed.
+#[track_caller]
+pub(crate) fn lacks(what: &str, why: &str) {
+    assert!(std::env::var_os(STRICT).is_none(), "{what} must run here: {why}");
+    skip(what, why);
 }
 
 /// A wire format: where it is served and how its requests look.

@@ -1,7 +1,7 @@
 //! Whole local days, also those of 23, 25 and 23 1/2 hours.
 
 use crate::sandbox::Made;
-use crate::support::{sandbox, skip};
+use crate::support::{lacks, sandbox};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +22,7 @@ const CHANGES: [(&str, i64, &str, i64); 8] = [
 fn days_are_whole_when_the_clocks_change() {
     for (zone, change, date, quarters) in CHANGES {
         if !Path::new("/usr/share/zoneinfo").join(zone).exists() {
-            return skip("days_are_whole_when_the_clocks_change", "no zone files (tzdata)");
+            return lacks("days_are_whole_when_the_clocks_change", "no zone files (tzdata)");
         }
         let sandbox = sandbox().set("TZ", zone);
         let start = change - change.rem_euclid(900) - 300 * 900;
@@ -58,7 +58,7 @@ fn agrees_with_sqlite3(sandbox: &crate::sandbox::Sandbox, zone: &str, date: &str
         let mut command = Command::new("sqlite3");
         command.args(["-readonly", "-csv"]).arg(sandbox.database()).arg(&sql).env("TZ", zone);
         let Ok(output) = command.output() else {
-            return skip("views read with sqlite3", "sqlite3 is not here");
+            return lacks("views read with sqlite3", "sqlite3 is not here");
         };
         let rows = String::from_utf8(output.stdout).unwrap().replace(['\r', '"'], "");
         let csv = sandbox.run(&["stats", "--csv", "--by", by, "--on", date]).stdout;
