@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::hash::hash;
 use super::marker;
-use super::numbers::Numbered;
+use super::passes::numbers::Numbered;
 
 /// So many lines whose numbers run on are taken for numbered lines.
 const BLOCK_LINES_MIN: usize = 3;

@@ -5,36 +5,23 @@
 //! stands before it, so a conversation that grows is sent as an extension of itself. Knows
 //! neither bodies nor tokens; counting is handed in.
 
-mod blobs;
-mod comments;
-mod diff;
 mod earlier;
-mod ends;
 mod expand;
-mod folding;
 mod hash;
 mod index;
-mod json_minify;
 mod lines;
 mod marker;
-mod numbers;
 mod passes;
 mod place;
 mod reads;
 mod recipe;
-mod repeat;
-mod repeated;
-mod runs;
-mod severity;
-mod tables;
-mod terminal;
 
 use std::borrow::Cow;
 
-pub(crate) use comments::language;
 use earlier::{Earlier, Known};
 pub(crate) use earlier::{Loader, can_be_pointed_at};
 pub(crate) use expand::Expander;
+pub(crate) use passes::language;
 use passes::{PASSES, Pass, Work};
 pub(crate) use place::{Place, Source};
 pub(crate) use reads::{Call, is_read, path_read};
@@ -346,7 +333,7 @@ impl<'t> Walk<'t> {
             false => pass.reads || !candidate.is_read,
         };
         // A fence in a diff is text of the file that changed.
-        let has_code = || has_fence(&candidate.text) && !diff::is_diff(&candidate.text);
+        let has_code = || has_fence(&candidate.text) && !passes::diff::is_diff(&candidate.text);
         let is_code = || candidate.is_read || has_code();
         may_touch
             && pass.level <= rules.level

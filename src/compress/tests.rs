@@ -19,10 +19,10 @@ impl Random {
 
 /// What a text may have become when it is expanded again.
 pub(crate) fn renderings(text: &str, is_read: bool, is_typed: bool) -> Vec<String> {
-    let shown = if is_typed { Cow::Borrowed(text) } else { terminal::render(text) };
+    let shown = if is_typed { Cow::Borrowed(text) } else { passes::terminal::render(text) };
     let mut all = vec![text.to_owned()];
     if !is_read {
-        all.push(json_minify::minify(&shown).into_owned());
+        all.push(passes::json_minify::minify(&shown).into_owned());
         all.push(shown.into_owned());
     }
     all
@@ -191,7 +191,7 @@ fn small_gains_are_not_taken() {
 fn a_body_never_grows_for_fewer_tokens() {
     // The literal was shorter than ours would be: nothing is gained, whatever the tokens say.
     let text = pretty_json(40);
-    let minified = json_minify::minify(&text).into_owned();
+    let minified = passes::json_minify::minify(&text).into_owned();
     let literal_bytes = crate::json::encoded_len(&minified);
     let candidate = Candidate {
         text: text.into(),
@@ -220,7 +220,7 @@ fn threshold_counts_what_stands_before() {
 #[test]
 fn floor_is_kept_as_sent() {
     let text = pretty_json(40);
-    let minified = count(&json_minify::minify(&text)) as u64;
+    let minified = count(&passes::json_minify::minify(&text)) as u64;
     for (before, is_cut) in [(0, false), (999 - minified, false), (1000 - minified, true)] {
         let mut walk = Walk::new(Rules { floor: 1000, ..RULES });
         walk.fixed(before);

@@ -1,8 +1,8 @@
 //! Pass 5: a text that repeats an earlier one from end to end becomes a line that points at it.
 
-use super::earlier::Earlier;
-use super::marker;
-use super::recipe::Pointing;
+use crate::compress::earlier::Earlier;
+use crate::compress::marker;
+use crate::compress::recipe::Pointing;
 
 /// Where all of `text` stands already.
 pub(super) fn refer(text: &str, earlier: &Earlier) -> Option<Pointing> {

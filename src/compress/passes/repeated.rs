@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::marker;
+use crate::compress::marker;
 
 /// The longest block, in lines.
 const PERIOD_MAX: usize = 5;

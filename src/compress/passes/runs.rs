@@ -9,12 +9,12 @@
 
 use std::ops::Range;
 
-use super::earlier::{Earlier, Spot};
-use super::index::{Index, WINDOW};
-use super::lines::{self, Block, Lines};
-use super::marker::{self, Run};
 use super::numbers::Numbered;
-use super::recipe::{Cut, Pointing};
+use crate::compress::earlier::{Earlier, Spot};
+use crate::compress::index::{Index, WINDOW};
+use crate::compress::lines::{self, Block, Lines};
+use crate::compress::marker::{self, Run};
+use crate::compress::recipe::{Cut, Pointing};
 
 /// What a run must leave out to be worth its marker, in bytes.
 const HIDDEN_BYTES_MIN: usize = 120;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::compress::severity::is_severe;
+use crate::compress::passes::severity::is_severe;
 
 /// Lines of one kind that are worth a pattern.
 const USES_MIN: usize = 4;

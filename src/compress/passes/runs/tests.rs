@@ -1,5 +1,5 @@
-use super::super::{Place, Source};
 use super::*;
+use crate::compress::{Place, Source};
 
 const READ: Source = Source::Text(Place::Result { number: 1, part: None });
 

@@ -1,13 +1,26 @@
 //! The passes, as a table. Adding one is a row, a file, and a fixture.
 
+mod blobs;
+mod comments;
+pub(super) mod diff;
+mod ends;
+mod folding;
+pub(super) mod json_minify;
+pub(super) mod numbers;
+mod repeat;
+mod repeated;
+mod runs;
+mod severity;
+mod tables;
+pub(super) mod terminal;
+
 use std::borrow::Cow;
 
+pub(crate) use comments::language;
+
+use super::Level;
 use super::earlier::Earlier;
 use super::recipe::Pointing;
-use super::{
-    Level, blobs, comments, diff, ends, folding, json_minify, numbers, repeat, repeated, runs,
-    tables, terminal,
-};
 
 /// A way to make a text shorter. It borrows where it has nothing to do, cannot fail, costs time
 /// linear in the text, and changes nothing on a second run, markers apart.

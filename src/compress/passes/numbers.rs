@@ -13,17 +13,17 @@ const HEADING_LINES_MAX: usize = 20;
 
 /// A line with its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Numbered<'t> {
+pub(in crate::compress) struct Numbered<'t> {
     /// Blanks before the number.
     blanks: usize,
     digits: usize,
-    pub(super) number: u64,
-    pub(super) mark: &'static str,
-    pub(super) content: &'t str,
+    pub(in crate::compress) number: u64,
+    pub(in crate::compress) mark: &'static str,
+    pub(in crate::compress) content: &'t str,
 }
 
 impl<'t> Numbered<'t> {
-    pub(super) fn parse(line: &'t str) -> Option<Numbered<'t>> {
+    pub(in crate::compress) fn parse(line: &'t str) -> Option<Numbered<'t>> {
         let bytes = line.as_bytes();
         let blanks = bytes.iter().take_while(|byte| **byte == b' ').count();
         let digits = bytes[blanks..].iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -38,7 +38,7 @@ impl<'t> Numbered<'t> {
     }
 
     /// Whether this is the line after `before`, counted in the same way.
-    pub(super) fn follows(&self, before: &Numbered) -> bool {
+    pub(in crate::compress) fn follows(&self, before: &Numbered) -> bool {
         self.number == before.number + 1 && self.mark == before.mark
     }
 
@@ -48,7 +48,7 @@ impl<'t> Numbered<'t> {
 }
 
 /// The text with all numbers of a run but the first moved to the left.
-pub(super) fn unpad(text: &str) -> Cow<'_, str> {
+pub(in crate::compress) fn unpad(text: &str) -> Cow<'_, str> {
     let is_padded = |line: &str| line.starts_with(' ') && Numbered::parse(line).is_some();
     if !text.lines().take(HEADING_LINES_MAX).any(is_padded) {
         return Cow::Borrowed(text);
@@ -58,7 +58,7 @@ pub(super) fn unpad(text: &str) -> Cow<'_, str> {
 }
 
 /// What `unpad` did, undone.
-pub(super) fn pad(text: &str) -> Option<String> {
+pub(in crate::compress) fn pad(text: &str) -> Option<String> {
     rewrite(text, |line, width| if line.blanks == 0 { width - line.digits } else { line.blanks })
 }
 
