@@ -6,6 +6,7 @@
 //! answer's bytes pass as they came. It is taken out of what comes in always, also when it is
 //! switched off: else the model would read it, imitate it, and lose the provider's prompt cache.
 
+pub(crate) mod amend;
 mod guards;
 mod history;
 mod plain;

@@ -2,7 +2,6 @@
 //!
 //! A closed standard output is success: `tokenpak stats | head` is not a failure of ours.
 
-mod amend;
 mod cli;
 mod cmd;
 mod compress;

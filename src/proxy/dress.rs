@@ -3,8 +3,8 @@
 use std::io::{self, Cursor, Read};
 
 use super::upstream::{Framing, ReplyHead};
-use crate::amend::{Edit, Line, Passage};
 use crate::footer;
+use crate::footer::amend::{Edit, Line, Passage};
 use crate::wire::Format;
 use crate::wire::answer::{Reading, Tap};
 

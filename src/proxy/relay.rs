@@ -12,7 +12,7 @@ use super::forward::is_hop_by_hop;
 use super::request::Head;
 use super::transport::Watch;
 use super::upstream::{Framing, ReplyHead};
-use crate::amend::Passage;
+use crate::footer::amend::Passage;
 use crate::wire::answer::Reading;
 
 /// Bytes of an answer that are read at once; a chunk's size fits into four hexadecimal digits.

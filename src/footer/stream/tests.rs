@@ -1,5 +1,5 @@
 use super::*;
-use crate::amend::{Edit, Passage};
+use crate::footer::amend::{Edit, Passage};
 use crate::wire::Usage;
 use crate::wire::answer::Tap;
 
