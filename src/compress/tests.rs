@@ -22,6 +22,8 @@ pub(crate) fn renderings(text: &str, is_read: bool, is_typed: bool) -> Vec<Strin
     let shown = if is_typed { Cow::Borrowed(text) } else { passes::terminal::render(text) };
     let mut all = vec![text.to_owned()];
     if !is_read {
+        // Where rendering does not pay, a bare carriage return is a blank of JSON.
+        all.push(passes::json_minify::minify(text).into_owned());
         all.push(passes::json_minify::minify(&shown).into_owned());
         all.push(shown.into_owned());
     }

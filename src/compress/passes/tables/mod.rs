@@ -41,16 +41,19 @@ const LINES_MIN: usize = 4;
 /// The part of the bytes that must go.
 const GAIN_PERCENT_MIN: usize = 10;
 
+/// White space in JSON. There is more in Unicode, and a text that begins with such is no JSON.
+const BLANKS: [char; 4] = [' ', '\n', '\r', '\t'];
+
 /// Tables instead of objects; borrowed if the text is not JSON or gains too little.
 pub(crate) fn encode(text: &str) -> Cow<'_, str> {
-    let start = text.trim_start();
+    let start = text.trim_start_matches(BLANKS);
     if !start.starts_with(['{', '[']) && !text.contains("\n{\"") {
         return Cow::Borrowed(text);
     }
     if OURS.iter().any(|mark| is_mark_in(mark, text)) {
         return Cow::Borrowed(text);
     }
-    let core = text.trim();
+    let core = text.trim_matches(BLANKS);
     let encoded = match start.starts_with(['{', '[']) && crate::json::is_value(core) {
         true => document(core).map(|short| text.replacen(core, &short, 1)),
         false => lines(text),
@@ -68,13 +71,13 @@ pub(crate) fn decode(text: &str) -> Option<String> {
     if ![TEMPLATE, BELOW_MEANS].iter().any(|mark| text.contains(mark)) {
         return None;
     }
-    let core = text.trim();
+    let core = text.trim_matches(BLANKS);
     if crate::json::is_value(core) {
         let written = read::read(&minify(core))?;
         if written.lines.is_none() {
             let spacing = spacing_of_encoded(core);
             let whole = spacing.apply(Cow::Owned(written.text)).into_owned();
-            let before = text.len() - text.trim_start().len();
+            let before = text.len() - text.trim_start_matches(BLANKS).len();
             return Some(format!("{}{whole}{}", &text[..before], &text[before + core.len()..]));
         }
     }
