@@ -215,6 +215,40 @@ fn only_the_last_chunk_waits() {
 }
 
 #[test]
+fn parts_of_an_event_leave_as_they_come() {
+    const TEXTS: [(Api, &str); 4] = [
+        (Api::Messages, r#"{"type":"content_block_delta","delta":{"text":"café"}}"#),
+        (Api::Chat, r#"{"id":"1","choices":[{"delta":{"content":"café"}}]}"#),
+        (Api::Messages, r#"{"note":"café"}"#),
+        (Api::Chat, "café"),
+    ];
+    let (provider, _sandbox, proxy) = footed();
+    let mut client = proxy.connect();
+    for (n, (api, data)) in TEXTS.into_iter().enumerate() {
+        let event = format!("data: {data}\n\n");
+        let (first, second) = event.as_bytes().split_at(event.find('é').unwrap() + 1);
+        let gate = Gate::default();
+        provider.next(Script {
+            body: Some(vec![first.to_vec(), second.to_vec()]),
+            content_type: Some("text/event-stream".into()),
+            gate: Some(gate.clone()),
+            ..Script::default()
+        });
+        client.request(("POST", api.target(true)), &api.headers(), &ask(api, true, json!({})));
+        provider.wait_seen(n + 1);
+        assert_eq!(client.head().status, 200);
+        gate.open(1);
+        let mut read = Vec::new();
+        while read.len() < first.len() {
+            read.extend(client.piece().unwrap().unwrap());
+        }
+        gate.open(usize::MAX);
+        read.extend(client.body().0);
+        assert_eq!(String::from_utf8(read).unwrap(), event);
+    }
+}
+
+#[test]
 fn footers_are_taken_out_of_what_comes_in() {
     for on in ["1", "0"] {
         let provider = Provider::start();
