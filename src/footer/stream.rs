@@ -246,7 +246,7 @@ struct Chunk {
 struct Choice {
     text: String,
     reason: Option<String>,
-    /// Tools, a refusal, sound.
+    /// Tools, a refusal, sound, probabilities that would not match the text any more.
     has_other: bool,
 }
 
@@ -278,7 +278,8 @@ impl Chunk {
 
 impl Choice {
     fn read(data: &str, reader: &mut Reader) -> Option<Choice> {
-        let (_, [index, delta, reason]) = reader.members(["index", "delta", "finish_reason"])?;
+        let (_, [index, delta, reason, logprobs]) =
+            reader.members(["index", "delta", "finish_reason", "logprobs"])?;
         let is_first = index.is_none_or(|index| &data[index] == "0");
         let keys = ["content", "refusal", "tool_calls", "function_call", "audio"];
         let [content, others @ ..] = match delta {
@@ -291,7 +292,7 @@ impl Choice {
         Some(Choice {
             text: text_at(data, &content).unwrap_or_default().into_owned(),
             reason: text_at(data, &reason).map(|reason| reason.into_owned()),
-            has_other: others.iter().any(is_said),
+            has_other: others.iter().chain([&logprobs]).any(is_said),
         })
         .filter(|_| is_first)
     }

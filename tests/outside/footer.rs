@@ -126,6 +126,10 @@ fn each_guard_refuses_by_its_name() {
         expect(post(&proxy, api, false, json!({})), "encoded");
         provider.next(Script::default().body("text/plain", "Hi."));
         expect(post(&proxy, api, false, json!({})), "content-type");
+        provider.next(Script::default().body("application/json", "{}"));
+        expect(post(&proxy, api, true, json!({})), "content-type");
+        provider.next(Script::default().body("Text/Event-Stream; x=y", "data: odd\n\n"));
+        expect(post(&proxy, api, true, json!({})), "odd");
         // Answers that do not say what they should.
         provider.next(Script::default().body("application/json", "{\"odd\": "));
         expect(post(&proxy, api, false, json!({})), "odd");
