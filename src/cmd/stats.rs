@@ -3,6 +3,7 @@
 mod ask;
 mod gather;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::cli;
@@ -16,7 +17,7 @@ pub(crate) fn run(args: &cli::Stats) -> Result<(), Error> {
     let ask = Ask::of(args)?;
     let paths = match args.db.as_slice() {
         [] => vec![super::settings(None, &[])?.database],
-        named => named.iter().map(PathBuf::from).collect(),
+        named => distinct(named),
     };
     let books = Books::open(&paths)?;
     let report = match ask.is_overview() {
@@ -34,6 +35,13 @@ pub(crate) fn run(args: &cli::Stats) -> Result<(), Error> {
         true => Ok(()),
         false => Err(Error::answer("")),
     }
+}
+
+/// A file that is named twice, by a link perhaps, is one machine's all the same.
+fn distinct(named: &[String]) -> Vec<PathBuf> {
+    let mut seen = HashSet::new();
+    let paths = named.iter().map(PathBuf::from);
+    paths.filter(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone()))).collect()
 }
 
 /// A report for whoever asks the running proxy: the default one as JSON, or the page.

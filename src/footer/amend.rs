@@ -37,17 +37,33 @@ impl<'a> Edit<'a> {
 
     fn feed(&mut self, bytes: &[u8], usage: &dyn Fn() -> Option<Usage>, out: &mut Vec<u8>) {
         let mut blocks = std::mem::take(&mut self.blocks);
-        let is_blocks = blocks.feed(bytes, |block| self.block(block, usage, out));
+        let is_blocks = blocks.feed(bytes, |block, gone| self.block((block, gone), usage, out));
         self.blocks = blocks;
         if !is_blocks {
             self.release("odd", out);
+        } else if self.may_flow() {
+            out.extend_from_slice(self.blocks.let_go());
         }
     }
 
-    fn block(&mut self, block: &[u8], usage: &dyn Fn() -> Option<Usage>, out: &mut Vec<u8>) {
-        let Some(data) = blocks::data(block) else { return self.pass(block, out) };
-        let mut event = footer::Event::new(block, &data);
-        if self.drops_usage && ask_usage::is_usage_chunk(&data) {
+    /// Whether the block whose end has not come is left as it is, so that nobody waits for its end.
+    fn may_flow(&self) -> bool {
+        let footer = self.footer.as_ref().map(|(stream, _)| stream);
+        let is_idle = footer.is_none_or(footer::Stream::is_done) && !self.drops_usage;
+        let is_held = footer.is_some_and(footer::Stream::is_waiting);
+        is_idle || !is_held && blocks::is_settled(self.blocks.begun())
+    }
+
+    /// `gone`: so many of its bytes have left.
+    fn block(
+        &mut self,
+        (block, gone): (&[u8], usize),
+        usage: &dyn Fn() -> Option<Usage>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(data) = blocks::data(block) else { return self.pass(&block[gone..], out) };
+        let mut event = footer::Event::new(block, &data, gone);
+        if self.drops_usage && gone == 0 && ask_usage::is_usage_chunk(&data) {
             event.bytes = &[];
         }
         match &mut self.footer {
@@ -70,7 +86,8 @@ impl<'a> Edit<'a> {
         if let Some((stream, _)) = &mut self.footer {
             stream.give_up(why, out);
         }
-        out.extend(self.blocks.take());
+        let (held, gone) = self.blocks.take();
+        out.extend_from_slice(&held[gone..]);
     }
 }
 
@@ -98,13 +115,9 @@ impl<'a> Passage<'a> {
         let Passage { tap, edit, out } = self;
         out.clear();
         if let Some(edit) = edit {
-            let last = edit.blocks.take();
-            match is_whole {
-                true => edit.block(&last, &|| tap.as_ref().and_then(Tap::usage), out),
-                false => {
-                    edit.release("unfinished", out);
-                    out.extend(last);
-                }
+            if is_whole {
+                let (last, gone) = edit.blocks.take();
+                edit.block((&last, gone), &|| tap.as_ref().and_then(Tap::usage), out);
             }
             edit.release("unfinished", out);
         }

@@ -49,10 +49,13 @@ fn end_of_text(body: &str) -> Result<usize, Refusal> {
     let mut count = 0;
     elements(body, choices, |reader| {
         count += 1;
-        only = Some(reader.members(["message", "finish_reason"])?.1);
+        only = Some(reader.members(["message", "finish_reason", "logprobs"])?.1);
         Some(())
     })?;
-    let [message, reason] = only.filter(|_| count == 1).ok_or("choices")?;
+    let [message, reason, logprobs] = only.filter(|_| count == 1).ok_or("choices")?;
+    if logprobs.is_some_and(|span| &body[span] != "null") {
+        return Err("logprobs");
+    }
     if !is(body, &reason, "stop") {
         return Err("unfinished");
     }
@@ -165,6 +168,10 @@ mod tests {
         check(
             r#"{"choices":[{"message":{"content":"a"},"finish_reason":"stop"},{}]}"#,
             Err("choices"),
+        );
+        check(
+            r#"{"choices":[{"message":{"content":"Hi."},"logprobs":{"content":[]},"finish_reason":"stop"}]}"#,
+            Err("logprobs"),
         );
         check(r#"{"choices":[]}"#, Err("choices"));
         check(r#"{"error":{}}"#, Err("odd"));

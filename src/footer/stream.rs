@@ -35,15 +35,18 @@ struct Waiting {
 /// One block of the stream.
 pub(crate) struct Event<'a> {
     pub(crate) data: &'a str,
-    /// What goes on to the client if nothing is changed: the block, or nothing.
+    /// What goes on to the client if nothing is changed: what is left of the block, or nothing.
     pub(crate) bytes: &'a [u8],
     pub(crate) line_break: &'static str,
+    /// Its beginning has left, so nothing can go before it any more.
+    has_begun: bool,
 }
 
 impl<'a> Event<'a> {
-    /// `block` with this data.
-    pub(crate) fn new(block: &'a [u8], data: &'a str) -> Event<'a> {
-        Event { data, bytes: block, line_break: line_break(block) }
+    /// `block` with this data, of which `gone` bytes have left.
+    pub(crate) fn new(block: &'a [u8], data: &'a str, gone: usize) -> Event<'a> {
+        let line_break = line_break(block);
+        Event { data, bytes: &block[gone..], line_break, has_begun: gone > 0 }
     }
 }
 
@@ -62,6 +65,11 @@ impl Stream {
     /// Whether the footer has been put in, or never will be.
     pub(crate) fn is_done(&self) -> bool {
         self.outcome.is_some()
+    }
+
+    /// Whether something is held back.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
     }
 
     /// The ledger's word for what became of it.
@@ -124,6 +132,7 @@ impl Stream {
                 let [text] = json::members(event.data, &delta?, ["text"])?;
                 self.text.feed(&text_at(event.data, &text).unwrap_or_default());
             }
+            "message_delta" if event.has_begun => return None,
             "message_delta" => {
                 let [reason] = json::members(event.data, &delta?, ["stop_reason"])?;
                 self.stop(&text_at(event.data, &reason)?);
@@ -166,7 +175,7 @@ impl Stream {
             // Something after the reason for stopping.
             Some(_) if self.waiting.is_some() => return None,
             Some(choice) => {
-                self.choice(choice);
+                self.choice(choice, event.has_begun);
                 if self.waiting.is_some() {
                     self.waiting = Some(Waiting { shared: chunk.shared, held: Vec::new() });
                     if chunk.has_usage {
@@ -178,12 +187,12 @@ impl Stream {
         Some(())
     }
 
-    fn choice(&mut self, choice: Choice) {
+    fn choice(&mut self, choice: Choice, has_begun: bool) {
         self.text.feed(&choice.text);
         self.outcome = match (choice.reason.as_deref(), self.text.refusal()) {
             _ if choice.has_other => Some("no-text"),
             (None, _) => None,
-            (Some("stop"), _) if !choice.text.is_empty() => Some("colocated"),
+            (Some("stop"), _) if has_begun || !choice.text.is_empty() => Some("colocated"),
             (Some("stop"), Some(refusal)) => Some(refusal),
             (Some("stop"), None) => {
                 self.waiting = Some(Waiting { shared: String::new(), held: Vec::new() });
@@ -237,7 +246,7 @@ struct Chunk {
 struct Choice {
     text: String,
     reason: Option<String>,
-    /// Tools, a refusal, sound.
+    /// Tools, a refusal, sound, probabilities that would not match the text any more.
     has_other: bool,
 }
 
@@ -269,7 +278,8 @@ impl Chunk {
 
 impl Choice {
     fn read(data: &str, reader: &mut Reader) -> Option<Choice> {
-        let (_, [index, delta, reason]) = reader.members(["index", "delta", "finish_reason"])?;
+        let (_, [index, delta, reason, logprobs]) =
+            reader.members(["index", "delta", "finish_reason", "logprobs"])?;
         let is_first = index.is_none_or(|index| &data[index] == "0");
         let keys = ["content", "refusal", "tool_calls", "function_call", "audio"];
         let [content, others @ ..] = match delta {
@@ -282,7 +292,7 @@ impl Choice {
         Some(Choice {
             text: text_at(data, &content).unwrap_or_default().into_owned(),
             reason: text_at(data, &reason).map(|reason| reason.into_owned()),
-            has_other: others.iter().any(is_said),
+            has_other: others.iter().chain([&logprobs]).any(is_said),
         })
         .filter(|_| is_first)
     }

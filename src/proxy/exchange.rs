@@ -284,7 +284,10 @@ impl Exchange<'_> {
     ) -> Relayed {
         let Answer { reply: Reply { head, framing, mut body }, read, asks_usage, .. } = answer;
         let kind = head.header("content-type").unwrap_or_default();
-        let refusal = no_footer.or_else(|| {
+        let is_stream = is_event_stream(kind);
+        // Whatever comes in place of a stream may come as slowly, and must not be waited for.
+        let is_odd = entry.stream && !is_stream;
+        let refusal = no_footer.or(is_odd.then_some("content-type")).or_else(|| {
             footer::answer_refusal(&footer::Answer {
                 status: head.status(),
                 content_type: kind,
@@ -293,7 +296,7 @@ impl Exchange<'_> {
         });
         let wishes = Wishes {
             format: route.format,
-            is_stream: kind.starts_with(b"text/event-stream"),
+            is_stream,
             wants_footer: refusal.is_none(),
             drops_usage: asks_usage,
         };
@@ -402,6 +405,11 @@ impl Exchange<'_> {
 fn asked_mode(head: &Head) -> Option<Mode> {
     let value = std::str::from_utf8(head.header("x-tokenpak-mode")?).ok()?;
     Mode::parse(&value.to_ascii_lowercase())
+}
+
+fn is_event_stream(content_type: &[u8]) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    content_type.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
 }
 
 /// A prompt that is too long stays too long: the answer is the provider's word on that.

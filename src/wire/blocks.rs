@@ -1,11 +1,12 @@
 //! A stream of events cut into its blocks, for those who change it.
 //!
 //! Unlike `sse`, which lets every byte pass, this holds an event back until its blank line has
-//! come: the client could not have read it earlier. A comment is handed on with its line.
+//! come, or until its beginning shows that nobody changes it (`is_settled`): then the rest leaves as
+//! it comes. A comment is handed on with its line.
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter, memmem};
 
 /// An event that is longer is none of those that we change; from there on nothing is.
 const BLOCK_BYTES_MAX: usize = 256 * 1024;
@@ -14,15 +15,18 @@ const BLOCK_BYTES_MAX: usize = 256 * 1024;
 #[derive(Default)]
 pub(crate) struct Blocks {
     held: Vec<u8>,
+    /// How much of it has left already.
+    gone: usize,
     /// Where the current line begins, and how far it has been searched for its end.
     line: usize,
     searched: usize,
 }
 
 impl Blocks {
-    /// Takes the next bytes and hands on each block that is complete, with its blank line. False:
-    /// the stream has something else than blocks, and what is held back must pass.
-    pub(crate) fn feed(&mut self, bytes: &[u8], mut sink: impl FnMut(&[u8])) -> bool {
+    /// Takes the next bytes and hands on each block that is complete, with its blank line and the
+    /// number of its bytes that have left. False: the stream has something else than blocks, and
+    /// what is held back must pass.
+    pub(crate) fn feed(&mut self, bytes: &[u8], mut sink: impl FnMut(&[u8], usize)) -> bool {
         self.held.extend_from_slice(bytes);
         let mut start = 0;
         while let Some(at) = memchr(b'\n', &self.held[self.searched..]) {
@@ -30,7 +34,7 @@ impl Blocks {
             let line = &self.held[self.line..end];
             let is_comment = self.line == start && line.starts_with(b":");
             if is_comment || matches!(line, b"\n" | b"\r\n") {
-                sink(&self.held[start..end]);
+                sink(&self.held[start..end], std::mem::take(&mut self.gone));
                 start = end;
             }
             (self.line, self.searched) = (end, end);
@@ -38,13 +42,83 @@ impl Blocks {
         self.held.drain(..start);
         self.line -= start;
         self.searched = self.held.len();
-        self.held.len() <= BLOCK_BYTES_MAX
+        self.held.len() <= BLOCK_BYTES_MAX && !has_bare_cr(&self.held)
     }
 
-    /// What is held back.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
+    /// The beginning of a block whose end has not come.
+    pub(crate) fn begun(&self) -> &[u8] {
+        &self.held
+    }
+
+    /// What of it has not left yet, and leaves now.
+    pub(crate) fn let_go(&mut self) -> &[u8] {
+        let from = std::mem::replace(&mut self.gone, self.held.len());
+        &self.held[from..]
+    }
+
+    /// What is held back, and how much of it has left.
+    pub(crate) fn take(&mut self) -> (Vec<u8>, usize) {
         (self.line, self.searched) = (0, 0);
-        std::mem::take(&mut self.held)
+        (std::mem::take(&mut self.held), std::mem::take(&mut self.gone))
+    }
+}
+
+/// Lines may end in CR alone, too; nobody does that, and we do not cut such streams into blocks.
+fn has_bare_cr(held: &[u8]) -> bool {
+    memchr_iter(b'\r', held).any(|at| held.get(at + 1).is_some_and(|next| *next != b'\n'))
+}
+
+/// Where the beginning of a block is looked at.
+const SETTLED_BYTES: usize = 4 * 1024;
+
+/// A text that has begun behind one of these is in no event that ends an answer.
+const TEXTS: [&[u8]; 2] = [b"content\":", b"arguments\":"];
+
+/// With these begin the data of all events that are changed, in whatever order they are written.
+const FIRST_KEYS: &[&[u8]] = &[
+    b"choices",
+    b"content_block",
+    b"created",
+    b"delta",
+    b"id",
+    b"index",
+    b"message",
+    b"model",
+    b"object",
+    b"provider",
+    b"service_tier",
+    b"system_fingerprint",
+    b"type",
+    b"usage",
+];
+
+/// Whether the beginning of a block shows that the block is none that is changed or waits: it
+/// brings text, or is of no format that we know.
+pub(crate) fn is_settled(begun: &[u8]) -> bool {
+    let begun = &begun[..begun.len().min(SETTLED_BYTES)];
+    let has_text = |key: &&[u8]| {
+        memmem::find_iter(begun, key).any(|at| {
+            let value = begun[at + key.len()..].trim_ascii_start();
+            matches!(value, [b'"', first, ..] if *first != b'"')
+        })
+    };
+    memmem::find(begun, b"content_block_delta").is_some()
+        || TEXTS.iter().any(has_text)
+        || is_foreign(begun)
+}
+
+/// Data that is neither an object as providers write them nor `[DONE]`.
+fn is_foreign(begun: &[u8]) -> bool {
+    let mut lines = begun.split(|byte| *byte == b'\n');
+    let Some(data) = lines.find_map(|line| line.strip_prefix(b"data:")) else { return false };
+    let data = data.trim_ascii_start();
+    let Some(inner) = data.strip_prefix(b"{") else {
+        return !data.is_empty() && !data.starts_with(b"[");
+    };
+    match inner.trim_ascii_start() {
+        [] => false,
+        [b'"', key @ ..] => memchr(b'"', key).is_some_and(|end| !FIRST_KEYS.contains(&&key[..end])),
+        _ => true,
     }
 }
 
@@ -85,11 +159,11 @@ mod tests {
                 let (first, second) = stream.as_bytes().split_at(cut);
                 for part in [first, second] {
                     let mut keep =
-                        |block: &[u8]| found.push(String::from_utf8(block.into()).unwrap());
+                        |block: &[u8], _| found.push(String::from_utf8(block.into()).unwrap());
                     assert!(blocks.feed(part, &mut keep));
                 }
                 assert_eq!(found, want, "{stream:?} cut at {cut}");
-                assert_eq!(blocks.take(), rest.as_bytes());
+                assert_eq!(blocks.take().0, rest.as_bytes());
             }
         }
     }
@@ -104,8 +178,47 @@ mod tests {
     #[test]
     fn endless_event_is_given_up() {
         let mut blocks = Blocks::default();
-        assert!(blocks.feed(&vec![b'x'; BLOCK_BYTES_MAX], |_| {}));
-        assert!(!blocks.feed(b"x", |_| {}));
-        assert_eq!(blocks.take().len(), BLOCK_BYTES_MAX + 1);
+        assert!(blocks.feed(&vec![b'x'; BLOCK_BYTES_MAX], |_, _| {}));
+        assert!(!blocks.feed(b"x", |_, _| {}));
+        assert_eq!(blocks.take().0.len(), BLOCK_BYTES_MAX + 1);
+        assert!(!Blocks::default().feed(b"data: a\r\rdata: b\r\r", |_, _| {}));
+    }
+
+    #[test]
+    fn what_left_early_does_not_leave_again() {
+        let mut blocks = Blocks::default();
+        let mut found = Vec::new();
+        assert!(blocks.feed(b"data: a", |_, _| {}));
+        assert_eq!(blocks.let_go(), b"data: a");
+        assert!(blocks.feed(b"b", |_, _| {}));
+        assert_eq!(blocks.begun(), b"data: ab");
+        assert_eq!(blocks.let_go(), b"b");
+        assert!(blocks.feed(b"c\n\ndata: d\n\n", |block, gone| found.push((block.to_vec(), gone))));
+        assert_eq!(found, [(b"data: abc\n\n".to_vec(), 8), (b"data: d\n\n".to_vec(), 0)]);
+    }
+
+    #[test]
+    fn beginnings_that_settle_the_matter_are_told() {
+        check("event: content_block_delta", true);
+        check(r#"data: {"id":"1","choices":[{"index":0,"delta":{"content":"a"#, true);
+        check(r#"data: {"id": "1", "choices": [{"delta": {"content": "a"#, true);
+        check(r#"data: {"id":"1","choices":[{"delta":{"reasoning_content":"a"#, true);
+        check(r#"data: {"id":"1","choices":[{"delta":{"content":""},"finish"#, false);
+        check(r#"data: {"id":"1","choices":[{"delta":{"content":""#, false);
+        check(r#"data: {"id":"1","choices":[{"delta":{},"finish_reason":"stop"#, false);
+        check("event: message_delta\n", false);
+        check(r#"data: {"type":"message_delta","delta":{"stop"#, false);
+        check("data: caf", true);
+        check("data: [DON", false);
+        check(r#"data: {"text":"caf"#, true);
+        check(r#"data: {"te"#, false);
+        for begun in ["", "da", "data:", "data: ", "data: {", "event: x", "event: x\ndata: {\""] {
+            check(begun, false);
+        }
+
+        #[track_caller]
+        fn check(begun: &str, want: bool) {
+            assert_eq!(is_settled(begun.as_bytes()), want, "{begun}");
+        }
     }
 }

@@ -126,6 +126,10 @@ fn each_guard_refuses_by_its_name() {
         expect(post(&proxy, api, false, json!({})), "encoded");
         provider.next(Script::default().body("text/plain", "Hi."));
         expect(post(&proxy, api, false, json!({})), "content-type");
+        provider.next(Script::default().body("application/json", "{}"));
+        expect(post(&proxy, api, true, json!({})), "content-type");
+        provider.next(Script::default().body("Text/Event-Stream; x=y", "data: odd\n\n"));
+        expect(post(&proxy, api, true, json!({})), "odd");
         // Answers that do not say what they should.
         provider.next(Script::default().body("application/json", "{\"odd\": "));
         expect(post(&proxy, api, false, json!({})), "odd");
@@ -211,6 +215,40 @@ fn only_the_last_chunk_waits() {
         gate.open(usize::MAX);
         let rest = String::from_utf8(client.body().0).unwrap();
         assert!(rest.contains("[TokenPak: "), "{api:?}: {rest}");
+    }
+}
+
+#[test]
+fn parts_of_an_event_leave_as_they_come() {
+    const TEXTS: [(Api, &str); 4] = [
+        (Api::Messages, r#"{"type":"content_block_delta","delta":{"text":"café"}}"#),
+        (Api::Chat, r#"{"id":"1","choices":[{"delta":{"content":"café"}}]}"#),
+        (Api::Messages, r#"{"note":"café"}"#),
+        (Api::Chat, "café"),
+    ];
+    let (provider, _sandbox, proxy) = footed();
+    let mut client = proxy.connect();
+    for (n, (api, data)) in TEXTS.into_iter().enumerate() {
+        let event = format!("data: {data}\n\n");
+        let (first, second) = event.as_bytes().split_at(event.find('é').unwrap() + 1);
+        let gate = Gate::default();
+        provider.next(Script {
+            body: Some(vec![first.to_vec(), second.to_vec()]),
+            content_type: Some("text/event-stream".into()),
+            gate: Some(gate.clone()),
+            ..Script::default()
+        });
+        client.request(("POST", api.target(true)), &api.headers(), &ask(api, true, json!({})));
+        provider.wait_seen(n + 1);
+        assert_eq!(client.head().status, 200);
+        gate.open(1);
+        let mut read = Vec::new();
+        while read.len() < first.len() {
+            read.extend(client.piece().unwrap().unwrap());
+        }
+        gate.open(usize::MAX);
+        read.extend(client.body().0);
+        assert_eq!(String::from_utf8(read).unwrap(), event);
     }
 }
 

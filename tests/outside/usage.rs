@@ -245,6 +245,8 @@ fn several_databases_are_one_report() {
     }
     let windows = json(&sandbox(), &format!("--db {} --db {}", files[0], files[1]));
     assert_eq!(windows["windows"][3]["cost_usd"], both["total"]["cost_usd"]);
+    let twice = json(&sandbox(), &format!("--by model,status --db {0} --db {0}", files[0]));
+    assert_eq!(twice["total"], one["total"], "the same file is counted once");
     let missing = sandbox().run(&["stats", "--db", &files[0], "--db", "not-there.db"]);
     assert_eq!(missing.status, 66, "{}", missing.stderr);
 }

@@ -94,6 +94,8 @@ fn chats_that_are_not_for_readers_pass_unchanged() {
         &format!("{}{}{DONE}", chunk(r#""refusal":"No.""#, "null"), chunk("", "\"stop\"")),
         "no-text",
     );
+    let probable = hi.replace("\"delta\"", "\"logprobs\":{\"content\":[]},\"delta\"");
+    same(&format!("{probable}{}{DONE}", chunk("", "\"stop\"")), "no-text");
     same(&format!("{hi}{}{hi}{DONE}", chunk("", "\"stop\"")), "odd");
     same(&format!("{hi}data: {{\"error\":{{}}}}\n\n"), "odd");
     same(&format!("{hi}{DONE}"), "unfinished");
