@@ -28,6 +28,8 @@ use crate::route::{self, Asked, Route, Upstreams};
 use crate::tokens::{self, Counter};
 use crate::wire::{Format, Usage, ask_usage};
 
+/// Who is asked for the usage of streams.
+const ASKED: &str = "https://api.openai.com/";
 /// Of an answer 400, as much as its reason needs.
 const REASON_BYTES_MAX: u64 = 64 * 1024;
 
@@ -207,11 +209,11 @@ impl Exchange<'_> {
     }
 
     /// OpenAI's own interface says what a stream cost only if asked to. Other servers may not know
-    /// the option, so only the provider of that name is asked.
+    /// the option, whatever name they have here; and with compression off no byte is changed.
     fn may_ask_usage(&self, route: &Route, packed: &Packed) -> bool {
-        let is_refused = packed.skip == Some(Skip::Refused);
-        let is_openai = route.format == Some(Format::Chat) && route.provider == "openai";
-        self.context.config.ask_usage && is_openai && packed.stream && !is_refused
+        let is_untouched = matches!(packed.skip, Some(Skip::Refused | Skip::Off));
+        let is_openai = route.format == Some(Format::Chat) && route.url.starts_with(ASKED);
+        self.context.config.ask_usage && is_openai && packed.stream && !is_untouched
     }
 
     /// Counts and compresses.

@@ -1,8 +1,8 @@
 //! The one line under an answer: where it is, where it never is, and that it does not come back.
 
-use crate::provider::{Billed, End, Gate, Provider, Script};
+use crate::provider::{Authority, Billed, End, Gate, Provider, Script, Tunnel, tls};
 use crate::sandbox::{Answer, Proxy, Sandbox};
-use crate::support::{Api, lacks, sandbox, scene};
+use crate::support::{Api, lacks, sandbox};
 use serde_json::{Value, json};
 
 const CHATS: [Api; 2] = [Api::Messages, Api::Chat];
@@ -422,9 +422,25 @@ fn footer_without_a_price_has_no_money() {
     }
 }
 
+/// A proxy whose way to api.openai.com leads to the stand-in.
+fn before_openai(provider: &Provider, set: &[(&str, &str)]) -> (Sandbox, Tunnel) {
+    let authority = Authority::new();
+    let port = tls(provider.port(), authority.sign("api.openai.com"));
+    let tunnel = Tunnel::to(port, "HTTP/1.1 200 OK\r\n\r\n");
+    let sandbox = sandbox();
+    let roots = sandbox.write("roots.pem", authority.pem());
+    let sandbox = sandbox
+        .set("TOKENPAK_TLS_ROOTS", roots.to_str().unwrap())
+        .set("HTTPS_PROXY", &format!("http://127.0.0.1:{}", tunnel.port));
+    let sandbox = set.iter().fold(sandbox, |sandbox, (name, value)| sandbox.set(name, value));
+    (sandbox, tunnel)
+}
+
 #[test]
 fn options_asked_for_by_us_stay_with_us() {
-    let (provider, sandbox, proxy) = scene();
+    let provider = Provider::start();
+    let (sandbox, _tunnel) = before_openai(&provider, &[]);
+    let proxy = sandbox.serve();
     let quiet: Vec<u8> = {
         let mut body: Value = serde_json::from_slice(&Api::Chat.small(true)).unwrap();
         body.as_object_mut().unwrap().remove("stream_options");
@@ -454,20 +470,22 @@ fn options_asked_for_by_us_stay_with_us() {
 }
 
 #[test]
-fn usage_is_asked_of_openai_only_and_not_against_the_setting() {
+fn usage_is_asked_of_openai_only_and_not_against_the_settings() {
     let provider = Provider::start();
-    let url =
-        format!(r#"{{"proxy": {{"providers": {{"other": {{"url": "{}"}}}}}}}}"#, provider.url());
-    let home = sandbox().providers(&provider).config(&url);
-    let proxy = home.serve();
     let quiet = br#"{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
-    for target in ["/other/v1/chat/completions", "/anthropic/v1/chat/completions"] {
-        proxy.post(target, &Api::Chat.headers(), quiet);
-        assert_eq!(provider.last().body, quiet, "{target}");
-    }
-    let home = sandbox().providers(&provider).set("TOKENPAK_PROXY_ASK_USAGE", "false");
-    home.serve().post("/v1/chat/completions", &Api::Chat.headers(), quiet);
-    assert_eq!(provider.last().body, quiet);
+    let is_untouched = |sandbox: &Sandbox, headers: &[(&str, &str)]| {
+        sandbox.serve().post("/v1/chat/completions", headers, quiet);
+        provider.last().body == quiet
+    };
+    // A server of somebody else's in the place of OpenAI's.
+    let headers = Api::Chat.headers();
+    assert!(is_untouched(&sandbox().providers(&provider), &headers));
+    let (asking, _tunnel) = before_openai(&provider, &[]);
+    assert!(!is_untouched(&asking, &headers));
+    let off = [&headers[..], &[("x-tokenpak-mode", "off")]].concat();
+    assert!(is_untouched(&asking, &off));
+    let (silent, _tunnel) = before_openai(&provider, &[("TOKENPAK_PROXY_ASK_USAGE", "false")]);
+    assert!(is_untouched(&silent, &headers));
 }
 
 /// Needs a Python with the packages openai and anthropic, whose path the variable gives.

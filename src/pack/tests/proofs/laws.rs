@@ -232,7 +232,7 @@ pub(super) fn errors_urls_and_typed_text_stay_literally(case: &mut Case) {
         let missing = |text: &str| {
             let lines = text.lines().filter(|line| !is_json && is_error(line));
             let lines = lines.map(|line| unnumbered(line.trim()).to_owned());
-            let urls = urls(text).into_iter().map(str::to_owned);
+            let urls = urls(text).map(str::to_owned);
             lines.chain(urls).find(|what| !is_there(what))
         };
         // Where rendering does not pay, the lines have their control characters still.
