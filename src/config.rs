@@ -208,6 +208,14 @@ pub(crate) fn load(
     loader.finish().map(|loader| (loader.config, loader.warnings))
 }
 
+/// Keeps of `running` what a running proxy cannot change. Returns which settings were to change.
+pub(crate) fn keep_fixed(
+    config: &mut Config,
+    running: &Config,
+) -> Result<Vec<&'static str>, Error> {
+    settings::keep_fixed(config, running).map_err(Error::config)
+}
+
 /// Every setting with its origin, in the manual's order.
 pub(crate) fn values(around: &Surroundings) -> Result<Vec<Value>, Error> {
     let mut loader = Loader::new(around);
@@ -464,7 +472,7 @@ pub(crate) fn is_secret(key: &str) -> bool {
 
 /// Whether a running proxy cannot take a new value of `key`.
 pub(crate) fn needs_restart(key: &str) -> bool {
-    settings::FIXED.contains(&key)
+    settings::FIXED.iter().any(|(fixed, _)| *fixed == key)
 }
 
 /// The error for a key that is none.

@@ -2,49 +2,63 @@
 
 mod daemon;
 mod notify;
+mod reload;
 mod voice;
 
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cli;
 use crate::config::Surroundings;
 use crate::error::{self, Error};
 use crate::instance::{self, Claim};
 use crate::ledger::{Keeping, Ledger};
-use crate::proxy::{self, Context, Done, Upstream};
+use crate::proxy::{self, Context, Done, Setup};
+use reload::Reload;
 use voice::Voice;
 
 pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
     let around = Surroundings::of_process();
     let mut config = super::settings(args.config.as_deref().map(Path::new), &flags(args))?;
-    if args.daemon && !daemon::is_child(&around) {
+    let has_log = args.daemon && daemon::is_child(&around);
+    if args.daemon && !has_log {
         return daemon::start(&around);
     }
     raise_limits();
     let signals = signals().map_err(|error| Error::system("signals", error))?;
     let listeners = proxy::listen(&config).map_err(|error| name_holder(error, &around))?;
     let address = listeners[0].local_addr().map_err(|error| Error::system("listen", error))?;
+    let first = config.clone();
     // 0 lets the system choose.
     config.port = address.port();
-    let upstream = Upstream::new(&config)?;
+    let setup = Setup::new(config)?;
+    let config = &setup.config;
     let voice = Voice::of_process(config.log);
     let claim = claim(&around, &voice, address);
     let warnings = voice.clone();
     let keeping = Keeping { flush_ms: config.flush_ms, retention_days: config.retention_days };
     let ledger = Ledger::start(&config.database, keeping, move |text| warnings.warn(text));
-    voice.started(&config, address);
+    voice.started(config, address);
     let lines = voice.clone();
     let database = config.database.clone();
     let stats = Box::new(move |json| super::stats::of_database(&database, json));
     let report = Box::new(move |done: &Done| lines.done(done));
-    let context = Arc::new(Context::new(config, upstream, ledger, report, stats));
+    let context = Arc::new(Context::new(setup, ledger, report, stats));
+    let reload = Reload {
+        file: args.config.as_deref().map(PathBuf::from),
+        flags: flags(args).into_iter().map(|(key, value)| (key, value.to_owned())).collect(),
+        around: Surroundings::of_process(),
+        port: address.port(),
+        first,
+        has_log,
+    };
+    reload.listen(signals.reload, Arc::clone(&context), voice.clone());
     notify::send(&around, "READY=1");
-    let served = proxy::serve(&context, listeners, signals);
+    let served = proxy::serve(&context, listeners, signals.stop);
     notify::send(&around, "STOPPING=1");
     context.ledger.close();
     voice.stopped(&context);
@@ -73,12 +87,20 @@ fn raise_limits() {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
-/// A socket that becomes readable when the proxy is asked to stop.
-fn signals() -> std::io::Result<UnixStream> {
-    let (read, write) = UnixStream::pair()?;
-    signal_hook::low_level::pipe::register(SIGTERM, write.try_clone()?)?;
-    signal_hook::low_level::pipe::register(SIGINT, write)?;
-    Ok(read)
+/// Sockets that become readable when the proxy is asked to stop, or to read its settings again.
+struct Signals {
+    stop: UnixStream,
+    reload: UnixStream,
+}
+
+fn signals() -> std::io::Result<Signals> {
+    use signal_hook::low_level::pipe::register;
+    let (stop, write) = UnixStream::pair()?;
+    register(SIGTERM, write.try_clone()?)?;
+    register(SIGINT, write)?;
+    let (reload, write) = UnixStream::pair()?;
+    register(SIGHUP, write)?;
+    Ok(Signals { stop, reload })
 }
 
 /// Adds to an address that is in use which of our kind uses it.

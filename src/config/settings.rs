@@ -78,16 +78,41 @@ pub(super) const SETTINGS: &[Setting] = &[
 pub(super) const OTHER_VARIABLES: &[&str] =
     &["TOKENPAK_HOME", "TOKENPAK_CONFIG", "TOKENPAK_DAEMON_CHILD"];
 
-/// Settings that a running proxy cannot change: its sockets, threads and database are open.
-pub(super) const FIXED: &[&str] = &[
-    "proxy.port",
-    "proxy.bind",
-    "proxy.workers",
-    "proxy.body_memory_mb",
-    "compression.memo_mb",
-    "storage.path",
-    "storage.flush_ms",
+/// Puts a running proxy's value back into settings that were read anew; true if it was another.
+type Keep = fn(&mut Config, &Config) -> bool;
+
+/// Settings that a running proxy cannot change: its sockets, threads, memory and database are open.
+pub(super) const FIXED: &[(&str, Keep)] = &[
+    ("proxy.port", |new, old| keep(&mut new.port, &old.port)),
+    ("proxy.bind", |new, old| keep(&mut new.bind, &old.bind)),
+    ("proxy.workers", |new, old| keep(&mut new.workers, &old.workers)),
+    ("proxy.body_memory_mb", |new, old| keep(&mut new.body_memory_mb, &old.body_memory_mb)),
+    ("compression.memo_mb", |new, old| keep(&mut new.memo_mb, &old.memo_mb)),
+    ("storage.path", |new, old| keep(&mut new.database, &old.database)),
+    ("storage.flush_ms", |new, old| keep(&mut new.flush_ms, &old.flush_ms)),
 ];
+
+fn keep<T: Clone + PartialEq>(new: &mut T, old: &T) -> bool {
+    let is_other = new != old;
+    new.clone_from(old);
+    is_other
+}
+
+/// Keeps what cannot change. Returns which settings were to change, or what contradicts itself now.
+pub(super) fn keep_fixed(
+    config: &mut Config,
+    running: &Config,
+) -> Result<Vec<&'static str>, Vec<String>> {
+    let mut kept = Vec::new();
+    for (key, keep) in FIXED {
+        if keep(config, running) {
+            kept.push(*key);
+        }
+    }
+    // What was kept and what is new must go together, too: an open address needs its token.
+    let faults = contradictions(config);
+    if faults.is_empty() { Ok(kept) } else { Err(faults) }
+}
 
 /// Settings that are shown as `set`, never as they are.
 const SECRETS: &[&str] = &["proxy.auth_token"];
@@ -397,6 +422,17 @@ mod tests {
         fn check(word: &str, want: Option<&str>) {
             assert_eq!(nearest(word, SETTINGS.iter().map(|setting| setting.key)), want);
         }
+    }
+
+    #[test]
+    fn open_address_cannot_lose_its_token_while_it_is_open() {
+        let open = Config { bind: "0.0.0.0".into(), auth_token: token("dummy").ok(), ..blank() };
+        let closed = Config { bind: "localhost".into(), ..blank() };
+        assert_eq!(keep_fixed(&mut open.clone(), &open), Ok(vec![]));
+        let kept = Config { auth_token: token("other").ok(), ..closed.clone() };
+        assert_eq!(keep_fixed(&mut kept.clone(), &open), Ok(vec!["proxy.bind"]));
+        let faults = keep_fixed(&mut closed.clone(), &open).unwrap_err();
+        assert!(faults[0].contains("set proxy.auth_token"), "{faults:?}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -144,6 +144,7 @@ struct State {
     lost: AtomicU64,
     failing: AtomicBool,
     write_errors: AtomicU64,
+    retention_days: AtomicU32,
     calibration: calibrate::Calibration,
 }
 
@@ -160,8 +161,14 @@ impl Ledger {
         let (stop, stop_out) = bounded(1);
         let (done_in, done) = bounded(0);
         let state = Arc::new(State::default());
-        let writer =
-            writer::Writer::new(path, keeping, records_out, Arc::clone(&state), Box::new(warn));
+        state.retention_days.store(keeping.retention_days, Ordering::Relaxed);
+        let writer = writer::Writer::new(
+            path,
+            keeping.flush_ms,
+            records_out,
+            Arc::clone(&state),
+            Box::new(warn),
+        );
         let run = move || {
             writer.run(&stop_out);
             drop(done_in);
@@ -178,6 +185,11 @@ impl Ledger {
         if self.records.try_send(Box::new(entry)).is_err() {
             self.state.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Keeps records for so many days from now on; 0: for ever.
+    pub(crate) fn keep_days(&self, days: u32) {
+        self.state.retention_days.store(days, Ordering::Relaxed);
     }
 
     /// What one token of ours is in billed ones of a model, once that has been learnt.

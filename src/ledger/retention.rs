@@ -15,20 +15,19 @@ const REST: Duration = Duration::from_secs(3600);
 
 /// When to look again.
 pub(super) struct Retention {
-    /// `None`: for ever.
-    days: Option<u32>,
     next: Instant,
 }
 
 impl Retention {
-    /// 0 days mean for ever.
-    pub(super) fn new(days: u32) -> Retention {
-        Retention { days: Some(days).filter(|days| *days > 0), next: Instant::now() }
+    pub(super) fn new() -> Retention {
+        Retention { next: Instant::now() }
     }
 
-    /// Deletes some of what is too old, if it is time to.
-    pub(super) fn apply(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let Some(days) = self.days.filter(|_| Instant::now() >= self.next) else { return Ok(()) };
+    /// Deletes some of what is older than so many days, if it is time to. 0: nothing is.
+    pub(super) fn apply(&mut self, connection: &Connection, days: u32) -> rusqlite::Result<()> {
+        if days == 0 || Instant::now() < self.next {
+            return Ok(());
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let oldest = now as i64 - i64::from(days) * 86_400;
         let until = Instant::now() + WORK;

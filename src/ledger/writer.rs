@@ -13,7 +13,7 @@ use super::calibrate::Calibration;
 use super::fault::Fault;
 use super::file::{self, Base};
 use super::retention::Retention;
-use super::{Entry, Keeping, State};
+use super::{Entry, State};
 
 /// Rows per transaction: most of the speed of larger ones, and little to lose.
 const BATCH_ROWS_MAX: usize = 256;
@@ -42,7 +42,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         path: &Path,
-        keeping: Keeping,
+        flush_ms: u64,
         records: Receiver<Box<Entry>>,
         state: Arc<State>,
         warn: Box<dyn Fn(&str) + Send>,
@@ -50,8 +50,8 @@ impl Writer {
         Writer {
             path: path.to_path_buf(),
             // A row must be in the file within `flush_ms`; a quarter is left for writing it.
-            hold: Duration::from_millis(keeping.flush_ms * 3 / 4),
-            retention: Retention::new(keeping.retention_days),
+            hold: Duration::from_millis(flush_ms * 3 / 4),
+            retention: Retention::new(),
             records,
             state,
             warn,
@@ -179,7 +179,8 @@ impl Writer {
         self.state.lost.fetch_add(refused, Ordering::Relaxed);
         self.batch.clear();
         // The rows are written: that old ones cannot be deleted now is no fault of theirs.
-        let _ = self.retention.apply(&base.connection);
+        let days = self.state.retention_days.load(Ordering::Relaxed);
+        let _ = self.retention.apply(&base.connection, days);
         self.base = Some(base);
         Ok(())
     }

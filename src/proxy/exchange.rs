@@ -19,6 +19,7 @@ use super::memory::Held;
 use super::pages;
 use super::relay::{Buffer, Relay, Relayed};
 use super::request::Head;
+use super::setup::Setup;
 use super::upstream::Reply;
 use crate::compress::Mode;
 use crate::footer;
@@ -69,6 +70,7 @@ pub(crate) struct Done {
 /// What is known of an exchange while it goes on.
 struct Exchange<'a> {
     context: &'a Context,
+    setup: &'a Setup,
     client: &'a Client,
     head: &'a Head,
     id: String,
@@ -79,20 +81,21 @@ struct Exchange<'a> {
 }
 
 /// The whole life of one request.
-pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
+pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Job) {
     let Job { client, mut head, mut body, arrived, .. } = job;
-    if let Some(page) = guard::page(&context.config, &client.stream, &head) {
+    if let Some(page) = guard::page(&setup.config, &client.stream, &head) {
         return pages::answer(context, page, &client, &head);
     }
-    let plan = context.config.plan(asked_mode(&head));
+    let plan = setup.config.plan(asked_mode(&head));
     if plan.mode != Mode::Off {
-        body = encoding::open(&mut head, body, &context.memory, context.config.large_bytes());
+        body = encoding::open(&mut head, body, &context.memory, setup.config.large_bytes());
     }
     let mut exchange = Exchange {
         id: context.ids.next(),
         plan,
         must_close: context.is_draining(),
         context,
+        setup,
         client: &client,
         head: &head,
         arrived,
@@ -135,7 +138,7 @@ pub(crate) fn run(context: &Context, worker: &mut Worker, job: Job) {
             account::rate(&mut entry, &context.ledger, look.is_text_only);
             let relayed = exchange.relay(worker, &route, answer, (&entry, look.no_footer));
             (entry.error, entry.footer) = (relayed.error, relayed.footer);
-            account::settle(&mut entry, &context.config.prices, relayed.reading);
+            account::settle(&mut entry, &setup.config.prices, relayed.reading);
             exchange.finish(entry);
             match relayed.must_abort {
                 true => client.abort(),
@@ -186,7 +189,7 @@ impl Exchange<'_> {
         let header = |name: &str| self.head.header(name);
         let asked =
             Asked { method: self.head.method(), target: self.head.target(), header: &header };
-        let config = &self.context.config;
+        let config = &self.setup.config;
         let upstreams = Upstreams {
             providers: &config.providers,
             passthrough_url: config.passthrough_url.as_deref(),
@@ -197,7 +200,7 @@ impl Exchange<'_> {
     /// Takes our footers out, counts and compresses, and asks for the usage. Whatever is in doubt
     /// goes out as it came.
     fn prepare(&self, worker: &mut Worker, route: &Route, body: &[u8]) -> Prepared {
-        let format = route.format.filter(|_| body.len() <= self.context.config.large_bytes());
+        let format = route.format.filter(|_| body.len() <= self.setup.config.large_bytes());
         let healed = format.and_then(|format| footer::heal(format, body));
         let body = healed.as_deref().unwrap_or(body);
         let mut packed = self.pack(worker, route, body);
@@ -213,7 +216,7 @@ impl Exchange<'_> {
     fn may_ask_usage(&self, route: &Route, packed: &Packed) -> bool {
         let is_untouched = matches!(packed.skip, Some(Skip::Refused | Skip::Off));
         let is_openai = route.format == Some(Format::Chat) && route.url.starts_with(ASKED);
-        self.context.config.ask_usage && is_openai && packed.stream && !is_untouched
+        self.setup.config.ask_usage && is_openai && packed.stream && !is_untouched
     }
 
     /// Counts and compresses.
@@ -223,7 +226,7 @@ impl Exchange<'_> {
         if self.head.header("content-encoding").is_some_and(|coding| coding != b"identity") {
             return only(Skip::Encoded);
         }
-        if body.len() > self.context.config.large_bytes() {
+        if body.len() > self.setup.config.large_bytes() {
             return only(Skip::Large);
         }
         if self.context.refused.is_paused(&route.provider, format, self.arrived) {
@@ -241,7 +244,7 @@ impl Exchange<'_> {
 
     fn send(&self, route: &Route, body: Outgoing) -> Result<Answer, Failure> {
         let target = Target { url: &route.url, identity_only: route.format.is_some() };
-        let reply = self.context.upstream.send(&target, self.head, body, &self.client.watch)?;
+        let reply = self.setup.upstream.send(&target, self.head, body, &self.client.watch)?;
         Ok(Answer { reply, read: Vec::new(), is_refused: false, asks_usage: false })
     }
 
@@ -303,7 +306,7 @@ impl Exchange<'_> {
             drops_usage: asks_usage,
         };
         let is_ready = !read.is_empty() || body.is_ready();
-        let prices = &self.context.config.prices;
+        let prices = &self.setup.config.prices;
         let line = |usage: Option<&Usage>| account::footer_line(entry, prices, usage);
         let body = Cursor::new(read).chain(body);
         let mut dressed = dress(&wishes, &head, body, framing, &line);
@@ -331,7 +334,7 @@ impl Exchange<'_> {
             format: route.format,
             body: original,
             user_agent: self.head.header("user-agent").unwrap_or_default(),
-            is_off: !self.context.config.stats_footer || asked.eq_ignore_ascii_case(b"off"),
+            is_off: !self.setup.config.stats_footer || asked.eq_ignore_ascii_case(b"off"),
             is_counted: account::is_counted(route, packed),
         };
         Look {

@@ -23,6 +23,7 @@ use super::client::Job;
 use super::connection::{Connection, Phase, Step};
 use super::leaver::Leavers;
 use super::request::{Framing, Head, Refusal};
+use super::setup::Setup;
 use super::workers::Workers;
 use super::{Context, DRAIN, guard, local};
 use crate::error::Error;
@@ -77,6 +78,8 @@ struct Suspect {
 
 struct Front<'a> {
     context: &'a Arc<Context>,
+    /// The settings that requests are admitted by.
+    setup: Arc<Setup>,
     workers: &'a Workers,
     epoll: Arc<OwnedFd>,
     listeners: Vec<TcpListener>,
@@ -109,6 +112,7 @@ pub(crate) fn run(
         .map_err(|error| Error::system("epoll", error))?;
     let mut front = Front {
         context,
+        setup: context.setups.current(),
         workers,
         epoll,
         listeners,
@@ -147,6 +151,7 @@ impl Front<'_> {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(Error::system("epoll", error)),
             }
+            self.context.setups.refresh(&mut self.setup);
             for event in events.drain(..) {
                 match event.data.u64() {
                     SIGNALS if drained_by.is_some() => return Ok(()),
@@ -382,7 +387,8 @@ impl Front<'_> {
     /// Decides who answers a head: we ourselves, a worker at once, or a worker after the body.
     fn on_head(&mut self, index: usize, mut head: Box<Head>) -> Option<Box<Job>> {
         let connection = self.connections[index].as_mut()?;
-        match guard::admit(self.context, &connection.stream, &mut head) {
+        let config = &self.setup.config;
+        match guard::admit(self.context, config, &connection.stream, &mut head) {
             Ok(None) => {}
             Ok(Some(answer)) => {
                 connection.answer(&head, &answer);
@@ -394,8 +400,7 @@ impl Front<'_> {
             }
         }
         let memory = &self.context.memory;
-        let max =
-            (self.context.config.max_body_mb as u64 * 1024 * 1024).min(memory.body_max() as u64);
+        let max = (config.max_body_mb as u64 * 1024 * 1024).min(memory.body_max() as u64);
         let is_prompt = head.method() == "POST" && Format::of_path(head.target()).is_some();
         match head.framing {
             Framing::Length(length) if is_prompt && length > max => {

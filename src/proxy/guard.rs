@@ -24,10 +24,10 @@ const NO_TOKEN: Refusal =
 /// Lets a request pass, answers it, or refuses it. The token is taken out of the head.
 pub(crate) fn admit(
     context: &Context,
+    config: &Config,
     stream: &TcpStream,
     head: &mut Head,
 ) -> Result<Option<Vec<u8>>, Refusal> {
-    let config = &context.config;
     if config.is_loopback() && !is_ours(host(head), &config.hosts) {
         return Err(WRONG_HOST);
     }

@@ -22,6 +22,7 @@ mod pages;
 mod refused;
 mod relay;
 mod request;
+mod setup;
 mod transport;
 mod uploading;
 mod upstream;
@@ -30,12 +31,14 @@ mod workers;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use exchange::Done;
-pub(crate) use forward::Upstream;
+use forward::Upstream;
+pub(crate) use setup::Setup;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -54,9 +57,11 @@ const DRAIN: Duration = Duration::from_secs(30);
 
 /// What every part of the proxy may look at while it runs.
 pub(crate) struct Context {
-    pub(crate) config: Config,
+    setups: setup::Setups,
     pub(crate) ledger: Ledger,
-    pub(crate) upstream: Upstream,
+    /// Where the accounts are, and how many threads there may be: settings that do not change.
+    database: PathBuf,
+    workers_max: usize,
     pub(crate) refused: refused::Refused,
     pub(crate) totals: Totals,
     /// What the bodies of all requests may take together.
@@ -90,15 +95,14 @@ pub(crate) struct Totals {
 
 impl Context {
     pub(crate) fn new(
-        config: Config,
-        upstream: Upstream,
+        setup: Setup,
         ledger: Ledger,
         report: Box<dyn Fn(&Done) + Send + Sync>,
         stats: Stats,
     ) -> Context {
         let seed = RandomState::new();
+        let config = &setup.config;
         Context {
-            upstream,
             counts: Arc::new(tokens::Memo::new(|at| seed.hash_one(at))),
             ids: identity::Ids::new(),
             refused: refused::Refused::default(),
@@ -109,11 +113,19 @@ impl Context {
             started: Instant::now(),
             draining: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
-            config,
+            database: config.database.clone(),
+            workers_max: config.workers,
+            setups: setup::Setups::new(setup),
             ledger,
             report,
             stats,
         }
+    }
+
+    /// Serves every request from now on by these settings. Those in flight end as they began.
+    pub(crate) fn reload(&self, setup: Setup) {
+        self.ledger.keep_days(setup.config.retention_days);
+        self.setups.replace(setup);
     }
 
     fn is_draining(&self) -> bool {

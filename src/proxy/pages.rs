@@ -76,7 +76,7 @@ fn stats(context: &Context, head: &Head) -> Vec<u8> {
 
 fn gauges(context: &Context) -> Gauges {
     let bytes = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
-    let database = &context.config.database;
+    let database = &context.database;
     let mut log = database.clone().into_os_string();
     log.push("-wal");
     Gauges {

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::client::{Client, Job};
 use super::exchange::{self, Worker};
+use super::setup::Setup;
 use super::{Context, local};
 
 /// Requests that may wait for a worker once all are busy.
@@ -60,7 +61,7 @@ impl Workers {
     }
 
     fn start(&self) -> bool {
-        if self.count.threads.load(Ordering::Relaxed) >= self.context.config.workers {
+        if self.count.threads.load(Ordering::Relaxed) >= self.context.workers_max {
             return false;
         }
         let (context, jobs, count) =
@@ -77,6 +78,7 @@ impl Workers {
 
 fn work(context: &Arc<Context>, jobs: &Receiver<Box<Job>>, count: &Count) {
     let mut worker = Worker::new(&context.counts);
+    let mut setup = context.setups.current();
     loop {
         match jobs.recv_timeout(IDLE) {
             Ok(job) => {
@@ -84,7 +86,8 @@ fn work(context: &Arc<Context>, jobs: &Receiver<Box<Job>>, count: &Count) {
                     // It came from the queue, so this thread was still counted as free.
                     count.reserve();
                 }
-                carry(context, &mut worker, job);
+                context.setups.refresh(&mut setup);
+                carry((context, &setup), &mut worker, job);
             }
             // Without a promise to anybody this thread may end.
             Err(_) if count.reserve() => break,
@@ -95,9 +98,9 @@ fn work(context: &Arc<Context>, jobs: &Receiver<Box<Job>>, count: &Count) {
     count.threads.fetch_sub(1, Ordering::Relaxed);
 }
 
-fn carry(context: &Arc<Context>, worker: &mut Worker, job: Box<Job>) {
+fn carry((context, setup): (&Arc<Context>, &Setup), worker: &mut Worker, job: Box<Job>) {
     let client = job.client.clone();
-    guard(&client, worker, |worker| exchange::run(context, worker, *job));
+    guard(&client, worker, |worker| exchange::run(context, setup, worker, *job));
     context.in_flight.fetch_sub(1, Ordering::AcqRel);
 }
 

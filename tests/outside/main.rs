@@ -33,6 +33,7 @@ mod ledger_faults;
 mod machines;
 mod money;
 mod pages;
+mod reload;
 mod reports;
 mod retries;
 mod routing;

@@ -135,6 +135,14 @@ impl Proxy {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
+    /// Asks it to read its settings again, and waits until it has said `words` about that.
+    #[track_caller]
+    pub(crate) fn reload(&self, words: &str) {
+        let before = self.stderr.text().len();
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+        self.stderr.wait(words, |text, _| text[before..].contains(words).then_some(()));
+    }
+
     /// Ends it as a power cut would.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

@@ -32,7 +32,7 @@ pub(super) fn is_child(around: &Surroundings) -> bool {
 }
 
 /// Opens the log for appending.
-pub(super) fn open_log(home: &Path) -> Result<(PathBuf, File), Error> {
+fn open_log(home: &Path) -> Result<(PathBuf, File), Error> {
     let path = home.join("tokenpak.log");
     let failed = |error| Error::create(&path, error);
     fs::DirBuilder::new().recursive(true).mode(0o700).create(home).map_err(failed)?;
@@ -43,6 +43,15 @@ pub(super) fn open_log(home: &Path) -> Result<(PathBuf, File), Error> {
     let mut options = OpenOptions::new();
     let log = options.append(true).read(true).create(true).mode(0o600).open(&path);
     Ok((path.clone(), log.map_err(failed)?))
+}
+
+/// Puts the log that is named so now in the place of the one that is open, which may be called
+/// otherwise by now.
+pub(super) fn reopen_log(home: &Path) -> Result<(), Error> {
+    let (path, log) = open_log(home)?;
+    let failed = |error: rustix::io::Errno| Error::create(&path, error.into());
+    rustix::stdio::dup2_stdout(&log).map_err(failed)?;
+    rustix::stdio::dup2_stderr(&log).map_err(failed)
 }
 
 /// Starts the child and says where it listens, or what it said before it ended.

@@ -1,8 +1,8 @@
 //! What `serve` says on standard error, and to whom: a person, the journal, or a file.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, LogLevel};
@@ -21,7 +21,8 @@ enum Listener {
 #[derive(Clone)]
 pub(super) struct Voice {
     listener: Listener,
-    level: LogLevel,
+    /// A `LogLevel`, the same for all who speak.
+    level: Arc<AtomicU8>,
     /// `None` where the journal has its own. A lock, because workers speak, too.
     clock: Option<Arc<Mutex<Clock>>>,
 }
@@ -37,12 +38,26 @@ impl Voice {
             Listener::File
         };
         let clock = if listener == Listener::Journal { None } else { Clock::new() };
+        let level = Arc::new(AtomicU8::new(level as u8));
         Voice { listener, level, clock: clock.map(|clock| Arc::new(Mutex::new(clock))) }
+    }
+
+    fn says(&self, level: LogLevel) -> bool {
+        level as u8 <= self.level.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_level(&self, level: LogLevel) {
+        self.level.store(level as u8, Ordering::Relaxed);
+    }
+
+    /// Whether there was a terminal that has hung up.
+    pub(super) fn has_lost_its_terminal(&self) -> bool {
+        self.listener == Listener::Terminal && !std::io::stderr().is_terminal()
     }
 
     /// One logfmt line; the journal takes the level from its prefix (sd-daemon(3)).
     fn log(&self, level: LogLevel, text: &str) {
-        if level > self.level {
+        if !self.says(level) {
             return;
         }
         let number = match level {
@@ -51,11 +66,13 @@ impl Voice {
             LogLevel::Info => 6,
             LogLevel::Debug => 7,
         };
-        match self.listener {
-            Listener::Journal => eprintln!("<{number}>{text}"),
-            Listener::Terminal => eprintln!("{text}"),
-            Listener::File => eprintln!("{} {text}", self.now(Clock::date_and_time)),
-        }
+        let line = match self.listener {
+            Listener::Journal => format!("<{number}>{text}\n"),
+            Listener::Terminal => format!("{text}\n"),
+            Listener::File => format!("{} {text}\n", self.now(Clock::date_and_time)),
+        };
+        // A full disk or a terminal that is gone must not end a request.
+        let _ = std::io::stderr().write_all(line.as_bytes());
     }
 
     /// The local time in one of the clock's forms.
@@ -83,12 +100,21 @@ impl Voice {
         self.log(LogLevel::Info, &text);
     }
 
+    pub(super) fn reloaded(&self, config: &Config) {
+        let (mode, file) = (config.mode.name(), config.file.0.display());
+        let text = match self.listener {
+            Listener::Terminal => format!("reloaded {file}"),
+            _ => format!("reloaded mode={mode} config={file}"),
+        };
+        self.log(LogLevel::Info, &text);
+    }
+
     pub(super) fn done(&self, done: &Done) {
         let level = match self.listener {
             Listener::Terminal if done.is_request => LogLevel::Info,
             _ => LogLevel::Debug,
         };
-        if level > self.level {
+        if !self.says(level) {
             return;
         }
         match self.listener {

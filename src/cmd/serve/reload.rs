@@ -1,0 +1,87 @@
+//! SIGHUP: reads the settings again, as at the start, and hands them to the running proxy.
+//!
+//! A thread of its own, since files and certificates take their time and requests must not wait for
+//! them. Settings that are bad change nothing.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::time::{ClockId, clock_gettime};
+use signal_hook::low_level::raise;
+
+use super::voice::Voice;
+use super::{daemon, notify};
+use crate::config::{self, Config, Flag, Surroundings};
+use crate::error::Error;
+use crate::proxy::{Context, Setup};
+
+/// How the settings were read at the start, and so are read again.
+pub(super) struct Reload {
+    pub(super) around: Surroundings,
+    /// The file and the flags of the command line.
+    pub(super) file: Option<PathBuf>,
+    pub(super) flags: Vec<(&'static str, String)>,
+    /// What they were then, and the port that came of it.
+    pub(super) first: Config,
+    pub(super) port: u16,
+    /// Standard error is `tokenpak.log`, which may have been moved away.
+    pub(super) has_log: bool,
+}
+
+impl Reload {
+    /// Waits for signals as long as the process lives.
+    pub(super) fn listen(self, mut signals: UnixStream, context: Arc<Context>, voice: Voice) {
+        let run = move || {
+            // Several that came meanwhile are one.
+            while signals.read(&mut [0; 64]).is_ok_and(|count| count > 0) {
+                self.on_signal(&context, &voice);
+            }
+        };
+        // Without the thread the signal is heard by nobody, and the settings stay.
+        let _ = std::thread::Builder::new().name("reload".into()).spawn(run);
+    }
+
+    fn on_signal(&self, context: &Context, voice: &Voice) {
+        if voice.has_lost_its_terminal() {
+            // It was the terminal that hung up, not somebody who changed the settings.
+            let _ = raise(signal_hook::consts::SIGTERM);
+            return;
+        }
+        let now = clock_gettime(ClockId::Monotonic);
+        let us = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1000;
+        notify::send(&self.around, &format!("RELOADING=1\nMONOTONIC_USEC={us}"));
+        if self.has_log
+            && let Err(error) = daemon::reopen_log(&self.around.home())
+        {
+            voice.warn(&format!("{}; the old log is written on", error.words()));
+        }
+        match self.read(voice) {
+            Ok(setup) => {
+                let config = setup.config.clone();
+                voice.set_level(config.log);
+                context.reload(setup);
+                // Whoever reads this line can rely on it.
+                voice.reloaded(&config);
+            }
+            Err(error) => {
+                let words = error.words().replace("\ntokenpak: ", "; ");
+                voice.warn(&format!("the settings stay as they were: {words}"));
+            }
+        }
+        notify::send(&self.around, "READY=1");
+    }
+
+    fn read(&self, voice: &Voice) -> Result<Setup, Error> {
+        let flags: Vec<Flag> =
+            self.flags.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let (mut config, warnings) = config::load(&self.around, self.file.as_deref(), &flags)?;
+        warnings.iter().for_each(|warning| voice.warn(warning));
+        for key in config::keep_fixed(&mut config, &self.first)? {
+            voice.warn(&format!("{key} stays as it was; a new value needs a restart"));
+        }
+        config.port = self.port;
+        Setup::new(config)
+    }
+}
