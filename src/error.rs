@@ -79,7 +79,7 @@ impl Error {
         Error(Kind::Answer(what.into()))
     }
 
-    /// There is no proxy to stop or to ask.
+    /// There is no proxy to stop or to ask. Without words if all was said.
     pub(crate) fn not_running(what: impl Into<String>) -> Error {
         Error(Kind::NotRunning(what.into()))
     }
@@ -155,7 +155,8 @@ impl Error {
 
     /// Whether there is nothing to say: the reader of our output has left.
     pub(crate) fn is_silent(&self) -> bool {
-        self.status() == 0 || matches!(&self.0, Kind::Answer(what) if what.is_empty())
+        self.status() == 0
+            || matches!(&self.0, Kind::Answer(what) | Kind::NotRunning(what) if what.is_empty())
     }
 }
 

@@ -1,14 +1,17 @@
 //! The commands, a file each.
 
+mod ask;
 mod completions;
 mod compress;
 mod config;
 mod count;
+mod doctor;
 mod man;
 mod prices;
 mod serve;
 mod service;
 mod stats;
+mod status;
 mod stop;
 mod version;
 
@@ -26,6 +29,8 @@ pub(crate) fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Serve(args) => serve::run(&args),
         Command::Stop(args) => stop::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Service(args) => service::run(&args),
         Command::Man(args) => man::run(&args),

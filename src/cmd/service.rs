@@ -143,28 +143,36 @@ fn uninstall(args: &cli::ServiceUninstall) -> Result<(), Error> {
 fn status(system: bool) -> Result<(), Error> {
     let path = path(system)?;
     let there = path.exists();
-    let ask = |what: &str| {
-        let mut command = Command::new("systemctl");
-        if !system {
-            command.arg("--user");
-        }
-        let output = command.args([what, "tokenpak"]).output().ok()?;
-        let word = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        (!word.is_empty()).then_some(word)
-    };
     let unknown = || "unknown (systemctl does not answer)".to_owned();
-    let active = ask("is-active").unwrap_or_else(unknown);
+    let active = ask("is-active", system).unwrap_or_else(unknown);
     let text = format!(
         "unit     {}{}\nenabled  {}\nactive   {active}\n",
         path.display(),
         if there { "" } else { " (not there)" },
-        ask("is-enabled").unwrap_or_else(unknown),
+        ask("is-enabled", system).unwrap_or_else(unknown),
     );
     write(text.as_bytes())?;
     match active.as_str() {
         "active" => Ok(()),
         _ => Err(Error::not_running(format!("the service is not active: {active}"))),
     }
+}
+
+/// One word of systemd's on the unit; `None` where it does not answer.
+pub(super) fn ask(what: &str, system: bool) -> Option<String> {
+    let mut command = Command::new("systemctl");
+    if !system {
+        command.arg("--user");
+    }
+    let output = command.args([what, "tokenpak"]).output().ok()?;
+    let word = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (!word.is_empty()).then_some(word)
+}
+
+/// Where units of ours may be, and whether each is the machine's.
+pub(super) fn units() -> Vec<(PathBuf, bool)> {
+    let both = [false, true].into_iter();
+    both.filter_map(|system| Some((path(system).ok()?, system))).collect()
 }
 
 fn unit(program: &str, system: bool) -> String {

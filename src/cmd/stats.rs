@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli;
 use crate::error::Error;
+use crate::ledger::{Reasons, Sums};
 use crate::report::{self, Page, alert::Alert, overview::Overview};
 use ask::{Ask, Form};
 use gather::Books;
@@ -49,6 +50,25 @@ pub(crate) fn of_database(database: &Path, json: bool) -> Result<String, Error> 
     let books = Books::open(&[database.to_path_buf()])?;
     let form = if json { Form::Json } else { Form::Html };
     of_windows(&books, &Ask::usual(form)).map(|report| report.text)
+}
+
+/// What the ledger knows of the present day.
+pub(crate) struct Today {
+    pub(crate) sums: Sums,
+    pub(crate) reasons: Reasons,
+    /// The zone's short name.
+    pub(crate) zone: String,
+    /// Requests of all time that are kept.
+    pub(crate) rows: i64,
+}
+
+/// The same figures as in the first column of the default report, and why they are what they are.
+pub(crate) fn today(database: &Path) -> Result<Today, Error> {
+    let books = Books::open(&[database.to_path_buf()])?;
+    let overview = books.overview()?;
+    let (reasons, rows) = books.decisions()?;
+    let sums = overview.windows[0].sums.clone();
+    Ok(Today { sums, reasons, zone: overview.zone, rows })
 }
 
 struct Report {

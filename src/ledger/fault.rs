@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Newer(i64),
     /// A schema version that only `serve` can bring up to ours.
     Older(i64),
+    /// What SQLite's own check found.
+    Damaged(String),
     File(io::Error),
     Sqlite(rusqlite::Error),
 }
@@ -39,7 +41,7 @@ impl Fault {
     pub(crate) fn exit_code(&self) -> u8 {
         match &self.kind {
             Kind::Missing => 66,
-            Kind::Link | Kind::Foreign | Kind::Newer(_) | Kind::Older(_) => 65,
+            Kind::Damaged(_) | Kind::Link | Kind::Foreign | Kind::Newer(_) | Kind::Older(_) => 65,
             Kind::File(err) if err.kind() == io::ErrorKind::PermissionDenied => 77,
             Kind::File(_) => 74,
             Kind::Sqlite(_) if self.is_damage() => 65,
@@ -97,6 +99,7 @@ impl fmt::Display for Fault {
                     "has schema {version}; it is brought to {known} by the next 'tokenpak serve'"
                 )
             }
+            Kind::Damaged(what) => write!(out, "is damaged: {what}"),
             Kind::File(err) => match err.kind() {
                 io::ErrorKind::PermissionDenied => write!(out, "permission denied"),
                 _ => write!(out, "{err}"),

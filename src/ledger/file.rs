@@ -93,6 +93,41 @@ pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Fault> {
     }
 }
 
+/// A database that is sound.
+pub(crate) struct Examined {
+    pub(crate) schema: i64,
+    /// With its log.
+    pub(crate) bytes: u64,
+}
+
+pub(super) fn examine(path: &Path) -> Result<Option<Examined>, Fault> {
+    let fault = |kind| Fault::new(path, kind);
+    let file_fault = |error: io::Error| fault(error.into());
+    if !path.exists() {
+        // The directories that are missing would be made in the last one that is not.
+        let parent = path.ancestors().skip(1).find(|parent| parent.exists());
+        return match parent {
+            Some(parent) if !parent.is_dir() => {
+                Err(file_fault(io::ErrorKind::NotADirectory.into()))
+            }
+            _ => Ok(None),
+        };
+    }
+    // Nothing is written: whether it could be is what counts.
+    OpenOptions::new().append(true).open(path).map_err(file_fault)?;
+    let connection = open_for_reading(path)?;
+    let look = || -> rusqlite::Result<(i64, String)> {
+        let schema = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        Ok((schema, connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?))
+    };
+    let (schema, verdict) = look().map_err(|error| fault(error.into()))?;
+    if verdict != "ok" {
+        return Err(fault(Kind::Damaged(verdict)));
+    }
+    let size = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    Ok(Some(Examined { schema, bytes: size(path) + size(&with_suffix(path, LOG)) }))
+}
+
 fn open_plainly(path: &Path) -> Result<Connection, Kind> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_timeout(BUSY)?;

@@ -31,10 +31,11 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 pub(crate) use calibrate::{Learnt, Ratio};
 pub(crate) use clock::Clock;
 pub(crate) use fault::Fault;
+pub(crate) use file::Examined;
 pub(crate) use lookup::{Except, Prices, Quote};
 pub(crate) use price::{Money, Rates};
 pub(crate) use prices::{AS_OF as PRICES_AS_OF, SOURCE as PRICES_SOURCE};
-pub(crate) use query::{Column, Groups, Reader};
+pub(crate) use query::{Column, Groups, Reader, Reason, Reasons};
 pub(crate) use sums::{Latency, Sums};
 
 use crate::wire::Usage;
@@ -127,6 +128,12 @@ impl Entry {
 pub(crate) fn learnt(path: &Path, model: &str) -> Option<Learnt> {
     let connection = file::open_for_reading(path).ok()?;
     calibrate::of_model(&connection, model).ok()?
+}
+
+/// Looks a database over without changing it: its schema's version, its size, and whether a proxy
+/// could write it. `None`: it is not there yet, and could be made.
+pub(crate) fn examine(path: &Path) -> Result<Option<Examined>, Fault> {
+    file::examine(path)
 }
 
 /// The workers' side of the ledger.

@@ -1,5 +1,5 @@
-//! What reports ask the database. Reads the views only, in one transaction, so that the numbers
-//! belong together while a proxy goes on writing.
+//! What reports ask the database, in one transaction, so that the numbers belong together while a
+//! proxy goes on writing. Reads the views; only reasons are read from the requests themselves.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -41,6 +41,24 @@ pub(crate) type Groups = HashMap<(i64, Vec<Option<String>>), Sums>;
 /// A Unix time as the number of the span it falls into.
 pub(crate) type Slot<'a> = &'a dyn Fn(i64) -> i64;
 
+/// Why prompts were passed unchanged and answers have no footer, in a span of time.
+#[derive(Debug, Default)]
+pub(crate) struct Reasons {
+    /// By the reason; without one they were compressed.
+    pub(crate) prompts: Vec<Reason>,
+    /// By what became of the footer: `added`, or the reason why not.
+    pub(crate) footers: Vec<Reason>,
+}
+
+/// Requests with one reason, and the tokens of their prompts.
+#[derive(Debug)]
+pub(crate) struct Reason {
+    pub(crate) name: Option<String>,
+    pub(crate) requests: i64,
+    pub(crate) before: i64,
+    pub(crate) after: i64,
+}
+
 const DAY: i64 = 86_400;
 
 const SUMS: &str = "requests, errors, tokens_before, tokens_after, input_tokens, cache_read_tokens,
@@ -77,6 +95,29 @@ impl Reader {
     /// The Unix time of the first quarter of an hour with a request.
     pub(crate) fn first(&self) -> Result<Option<i64>, Fault> {
         let sql = "SELECT min(start) FROM quarterly";
+        self.connection.query_row(sql, [], |row| row.get(0)).map_err(|err| self.fault(err))
+    }
+
+    /// What was decided about the requests of a range of Unix times, as far as they are kept.
+    pub(crate) fn reasons(&self, range: &Range<i64>) -> Result<Reasons, Fault> {
+        let by = |column: &str| -> rusqlite::Result<Vec<Reason>> {
+            let sql = format!(
+                "SELECT {column}, count(*), total(tokens_before), total(tokens_after) FROM requests
+                WHERE ts >= ? AND ts < ? AND api <> 'other' GROUP BY 1 ORDER BY 2 DESC, 1"
+            );
+            let read = |row: &Row<'_>| {
+                let [before, after] = [row.get::<_, f64>(2)?, row.get(3)?].map(|sum| sum as i64);
+                Ok(Reason { name: row.get(0)?, requests: row.get(1)?, before, after })
+            };
+            self.connection.prepare(&sql)?.query_map([range.start, range.end], read)?.collect()
+        };
+        let both = || Ok(Reasons { prompts: by("skip_reason")?, footers: by("footer")? });
+        both().map_err(|err| self.fault(err))
+    }
+
+    /// How many requests are kept.
+    pub(crate) fn rows(&self) -> Result<i64, Fault> {
+        let sql = "SELECT count(*) FROM requests";
         self.connection.query_row(sql, [], |row| row.get(0)).map_err(|err| self.fault(err))
     }
 

@@ -84,7 +84,7 @@ struct Exchange<'a> {
 pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Job) {
     let Job { client, mut head, mut body, arrived, .. } = job;
     if let Some(page) = guard::page(&setup.config, &client.stream, &head) {
-        return pages::answer(context, page, &client, &head);
+        return pages::answer((context, &setup.config), page, &client, &head);
     }
     let plan = setup.config.plan(asked_mode(&head));
     if plan.mode != Mode::Off {

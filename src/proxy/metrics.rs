@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::config::Config;
 use crate::ledger::{Entry, Money};
 use crate::report::prometheus::{Bounds, Exposition, Metric};
 
@@ -64,6 +65,10 @@ impl Histogram {
 /// What is known elsewhere, at the moment of the question.
 pub(crate) struct Gauges {
     pub(crate) in_flight: usize,
+    /// Threads now, the most at once so far, and the most there may be.
+    pub(crate) workers: usize,
+    pub(crate) workers_peak: usize,
+    pub(crate) workers_max: usize,
     pub(crate) db_bytes: u64,
     pub(crate) db_write_errors: u64,
     pub(crate) resident_bytes: u64,
@@ -86,7 +91,7 @@ impl Metrics {
     }
 
     /// The whole exposition.
-    pub(crate) fn text(&self, gauges: &Gauges) -> String {
+    pub(crate) fn text(&self, gauges: &Gauges, config: &Config) -> String {
         let mut out = Exposition::default();
         self.counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).write(&mut out);
         let mut gauge = |name, help, value: &dyn std::fmt::Display| {
@@ -95,6 +100,9 @@ impl Metrics {
             out.sample(name, &[], value);
         };
         gauge("tokenpak_in_flight", "Requests being carried.", &gauges.in_flight);
+        gauge("tokenpak_workers", "Threads for requests, idle ones included.", &gauges.workers);
+        gauge("tokenpak_workers_peak", "Most threads for requests at once.", &gauges.workers_peak);
+        gauge("tokenpak_workers_max", "Threads for requests there may be.", &gauges.workers_max);
         gauge("tokenpak_db_bytes", "Size of the database with its log.", &gauges.db_bytes);
         gauge(
             "tokenpak_db_write_errors_total",
@@ -106,8 +114,26 @@ impl Metrics {
         let build = "tokenpak_build_info";
         out.metric(&Metric { name: build, help: "Version of tokenpak.", kind: "gauge" });
         out.sample(build, &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        settings(&mut out, config);
         out.finish()
     }
+}
+
+/// The settings in force, as labels: how one asks a proxy that was started with flags.
+fn settings(out: &mut Exposition, config: &Config) {
+    let plan = config.plan(None);
+    let word = |on: bool| if on { "on" } else { "off" };
+    let name = "tokenpak_settings_info";
+    out.metric(&Metric { name, help: "Settings in force.", kind: "gauge" });
+    let threshold = plan.threshold.to_string();
+    let labels = [
+        ("compression", word(config.enabled)),
+        ("mode", config.mode.name()),
+        ("level", plan.level.name()),
+        ("threshold_tokens", threshold.as_str()),
+        ("footer", word(config.stats_footer)),
+    ];
+    out.sample(name, &labels, 1);
 }
 
 /// A counter with a value for each provider and model.

@@ -19,6 +19,7 @@ mod local;
 mod memory;
 mod metrics;
 mod pages;
+mod reach;
 mod refused;
 mod relay;
 mod request;
@@ -38,6 +39,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use exchange::Done;
 use forward::Upstream;
+pub(crate) use reach::Trial;
 pub(crate) use setup::Setup;
 
 use crate::config::Config;
@@ -62,6 +64,7 @@ pub(crate) struct Context {
     /// Where the accounts are, and how many threads there may be: settings that do not change.
     database: PathBuf,
     workers_max: usize,
+    threads: Arc<workers::Count>,
     pub(crate) refused: refused::Refused,
     pub(crate) totals: Totals,
     /// What the bodies of all requests may take together.
@@ -115,6 +118,7 @@ impl Context {
             in_flight: AtomicUsize::new(0),
             database: config.database.clone(),
             workers_max: config.workers,
+            threads: Arc::default(),
             setups: setup::Setups::new(setup),
             ledger,
             report,

@@ -9,6 +9,7 @@ use super::client::Client;
 use super::metrics::Gauges;
 use super::request::Head;
 use super::{Context, local};
+use crate::config::Config;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Page {
@@ -43,11 +44,16 @@ const PAGE_HEADERS: &[(&str, &str)] = &[
 ];
 
 /// Answers a question that the guard has let pass.
-pub(crate) fn answer(context: &Context, page: Page, client: &Client, head: &Head) {
+pub(crate) fn answer(
+    (context, config): (&Context, &Config),
+    page: Page,
+    client: &Client,
+    head: &Head,
+) {
     let mut answer = match page {
         Page::Health => local::health_of(context),
         Page::Metrics => {
-            let text = context.metrics.text(&gauges(context));
+            let text = context.metrics.text(&gauges(context), config);
             local::print(200, PROMETHEUS, &[("cache-control", "no-store")], text)
         }
         Page::Stats => stats(context, head),
@@ -82,6 +88,9 @@ fn gauges(context: &Context) -> Gauges {
     Gauges {
         // This question is none of them.
         in_flight: context.in_flight.load(Ordering::Relaxed).saturating_sub(1),
+        workers: context.threads.threads.load(Ordering::Relaxed),
+        workers_peak: context.threads.peak.load(Ordering::Relaxed),
+        workers_max: context.workers_max,
         db_bytes: bytes(database) + bytes(Path::new(&log)),
         db_write_errors: context.ledger.write_errors(),
         resident_bytes: resident_bytes().unwrap_or(0),

@@ -30,9 +30,11 @@ pub(crate) struct Workers {
     count: Arc<Count>,
 }
 
+/// Threads now, and the most there were at once.
 #[derive(Default)]
-struct Count {
-    threads: AtomicUsize,
+pub(super) struct Count {
+    pub(super) threads: AtomicUsize,
+    pub(super) peak: AtomicUsize,
     /// Threads that wait for a job and have none promised to them.
     free: AtomicUsize,
 }
@@ -48,7 +50,8 @@ impl Count {
 impl Workers {
     pub(crate) fn new(context: Arc<Context>) -> Workers {
         let (jobs, waiting) = bounded(QUEUE_MAX);
-        Workers { context, jobs, waiting, count: Arc::default() }
+        let count = Arc::clone(&context.threads);
+        Workers { context, jobs, waiting, count }
     }
 
     /// Hands a request over; gives it back if no worker can take it soon.
@@ -66,7 +69,8 @@ impl Workers {
         }
         let (context, jobs, count) =
             (Arc::clone(&self.context), self.waiting.clone(), Arc::clone(&self.count));
-        self.count.threads.fetch_add(1, Ordering::Relaxed);
+        let before = self.count.threads.fetch_add(1, Ordering::Relaxed);
+        self.count.peak.fetch_max(before + 1, Ordering::Relaxed);
         let thread = std::thread::Builder::new().name("worker".into()).stack_size(STACK_BYTES);
         let is_started = thread.spawn(move || work(&context, &jobs, &count)).is_ok();
         if !is_started {

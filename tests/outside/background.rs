@@ -216,7 +216,7 @@ fn bash_completes_commands_and_options() {
     let sandbox = sandbox();
     let script = sandbox.write("complete.bash", sandbox.run(&["completions", "bash"]).stdout);
     for (words, want) in [
-        ("tokenpak st", "stop stats"),
+        ("tokenpak st", "stop status stats"),
         ("tokenpak config li", "list"),
         ("tokenpak config list --s", "--show-origin"),
         ("tokenpak serve --da", "--daemon"),

@@ -4,13 +4,14 @@
 //! status that can be passed on.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read, Seek, SeekFrom};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::cmd::ask;
 use crate::config::Surroundings;
 use crate::error::Error;
 
@@ -70,7 +71,7 @@ pub(super) fn start(around: &Surroundings) -> Result<(), Error> {
             return Err(Error::child(status.code(), said.trim_end()));
         }
         if let Some(address) = address(&said)
-            && answers(address)
+            && ask::page(address, "/health", None).is_ok()
         {
             let pid = child.id();
             eprintln!("tokenpak: running in the background, pid {pid}, http://{address}");
@@ -101,17 +102,4 @@ fn spawn(log: &File) -> std::io::Result<Child> {
 fn address(log: &str) -> Option<SocketAddr> {
     let (_, rest) = log.rsplit_once("listening addr=")?;
     rest.split_whitespace().next()?.parse().ok()
-}
-
-fn answers(address: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
-        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream
-            .write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-        let mut head = [0; 12];
-        stream.read_exact(&mut head)?;
-        Ok(head.starts_with(b"HTTP/1.1 "))
-    };
-    ask().unwrap_or(false)
 }

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::ask::MODEL;
 use crate::error::Error;
-use crate::ledger::{Column, Fault, Groups, Reader};
+use crate::ledger::{Column, Fault, Groups, Reader, Reasons};
 use crate::report::calendar::Zone;
 use crate::report::group::{self, Key, Table};
 use crate::report::overview::{self, Overview};
@@ -72,6 +72,16 @@ impl Books {
         let models = self.groups(&[MODEL], &(i64::MIN..i64::MAX))?;
         let zone = zone_name(self.zone.offset(self.now));
         Ok(Overview::of(self.here(), (&host(), &zone), windows, group::unpriced(&models)))
+    }
+
+    /// Today's reasons in the first database, and how many rows it has.
+    pub(super) fn decisions(&self) -> Result<(Reasons, i64), Error> {
+        let (here, Some(reader)) = (self.here(), self.readers.first()) else {
+            return Ok((Reasons::default(), 0));
+        };
+        let today = here.days(here.today(), here.today());
+        let read = || Ok((reader.reasons(&today)?, reader.rows()?));
+        read().map_err(error)
     }
 
     /// The report by some keys on a range of Unix times.

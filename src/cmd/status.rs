@@ -1,0 +1,206 @@
+//! `tokenpak status`: whether the proxy runs, how, and what it did today.
+//!
+//! What is in force is asked of the proxy itself, since it may have been started with flags or
+//! before the file was changed; figures of the day come from the database.
+
+mod text;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use serde_json::{Map, Value, json};
+
+use super::stats::{self, Today};
+use super::{ask, write};
+use crate::cli;
+use crate::config::{self, Config, Origin, Secret, Surroundings};
+use crate::error::Error;
+use crate::instance;
+use crate::ledger::Reason;
+
+/// All there is to say about a proxy that runs.
+struct Facts {
+    config: Config,
+    pid: i32,
+    address: SocketAddr,
+    /// `None` where the proxy does not show its pages (`proxy.endpoints`).
+    uptime_s: Option<u64>,
+    /// What it counts, in Prometheus' format.
+    metrics: Option<String>,
+    /// Variables here that override the file, as `NAME=value`.
+    overrides: Vec<String>,
+    /// Why there are no figures, if there are none.
+    today: Result<Today, Error>,
+    /// Kilobytes: now, and at most so far.
+    memory: Option<(u64, u64)>,
+    /// Of the database with its log.
+    database_bytes: u64,
+}
+
+pub(crate) fn run(args: &cli::Status) -> Result<(), Error> {
+    let around = Surroundings::of_process();
+    let config = super::settings(None, &[])?;
+    let Some(running) = instance::running(&around.home()) else {
+        return Err(not_running(&config, args)?);
+    };
+    if args.quiet {
+        return Ok(());
+    }
+    let address = running.address.unwrap_or_else(|| place(&config));
+    let facts = Facts::gather(&around, config, running.pid, address)?;
+    match args.json {
+        true => write(format!("{:#}\n", facts.object()).as_bytes()),
+        false if args.full => write(text::full(&facts).as_bytes()),
+        false => write(text::brief(&facts).as_bytes()),
+    }
+}
+
+/// The address that the settings name.
+pub(super) fn place(config: &Config) -> SocketAddr {
+    let address = config.bind.parse::<IpAddr>().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    SocketAddr::new(address, config.port)
+}
+
+/// The error to end with. A proxy of another home is not ours, but worth a word.
+fn not_running(config: &Config, args: &cli::Status) -> Result<Error, Error> {
+    if args.quiet {
+        return Ok(Error::not_running(""));
+    }
+    if args.json {
+        write(format!("{:#}\n", json!({"schema": 1, "running": false})).as_bytes())?;
+        return Ok(Error::not_running(""));
+    }
+    let place = place(config);
+    Ok(Error::not_running(match version(place, token(config)) {
+        Some(version) => format!(
+            "not running in this home, but tokenpak {version} of another one answers on {place}; \
+             set TOKENPAK_HOME to ask it"
+        ),
+        None => format!("not running on {place}; start it with: tokenpak serve"),
+    }))
+}
+
+fn token(config: &Config) -> Option<&str> {
+    config.auth_token.as_ref().map(Secret::reveal)
+}
+
+fn health(address: SocketAddr, token: Option<&str>) -> Option<Value> {
+    let (_, body) = ask::page(address, "/health", token).ok()?;
+    serde_json::from_str(&body).ok()
+}
+
+/// The version of the tokenpak that answers there, if one does.
+pub(super) fn version(address: SocketAddr, token: Option<&str>) -> Option<String> {
+    let health = health(address, token)?;
+    // Nobody else's health has both.
+    health.get("uptime_s").and(health.get("version"))?.as_str().map(str::to_owned)
+}
+
+impl Facts {
+    fn gather(
+        around: &Surroundings,
+        config: Config,
+        pid: i32,
+        address: SocketAddr,
+    ) -> Result<Facts, Error> {
+        let uptime_s = health(address, token(&config));
+        let uptime_s = uptime_s.and_then(|health| health.get("uptime_s")?.as_u64());
+        let metrics = ask::page(address, "/metrics", token(&config)).ok();
+        let metrics = metrics.filter(|(status, _)| *status == 200).map(|(_, text)| text);
+        let overrides =
+            config::values(around)?.into_iter().filter_map(|value| match &value.origin {
+                Origin::Variable(name) => Some(format!("{name}={}", value.shown().unwrap_or(""))),
+                _ => None,
+            });
+        let log = format!("{}-wal", config.database.display());
+        let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        Ok(Facts {
+            overrides: overrides.collect(),
+            today: stats::today(&config.database),
+            memory: memory(pid),
+            database_bytes: size(&config.database) + size(log.as_ref()),
+            config,
+            pid,
+            address,
+            uptime_s,
+            metrics,
+        })
+    }
+
+    /// A figure that the proxy counts.
+    fn count(&self, name: &str) -> Option<u64> {
+        let mut lines = self.metrics.as_ref()?.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        value.parse().ok()
+    }
+
+    /// A setting in force, in the proxy's words.
+    fn setting(&self, name: &str) -> Option<&str> {
+        let mut lines = self.metrics.as_ref()?.lines();
+        let labels = lines.find_map(|line| line.strip_prefix("tokenpak_settings_info{"))?;
+        let (_, rest) = labels.split_once(&format!("{name}=\""))?;
+        rest.split('"').next()
+    }
+
+    /// Everything, for programs. What is not known is null.
+    fn object(&self) -> Value {
+        let threshold = self.setting("threshold_tokens").and_then(|text| text.parse::<u64>().ok());
+        json!({
+            "schema": 1,
+            "running": true,
+            "tool": format!("tokenpak {}", env!("CARGO_PKG_VERSION")),
+            "pid": self.pid,
+            "uptime_s": self.uptime_s,
+            "url": format!("http://{}", self.address),
+            "settings": {
+                "compression": self.setting("compression"),
+                "mode": self.setting("mode"),
+                "level": self.setting("level"),
+                "threshold_tokens": threshold,
+                "footer": self.setting("footer"),
+            },
+            "config": self.config.file.0.display().to_string(),
+            "overrides": self.overrides,
+            "database": {
+                "path": self.config.database.display().to_string(),
+                "bytes": self.database_bytes,
+                "rows": self.today.as_ref().ok().map(|today| today.rows),
+                "write_errors": self.count("tokenpak_db_write_errors_total"),
+            },
+            "today": self.today.as_ref().ok().map(of_today),
+            "memory": {
+                "resident_bytes": self.memory.map(|(now, _)| now * 1024),
+                "peak_bytes": self.memory.map(|(_, peak)| peak * 1024),
+            },
+            "workers": {
+                "now": self.count("tokenpak_workers"),
+                "peak": self.count("tokenpak_workers_peak"),
+                "max": self.count("tokenpak_workers_max"),
+            },
+        })
+    }
+}
+
+fn of_today(today: &Today) -> Value {
+    let counts = |reasons: &[Reason], none: &str| -> Map<String, Value> {
+        let name = |reason: &Reason| reason.name.clone().unwrap_or_else(|| none.to_owned());
+        reasons.iter().map(|reason| (name(reason), reason.requests.into())).collect()
+    };
+    json!({
+        "requests": today.sums.requests,
+        "errors": today.sums.errors,
+        "tokens_before": today.sums.tokens_before,
+        "tokens_after": today.sums.tokens_after,
+        "prompts": counts(&today.reasons.prompts, "compressed"),
+        "footers": counts(&today.reasons.footers, "unknown"),
+    })
+}
+
+/// Resident memory of a process, now and at most so far, in kilobytes.
+fn memory(pid: i32) -> Option<(u64, u64)> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let figure = |name: &str| -> Option<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    Some((figure("VmRSS:")?, figure("VmHWM:")?))
+}
