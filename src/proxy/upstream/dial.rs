@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,9 +60,18 @@ pub(crate) fn is_local(host: &str) -> bool {
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// Where a host may be. localhost is known without asking (RFC 6761 6.3), so that it is there on
+/// a machine without /etc/hosts, where asking takes seconds.
+fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+    if host.eq_ignore_ascii_case("localhost") {
+        return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
+    }
+    let found = (host, port).to_socket_addrs().map_err(|_| Error::HostNotFound)?;
+    Ok(found.collect())
+}
+
 fn open(host: &str, port: u16, limit: Duration) -> Result<TcpStream, Error> {
-    let addresses = (host, port).to_socket_addrs().map_err(|_| Error::HostNotFound)?;
-    let addresses: Vec<SocketAddr> = addresses.collect();
+    let addresses = addresses(host, port)?;
     // Each address gets an equal share of the time, so that a dead one leaves some to the next.
     let share = limit / addresses.len().max(1) as u32;
     let mut last = Error::HostNotFound;
@@ -147,6 +156,19 @@ mod tests {
             ("\u{ff}\u{fe}??>", "w7/Dvj8/Pg=="),
         ] {
             assert_eq!(base64(text.as_bytes()), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn this_machine_and_literal_addresses_need_no_names() {
+        for (host, want) in [
+            ("localhost", &["127.0.0.1:80", "[::1]:80"][..]),
+            ("LocalHost", &["127.0.0.1:80", "[::1]:80"]),
+            ("127.0.0.2", &["127.0.0.2:80"]),
+            ("::1", &["[::1]:80"]),
+        ] {
+            let found = addresses(host, 80).unwrap();
+            assert_eq!(found.iter().map(SocketAddr::to_string).collect::<Vec<_>>(), want);
         }
     }
 
