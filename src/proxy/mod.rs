@@ -1,7 +1,20 @@
 //! The only folder that knows sockets: listens, reads requests, forwards them, relays answers.
 //!
 //! One front thread accepts and reads (`front`), workers carry one request each (`exchange`), and
-//! nothing else moves bytes.
+//! nothing else moves bytes. A slow client never holds a worker.
+//!
+//! Why an own connection layer: tiny_http gives the project its vocabulary (methods, statuses,
+//! versions) and prints the answers that are tokenpak's own, whose headers hold nothing foreign.
+//! Its listener is not used. What a proxy needs most, it does not offer: closing a connection by
+//! force when the provider broke off, noticing that a client has left before tokens are paid that
+//! nobody reads, deadlines, and limits on heads and on announced lengths (a large enough number
+//! alone can end the process). Requests with contradicting lengths are taken for two, and header
+//! bytes outside ASCII are refused, though a proxy has to pass them on. Sockets cannot be handed in
+//! from outside either.
+//!
+//! Towards providers, ureq writes requests and speaks TLS; the answers are read here as well. ureq
+//! stops at 128 headers and at chunk extensions over 17 bytes, looks at an answer only when the
+//! whole request has been sent, and takes a reset for the end of an answer without a length.
 
 mod account;
 mod body;
