@@ -332,7 +332,7 @@ pub(crate) struct Prices {
 #[derive(FromArgs)]
 #[argh(subcommand, name = "man", help_triggers("-h", "--help"))]
 pub(crate) struct Man {
-    /// page (default tokenpak)
+    /// tokenpak (default), tokenpak-config or tokenpak-db
     #[argh(positional)]
     pub(crate) page: Option<String>,
 }

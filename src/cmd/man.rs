@@ -7,6 +7,7 @@ use crate::error::Error;
 /// The pages, as mdoc source: `tokenpak man | man -l -` formats them.
 const PAGES: &[(&str, &str)] = &[
     ("tokenpak", include_str!("../../man/tokenpak.1")),
+    ("tokenpak-config", include_str!("../../man/tokenpak-config.5")),
     ("tokenpak-db", include_str!("../../man/tokenpak-db.5")),
 ];
 

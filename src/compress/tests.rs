@@ -322,3 +322,22 @@ fn markers_that_point_nowhere_stay() {
     expander.reset();
     assert_eq!(back(&mut expander, &marker, result(2)), marker, "out of sight");
 }
+
+#[test]
+fn manual_names_the_passes_under_their_levels() {
+    let manual = include_str!("../../man/tokenpak.1");
+    let (_, section) = manual.split_once(".Sh PASSES\n").unwrap();
+    let section = section.split("A change is kept").next().unwrap();
+    let parts: Vec<&str> = section.split(".El\n").collect();
+    for (part, level) in parts.iter().zip([Level::Light, Level::Balanced, Level::Aggressive]) {
+        let heads = part.lines().filter_map(|line| line.strip_prefix(".It "));
+        let mut described: Vec<&str> = heads.collect();
+        let own = PASSES.iter().filter(|pass| pass.level == level);
+        let mut names: Vec<&str> = own.map(|pass| pass.name).collect();
+        for list in [&mut described, &mut names] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        assert_eq!(described, names, "{level:?}");
+    }
+}

@@ -32,6 +32,7 @@ mod framing;
 mod headers;
 mod ledger_faults;
 mod machines;
+mod manual;
 mod money;
 mod pages;
 mod reload;

@@ -2,6 +2,7 @@
 
 mod faults;
 mod learning;
+mod manual;
 mod reports;
 mod rows;
 
