@@ -74,15 +74,15 @@ pub(crate) fn run(args: &cli::Service) -> Result<(), Error> {
 
 fn install(args: &cli::ServiceInstall) -> Result<(), Error> {
     let program = program()?;
+    let unit = unit(&program, args.system);
+    if args.print {
+        return write(unit.as_bytes());
+    }
     if args.system
         && let Some(place) = UNFIT.iter().find(|place| program.starts_with(**place))
     {
         let what = format!("{program} is below {place}; install it elsewhere first: make install");
         return Err(Error::usage(what));
-    }
-    let unit = unit(&program, args.system);
-    if args.print {
-        return write(unit.as_bytes());
     }
     let path = path(args.system)?;
     if let Ok(there) = fs::read_to_string(&path)
