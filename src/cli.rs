@@ -1,14 +1,10 @@
-//! Every verb and flag, declared; no behaviour.
-//!
-//! argh knows `--option value` only. `words` turns what people type into that, and argh's complaints
-//! into our one line.
+//! Every verb and flag, declared; no behaviour. How they are read is in `parse`.
 
-mod words;
+mod parse;
 
 use argh::FromArgs;
 
-use crate::error::Error;
-use words::{explain, normalise, unknown, wrap};
+pub(crate) use parse::{Request, help, parse};
 
 /// A proxy for LLM clients that compresses prompts and keeps the accounts.
 #[derive(FromArgs)]
@@ -29,6 +25,8 @@ pub(crate) enum Command {
     Stats(Stats),
     Config(Config),
     Service(Service),
+    Debug(Debug),
+    Trace(Trace),
     Compress(Compress),
     Count(Count),
     Prices(Prices),
@@ -226,6 +224,66 @@ pub(crate) struct Doctor {
     pub(crate) json: bool,
 }
 
+/// Record more of the next requests, for trace.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "debug", help_triggers("-h", "--help"))]
+pub(crate) struct Debug {
+    #[argh(subcommand)]
+    pub(crate) what: DebugCommand,
+}
+
+/// What to do with debug mode.
+#[derive(FromArgs)]
+#[argh(subcommand)]
+pub(crate) enum DebugCommand {
+    On(DebugOn),
+    Off(DebugOff),
+    Status(DebugStatus),
+}
+
+/// Record the names of headers, too.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "on", help_triggers("-h", "--help"))]
+pub(crate) struct DebugOn {
+    /// for so many requests (default: until debug off; with --bodies 100)
+    #[argh(option, arg_name = "n")]
+    pub(crate) requests: Option<u32>,
+    /// also store both bodies, as received and as sent: prompts are on disk then
+    #[argh(switch)]
+    pub(crate) bodies: bool,
+}
+
+/// Record no more than the summary that is always kept.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "off", help_triggers("-h", "--help"))]
+pub(crate) struct DebugOff {}
+
+/// Say whether it is on.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "status", help_triggers("-h", "--help"))]
+pub(crate) struct DebugStatus {}
+
+/// Show how a request was passed on.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "trace", help_triggers("-h", "--help"))]
+pub(crate) struct Trace {
+    /// the last request (default)
+    #[argh(switch)]
+    pub(crate) last: bool,
+    /// this request: its number, or what x-tokenpak-request-id says
+    #[argh(option, arg_name = "id")]
+    pub(crate) id: Option<String>,
+    /// the last n requests, a line each
+    #[argh(option, short = 'n', long = "count", arg_name = "n")]
+    pub(crate) count: Option<u32>,
+    /// also each change of the prompt, if its bodies were recorded
+    #[argh(switch)]
+    pub(crate) diff: bool,
+    /// print one JSON object
+    #[argh(switch)]
+    pub(crate) json: bool,
+}
+
 /// Report requests, tokens and money.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "stats", help_triggers("-h", "--help"))]
@@ -364,6 +422,8 @@ pub(crate) const COMMANDS: &[(&str, &[&str])] = &[
     ("stats", &[]),
     ("config", &["list", "get", "set", "unset", "path", "check"]),
     ("service", &["install", "uninstall", "status"]),
+    ("debug", &["on", "off", "status"]),
+    ("trace", &[]),
     ("compress", &[]),
     ("count", &[]),
     ("prices", &[]),
@@ -372,62 +432,3 @@ pub(crate) const COMMANDS: &[(&str, &[&str])] = &[
     ("version", &[]),
     ("help", &[]),
 ];
-
-/// What the command line asks for.
-pub(crate) enum Request {
-    Run(Command),
-    /// Text for standard output: help.
-    Print(String),
-    Version,
-    /// No command at all: the help, as a complaint.
-    Nothing(String),
-}
-
-/// Reads the arguments, the program's name left out.
-pub(crate) fn parse(arguments: &[String]) -> Result<Request, Error> {
-    if arguments.is_empty() {
-        return Ok(Request::Nothing(help(&[])?));
-    }
-    let arguments = normalise(arguments);
-    let options = arguments.iter().take_while(|argument| *argument != "--");
-    if options.clone().any(|argument| argument == "-V" || argument == "--version") {
-        return Ok(Request::Version);
-    }
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // argh keeps the word for itself, so the command is ours.
-    if let ["help", rest @ ..] = words.as_slice() {
-        return Ok(Request::Print(help(rest)?));
-    }
-    match Top::from_args(&["tokenpak"], &words) {
-        Ok(top) => Ok(Request::Run(top.command)),
-        Err(exit) if exit.status.is_ok() => Ok(Request::Print(wrap(&exit.output))),
-        Err(exit) => Err(Error::usage(explain(&words, &exit.output))),
-    }
-}
-
-/// The help of the program, or of the command that these words name.
-pub(crate) fn help(words: &[&str]) -> Result<String, Error> {
-    let command = command_of(words)?;
-    let words: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
-    match Top::from_args(&["tokenpak"], &words) {
-        Err(exit) if exit.status.is_ok() => Ok(wrap(&exit.output)),
-        _ => Err(Error::usage("there is no help for this; try: tokenpak --help")),
-    }
-}
-
-/// Those of the first words that name a command. A word that should, but does not, is an error.
-fn command_of<'w>(words: &'w [&'w str]) -> Result<&'w [&'w str], Error> {
-    let Some(first) = words.first() else { return Ok(&[]) };
-    let names = || COMMANDS.iter().map(|(name, _)| *name);
-    let Some((_, parts)) = COMMANDS.iter().find(|(name, _)| name == first) else {
-        return Err(Error::usage(unknown("command", first, names())));
-    };
-    match words.get(1) {
-        Some(second) if parts.contains(second) => Ok(&words[..2]),
-        Some(second) if !parts.is_empty() && !second.starts_with('-') => {
-            let what = format!("{first} command");
-            Err(Error::usage(unknown(&what, second, parts.iter().copied())))
-        }
-        _ => Ok(&words[..1]),
-    }
-}

@@ -55,6 +55,8 @@ pub(crate) struct Config {
     pub(crate) preserve_json: bool,
     /// Memory for what is known of prompts that were packed before.
     pub(crate) memo_mb: usize,
+    /// Where everything is that belongs to one set of proxies; absolute.
+    pub(crate) home: PathBuf,
     /// Absolute.
     pub(crate) database: PathBuf,
     /// How long single requests are kept; 0: for ever.
@@ -275,7 +277,7 @@ impl Loader {
     fn new(around: &Surroundings) -> Loader {
         let home = around.home();
         let mut loader = Loader {
-            config: settings::blank(),
+            config: Config { home: home.clone(), ..settings::blank() },
             home: home.clone(),
             values: Vec::new(),
             faults: Vec::new(),

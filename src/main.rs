@@ -6,6 +6,7 @@ mod cli;
 mod cmd;
 mod compress;
 mod config;
+mod debug;
 mod error;
 mod footer;
 mod instance;
@@ -17,6 +18,7 @@ mod proxy;
 mod report;
 mod route;
 mod tokens;
+mod trace;
 mod wire;
 
 use std::io::Write;

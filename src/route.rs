@@ -18,6 +18,8 @@ pub(crate) struct Route {
     pub(crate) format: Option<Format>,
     /// From `/p/NAME/` in the path.
     pub(crate) project: Option<String>,
+    /// What named the provider: a header, or a part of the target.
+    pub(crate) by: &'static str,
 }
 
 /// What a route is decided from.
@@ -58,20 +60,22 @@ pub(crate) fn pick(asked: &Asked, upstreams: &Upstreams) -> Option<Route> {
     let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
     let path = rest.split('?').next().unwrap_or_default();
     let provider = named
-        .or(segment)
+        .map(|name| (name, "x-tokenpak-provider"))
+        .or(segment.map(|name| (name, "path")))
         .or_else(|| by_credential(asked))
-        .or_else(|| by_path(path).filter(|_| !belongs_elsewhere(asked)))
-        .filter(|name| upstreams.providers.contains_key(*name));
-    let (provider, base) = match provider {
-        Some(name) => (name, upstreams.providers.get(name)?.as_str()),
+        .or_else(|| Some((by_path(path).filter(|_| !belongs_elsewhere(asked))?, "path")))
+        .filter(|(name, _)| upstreams.providers.contains_key(*name));
+    let (provider, by, base) = match provider {
+        Some((name, by)) => (name, by, upstreams.providers.get(name)?.as_str()),
         None if named.is_some() => return None,
-        None => ("passthrough", upstreams.passthrough_url?),
+        None => ("passthrough", "passthrough_url", upstreams.passthrough_url?),
     };
     Some(Route {
         provider: provider.to_owned(),
         url: join(base, &rest),
         format: Format::of_path(path).filter(|_| asked.method == "POST"),
         project: project.map(str::to_owned),
+        by,
     })
 }
 
@@ -92,11 +96,12 @@ pub(crate) fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii_start())
 }
 
-fn by_credential<'a>(asked: &Asked<'a>) -> Option<&'a str> {
+/// The provider, and where its credential is.
+fn by_credential<'a>(asked: &Asked<'a>) -> Option<(&'a str, &'static str)> {
     match token(asked) {
-        Some(token) if token.starts_with(b"sk-ant-") => Some("anthropic"),
+        Some(token) if token.starts_with(b"sk-ant-") => Some(("anthropic", "authorization")),
         Some(token) if token.starts_with(OPENROUTER) => None,
-        Some(token) if token.starts_with(b"sk-") => Some("openai"),
+        Some(token) if token.starts_with(b"sk-") => Some(("openai", "authorization")),
         _ => by_key_header(asked),
     }
 }
@@ -108,12 +113,15 @@ fn belongs_elsewhere(asked: &Asked) -> bool {
     token(asked).is_some_and(|token| token.starts_with(OPENROUTER))
 }
 
-fn by_key_header<'a>(asked: &Asked<'a>) -> Option<&'a str> {
+fn by_key_header<'a>(asked: &Asked<'a>) -> Option<(&'a str, &'static str)> {
     let has = |name: &str| (asked.header)(name).is_some();
     if has("x-api-key") && has("anthropic-version") {
-        return Some("anthropic");
+        return Some(("anthropic", "x-api-key"));
     }
-    (has("x-goog-api-key") || has_query_key(asked.target)).then_some("google")
+    if has("x-goog-api-key") {
+        return Some(("google", "x-goog-api-key"));
+    }
+    has_query_key(asked.target).then_some(("google", "key= in the query"))
 }
 
 fn token<'a>(asked: &Asked<'a>) -> Option<&'a [u8]> {

@@ -5,6 +5,7 @@ mod completions;
 mod compress;
 mod config;
 mod count;
+mod debug;
 mod doctor;
 mod man;
 mod prices;
@@ -13,6 +14,7 @@ mod service;
 mod stats;
 mod status;
 mod stop;
+mod trace;
 mod version;
 
 use std::io::{Read, Write};
@@ -33,6 +35,8 @@ pub(crate) fn run(command: Command) -> Result<(), Error> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Service(args) => service::run(&args),
+        Command::Debug(args) => debug::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Stats(args) => stats::run(&args),

@@ -12,6 +12,7 @@ use crate::ledger::{Reasons, Sums};
 use crate::report::{self, Page, alert::Alert, overview::Overview};
 use ask::{Ask, Form};
 use gather::Books;
+pub(super) use gather::zone_name;
 
 /// Prints what was asked for; an alert that fired is an `Error` without words.
 pub(crate) fn run(args: &cli::Stats) -> Result<(), Error> {

@@ -132,6 +132,7 @@ pub(super) fn blank() -> Config {
     let providers =
         BUILT_IN_PROVIDERS.iter().map(|(name, url)| (name.to_string(), url.to_string()));
     Config {
+        home: PathBuf::new(),
         port: 0,
         bind: String::new(),
         hosts: Vec::new(),

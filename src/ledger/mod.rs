@@ -16,6 +16,7 @@ mod query;
 mod retention;
 mod schema;
 mod sums;
+mod traces;
 mod writer;
 
 #[cfg(test)]
@@ -37,7 +38,9 @@ pub(crate) use price::{Money, Rates};
 pub(crate) use prices::{AS_OF as PRICES_AS_OF, SOURCE as PRICES_SOURCE};
 pub(crate) use query::{Column, Groups, Reader, Reason, Reasons};
 pub(crate) use sums::{Latency, Sums};
+pub(crate) use traces::{Traced, Which, traces};
 
+use crate::trace::Trace;
 use crate::wire::Usage;
 
 /// Records that may wait for the disk. At a thousand requests a second this bridges four seconds,
@@ -94,6 +97,8 @@ pub(crate) struct Entry {
     /// Until the first byte of the answer.
     pub(crate) ttfb_ms: Option<u64>,
     pub(crate) total_ms: u64,
+    /// How it was passed on, of which the last are kept.
+    pub(crate) trace: Option<Box<Trace>>,
 }
 
 /// How long a record may wait to be written, and how long it is kept then.

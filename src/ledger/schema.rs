@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/requests.sql"),
     include_str!("schema/roll-up.sql"),
     include_str!("schema/calibration.sql"),
+    include_str!("schema/traces.sql"),
 ];
 
 /// Made anew by every version, since they hold nothing.

@@ -13,6 +13,7 @@ use super::calibrate::Calibration;
 use super::fault::Fault;
 use super::file::{self, Base};
 use super::retention::Retention;
+use super::traces;
 use super::{Entry, State};
 
 /// Rows per transaction: most of the speed of larger ones, and little to lose.
@@ -217,10 +218,12 @@ fn insert(
                 other => {
                     other?;
                     learnt.extend(calibration.learn(&change, entry)?);
+                    traces::keep(&change, entry)?;
                 }
             }
         }
     }
+    traces::trim(&change)?;
     change.commit()?;
     learnt.into_iter().for_each(|known| calibration.keep(known));
     Ok(refused)

@@ -3,6 +3,7 @@
 //! The client's own bytes are kept; only string literals of texts that became shorter are
 //! replaced. Whatever is not understood, or gains nothing, is sent as it came.
 
+pub(crate) mod cuts;
 mod inputs;
 mod memo;
 

@@ -57,6 +57,7 @@ pub(super) fn open(
         proxy_us: proxy_time.as_micros() as u64,
         ttfb_ms: None,
         total_ms: 0,
+        trace: None,
     }
 }
 

@@ -21,6 +21,7 @@ use super::relay::{Buffer, Relay, Relayed};
 use super::request::Head;
 use super::setup::Setup;
 use super::upstream::Reply;
+use super::witness::Witness;
 use crate::compress::Mode;
 use crate::footer;
 use crate::ledger::Entry;
@@ -109,8 +110,10 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
     };
     let proxy_time = arrived.elapsed();
     let look = OnceCell::new();
+    let witness = Witness::new(&context.debug, &exchange.id, &head, &route);
     let meanwhile = || {
         look.get_or_init(|| exchange.look(&route, &prepared.packed, bytes_of(&original)));
+        witness.look(&prepared.packed, bytes_of(&original));
     };
     let sent = match &mut upload {
         Some(upload) => {
@@ -125,9 +128,11 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
     // A stream may last for minutes, and needs none of it.
     drop(original);
     exchange.must_close |= upload.as_mut().is_some_and(|upload| !upload.has_come());
+    let trace = witness.tell(&prepared.packed);
     let parts = (&*head, &route, &exchange.plan);
     let mut entry = account::open(&exchange.id, parts, &prepared.packed, proxy_time);
     entry.ttfb_ms = Some(arrived.elapsed().as_millis() as u64);
+    entry.trace = Some(Box::new(trace));
     match sent {
         Ok(answer) => {
             entry.status = Some(answer.reply.head.status());

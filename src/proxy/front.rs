@@ -24,6 +24,7 @@ use super::connection::{Connection, Phase, Step};
 use super::leaver::Leavers;
 use super::request::{Framing, Head, Refusal};
 use super::setup::Setup;
+use super::switch::{self, Switch};
 use super::workers::Workers;
 use super::{Context, DRAIN, guard, local};
 use crate::error::Error;
@@ -96,6 +97,7 @@ struct Front<'a> {
     blocked: Vec<u64>,
     suspects: Vec<Suspect>,
     leavers: Leavers,
+    switch: Option<Switch>,
 }
 
 /// Runs until a signal has come and all requests in flight are answered.
@@ -126,7 +128,9 @@ pub(crate) fn run(
         blocked: Vec::new(),
         suspects: Vec::new(),
         leavers: Leavers::new(),
+        switch: None,
     };
+    front.switch = Switch::watch(&front.epoll, &context.debug);
     front.listen();
     front.turn_until_drained(&signals)
 }
@@ -156,6 +160,7 @@ impl Front<'_> {
                 match event.data.u64() {
                     SIGNALS if drained_by.is_some() => return Ok(()),
                     SIGNALS => drained_by = Some(self.drain(signals)),
+                    switch::TOKEN => self.switch.iter().for_each(|it| it.tell(&self.context.debug)),
                     LISTENERS.. => self.accept((event.data.u64() - LISTENERS) as usize),
                     token => self.on_event(token, event.flags),
                 }

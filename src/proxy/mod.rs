@@ -37,9 +37,11 @@ mod refused;
 mod relay;
 mod request;
 mod setup;
+mod switch;
 mod transport;
 mod uploading;
 mod upstream;
+mod witness;
 mod workers;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -56,6 +58,7 @@ pub(crate) use reach::Trial;
 pub(crate) use setup::Setup;
 
 use crate::config::Config;
+use crate::debug::Debug;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::pack::Memo;
@@ -89,6 +92,7 @@ pub(crate) struct Context {
     /// The default report, as JSON or as a page.
     pub(crate) stats: Stats,
     metrics: metrics::Metrics,
+    debug: Debug,
     /// Counts of texts that came before, for all workers.
     counts: Arc<tokens::Memo>,
     ids: identity::Ids,
@@ -124,6 +128,7 @@ impl Context {
             refused: refused::Refused::default(),
             totals: Totals::default(),
             metrics: metrics::Metrics::new(),
+            debug: Debug::new(config.home.clone()),
             memory: memory::Memory::new(config.body_memory_mb * 1024 * 1024),
             memo: Memo::new(config.memo_mb * 1024 * 1024, std::array::from_fn(|_| random())),
             started: Instant::now(),

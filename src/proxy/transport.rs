@@ -20,10 +20,14 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport,
 };
 
+use super::request::HEAD_BYTES_MAX;
 use super::upstream::Connection;
 
 /// How long a provider may take to accept a piece of a request.
 const WRITE_STALL: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
+
+/// What ends a request's head.
+const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// Lets the front thread end an upstream request whose client has left.
 #[derive(Default)]
@@ -74,8 +78,20 @@ pub(crate) struct Attempt {
     pub(super) is_tls: bool,
     /// The provider does not read on: its answer is here, or it has closed.
     pub(crate) is_refused: bool,
+    /// The request's head as it was written to the connection, keys included: for one comparison.
+    pub(crate) head: Vec<u8>,
     /// Where the answer is to be read, once ureq has sent the request.
     pub(super) connection: Option<Connection>,
+}
+
+impl Attempt {
+    /// Notes a piece of what was sent; true once the head is complete.
+    pub(super) fn note(&mut self, piece: &[u8]) -> bool {
+        let end = memchr::memmem::find(piece, HEAD_END).map(|at| at + HEAD_END.len());
+        self.head.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
+        // The end may lie across two pieces.
+        end.is_some() || self.head.ends_with(HEAD_END) || self.head.len() > 2 * HEAD_BYTES_MAX
+    }
 }
 
 thread_local! {

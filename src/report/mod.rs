@@ -11,6 +11,7 @@ pub(crate) mod prometheus;
 pub(crate) mod range;
 mod table;
 mod text;
+mod trace;
 pub(crate) mod zone;
 
 #[cfg(test)]
@@ -19,3 +20,4 @@ mod tests;
 pub(crate) use html::{Page, html};
 pub(crate) use machine::{overview_csv, overview_json, table_csv, table_json};
 pub(crate) use table::{nothing, oneline, table};
+pub(crate) use trace::{brief as trace_brief, full as trace_full, object as trace_object};

@@ -47,6 +47,7 @@ mod stand_in;
 mod status;
 mod streaming;
 mod tls;
+mod traces;
 mod uploads;
 mod usage;
 mod zones;

@@ -13,6 +13,7 @@ fn credentials_are_forwarded_and_forgotten() {
     let provider = Provider::start();
     // As talkative as it gets.
     let sandbox = sandbox().providers(&provider).set("TOKENPAK_LOG", "debug");
+    assert_eq!(sandbox.run(&["debug", "on"]).status, 0);
     let mut proxy = sandbox.serve();
     let credentials: [(&str, &str); 6] = [
         ("authorization", "Bearer sk-ant-canary-not-a-key"),
@@ -48,10 +49,14 @@ fn credentials_are_forwarded_and_forgotten() {
 
     assert!(sandbox.rows(60).len() >= 60);
     let report = sandbox.run(&["stats", "--json"]);
+    let traces = sandbox.run(&["trace", "-n", "100", "--json"]);
+    assert!(traces.stdout.contains("proxy-authorization") && traces.stdout.contains("unchanged"));
+    let last = sandbox.run(&["trace", "--last"]);
     assert_eq!(proxy.stop(), 0);
     let (stdout, stderr) = proxy.output();
-    for text in [stdout, stderr, report.stdout, report.stderr] {
-        assert!(!text.contains(CANARY), "{text}");
+    let told = [traces.stdout, traces.stderr, last.stdout, last.stderr];
+    for text in [stdout, stderr, report.stdout, report.stderr].into_iter().chain(told) {
+        assert!(!text.contains(CANARY) && !text.contains("Case 150"), "{text}");
     }
     let files = files(sandbox.home());
     assert!(files.iter().any(|path| path.ends_with("monitor.db")), "{files:?}");
@@ -96,6 +101,7 @@ fn no_fault_quotes_a_key_or_a_prompt() {
     let provider = Provider::start();
     let sandbox = sandbox().providers(&provider).set("TOKENPAK_LOG", "debug");
     let mut proxy = sandbox.serve();
+    assert_eq!(sandbox.run(&["debug", "on"]).status, 0);
     let mut own_answers = 0;
     for script in echoes() {
         for api in Api::ALL {
@@ -130,9 +136,11 @@ fn no_fault_quotes_a_key_or_a_prompt() {
     assert!(!client.answer().text().contains(CANARY));
     sandbox.rows(own_answers);
     let stats = sandbox.run(&["stats", "--json"]);
+    let traces = sandbox.run(&["trace", "-n", "100", "--json"]);
+    assert!(traces.stdout.contains("unchanged"), "{}", traces.stderr);
     assert_eq!(proxy.stop(), 0);
     let (stdout, stderr) = proxy.output();
-    for text in [stdout, stderr, stats.stdout, stats.stderr] {
+    for text in [stdout, stderr, stats.stdout, stats.stderr, traces.stdout, traces.stderr] {
         assert!(!text.contains(CANARY) && !text.contains("Case 150"), "{text}");
     }
     for path in files(sandbox.home()) {

@@ -78,6 +78,10 @@ fn both_versions_of_tls_are_spoken() {
         let port = tls_versions(provider.port(), authority.sign("localhost"), &[version]);
         let sandbox = believing(&authority, &format!("https://localhost:{port}"));
         works(&provider, &sandbox.serve());
+        // What is compared is what was written before it was encrypted.
+        sandbox.rows(1);
+        let traced = sandbox.run(&["trace"]).stdout;
+        assert!(traced.contains("bytes, forwarded unchanged (value not recorded)"), "{traced}");
     }
 }
 

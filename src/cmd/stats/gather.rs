@@ -123,7 +123,7 @@ fn host() -> String {
 }
 
 /// Reads the zone's rule from where libc reads it.
-fn zone_name(offset_s: i64) -> String {
+pub(in crate::cmd) fn zone_name(offset_s: i64) -> String {
     let setting = env::var("TZ").ok();
     let setting = setting.as_deref().map(|zone| zone.strip_prefix(':').unwrap_or(zone));
     let file = match setting {

@@ -108,6 +108,7 @@ fn entry(id: &str) -> Entry {
         proxy_us: 500,
         ttfb_ms: Some(300),
         total_ms: 2000,
+        trace: None,
     }
 }
 

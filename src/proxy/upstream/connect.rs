@@ -122,7 +122,7 @@ impl Connector<()> for Ways {
                 Connection { transport: Box::new(transport), stream, key }
             }
         };
-        Ok(Some(Handover { connection: Some(connection), over: Over }))
+        Ok(Some(Handover { connection: Some(connection), has_head: false, over: Over }))
     }
 }
 
@@ -154,6 +154,8 @@ impl Resolver for Unresolved {
 #[derive(Debug)]
 pub(crate) struct Handover {
     connection: Option<Connection>,
+    /// All of the head was noted.
+    has_head: bool,
     over: Over,
 }
 
@@ -174,10 +176,14 @@ impl Transport for Handover {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        match &mut self.connection {
-            Some(connection) => connection.transport.transmit_output(amount, timeout),
-            None => Ok(()),
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let sent = connection.transport.transmit_output(amount, timeout);
+        // Afterwards, so that it costs the request nothing.
+        if !self.has_head {
+            let piece = &connection.transport.buffers().output()[..amount];
+            self.has_head = attempt(|attempt| attempt.note(piece));
         }
+        sent
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {

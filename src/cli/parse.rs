@@ -1,10 +1,75 @@
-//! What is typed and what is said back: options in other spellings, and complaints in one line.
+//! The command line as it is typed: read, or explained.
+//!
+//! argh knows `--option value` only. `normalise` turns what people type (`--option=value`, `-nX`
+//! stays theirs) into that, and `explain` turns argh's complaints into our one line.
 
-use super::{COMMANDS, command_of, help};
+use argh::FromArgs;
+
+use super::{COMMANDS, Command, Top};
 use crate::config::nearest;
+use crate::error::Error;
+
+/// What the command line asks for.
+pub(crate) enum Request {
+    Run(Command),
+    /// Text for standard output: help.
+    Print(String),
+    Version,
+    /// No command at all: the help, as a complaint.
+    Nothing(String),
+}
+
+/// Reads the arguments, the program's name left out.
+pub(crate) fn parse(arguments: &[String]) -> Result<Request, Error> {
+    if arguments.is_empty() {
+        return Ok(Request::Nothing(help(&[])?));
+    }
+    let arguments = normalise(arguments);
+    let options = arguments.iter().take_while(|argument| *argument != "--");
+    if options.clone().any(|argument| argument == "-V" || argument == "--version") {
+        return Ok(Request::Version);
+    }
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // argh keeps the word for itself, so the command is ours.
+    if let ["help", rest @ ..] = words.as_slice() {
+        return Ok(Request::Print(help(rest)?));
+    }
+    match Top::from_args(&["tokenpak"], &words) {
+        Ok(top) => Ok(Request::Run(top.command)),
+        Err(exit) if exit.status.is_ok() => Ok(Request::Print(wrap(&exit.output))),
+        Err(exit) => Err(Error::usage(explain(&words, &exit.output))),
+    }
+}
+
+/// The help of the program, or of the command that these words name.
+pub(crate) fn help(words: &[&str]) -> Result<String, Error> {
+    let command = command_of(words)?;
+    let words: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
+    match Top::from_args(&["tokenpak"], &words) {
+        Err(exit) if exit.status.is_ok() => Ok(wrap(&exit.output)),
+        _ => Err(Error::usage("there is no help for this; try: tokenpak --help")),
+    }
+}
+
+/// Those of the first words that name a command. A word that should, but does not, is an error.
+fn command_of<'w>(words: &'w [&'w str]) -> Result<&'w [&'w str], Error> {
+    let Some(first) = words.first() else { return Ok(&[]) };
+    let names = || COMMANDS.iter().map(|(name, _)| *name);
+    let Some((_, parts)) = COMMANDS.iter().find(|(name, _)| name == first) else {
+        return Err(Error::usage(unknown("command", first, names())));
+    };
+    match words.get(1) {
+        Some(second) if parts.contains(second) => Ok(&words[..2]),
+        Some(second) if !parts.is_empty() && !second.starts_with('-') => {
+            let what = format!("{first} command");
+            Err(Error::usage(unknown(&what, second, parts.iter().copied())))
+        }
+        _ => Ok(&words[..1]),
+    }
+}
 
 /// Breaks argh's long usage line before an option, for terminals of 80 columns.
-pub(super) fn wrap(help: &str) -> String {
+fn wrap(help: &str) -> String {
     const COLUMNS: usize = 79;
     let mut out = String::with_capacity(help.len() + 16);
     for line in help.lines() {
@@ -24,7 +89,7 @@ pub(super) fn wrap(help: &str) -> String {
 }
 
 /// `--option=value` becomes two arguments, up to `--`.
-pub(super) fn normalise(arguments: &[String]) -> Vec<String> {
+fn normalise(arguments: &[String]) -> Vec<String> {
     let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
     let mut out = Vec::with_capacity(arguments.len());
     for argument in &arguments[..end] {
@@ -42,7 +107,7 @@ pub(super) fn normalise(arguments: &[String]) -> Vec<String> {
 }
 
 /// argh's complaint in one line of ours, with the next step where there is one.
-pub(super) fn explain(words: &[&str], complaint: &str) -> String {
+fn explain(words: &[&str], complaint: &str) -> String {
     if let Some(option) = words.first().filter(|word| word.starts_with('-')) {
         return format!("unknown option {option}; try: tokenpak --help");
     }
@@ -73,11 +138,7 @@ pub(super) fn explain(words: &[&str], complaint: &str) -> String {
     format!("{command}: {}; try: tokenpak {command} --help", line.to_lowercase())
 }
 
-pub(super) fn unknown<'a>(
-    what: &str,
-    name: &str,
-    known: impl Iterator<Item = &'a str> + Clone,
-) -> String {
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(name, known.clone()) {
         Some(near) => format!("unknown {what} {name}; did you mean {near}?"),
         None => format!("unknown {what} {name}; one of {}", known.collect::<Vec<_>>().join(", ")),

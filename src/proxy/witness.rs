@@ -1,0 +1,71 @@
+//! What an exchange leaves for `tokenpak trace`, gathered while the provider is thinking.
+//!
+//! What was sent is taken from the connection, behind ureq, and not from what we meant to send; so
+//! that a key which is said to be unchanged is unchanged.
+
+use std::cell::{OnceCell, RefCell};
+
+use super::request::Head;
+use super::transport;
+use crate::debug::{Debug, Switch};
+use crate::pack::Packed;
+use crate::route::Route;
+use crate::trace::{self, Side, Trace};
+
+/// Looks on as a request is sent, perhaps more than once.
+pub(super) struct Witness<'a> {
+    debug: &'a Debug,
+    request_id: &'a str,
+    head: &'a Head,
+    route: &'a Route,
+    /// What debug mode wants, and whether the bodies were stored; asked once for a request.
+    wish: OnceCell<(Option<Switch>, bool)>,
+    seen: RefCell<Option<Trace>>,
+}
+
+impl<'a> Witness<'a> {
+    pub(super) fn new(
+        debug: &'a Debug,
+        request_id: &'a str,
+        head: &'a Head,
+        route: &'a Route,
+    ) -> Witness<'a> {
+        let (wish, seen) = (OnceCell::new(), RefCell::new(None));
+        Witness { debug, request_id, head, route, wish, seen }
+    }
+
+    /// Looks at what was just sent. `original` is what the client sent.
+    pub(super) fn look(&self, packed: &Packed, original: &[u8]) {
+        let (wish, has_bodies) = self.wish.get_or_init(|| {
+            let wish = self.debug.take();
+            let wants_bodies = wish.is_some_and(|wish| wish.bodies) && !original.is_empty();
+            let sent = packed.body.as_deref().unwrap_or(original);
+            (wish, wants_bodies && self.debug.store(self.request_id, original, sent))
+        });
+        // Taken, and so forgotten when this ends.
+        let wire = transport::attempt(|attempt| std::mem::take(&mut attempt.head));
+        let sent = Side::of_wire(&wire);
+        let head = self.head;
+        let received = Side { target: head.target(), headers: head.headers().collect() };
+        let headers = wish.and(sent.as_ref()).map(|sent| trace::headers(&received, sent));
+        let saved = packed.per_pass.iter();
+        self.seen.replace(Some(Trace {
+            method: head.method().to_owned(),
+            path: trace::path(head.target()),
+            route_by: self.route.by.to_owned(),
+            upstream: trace::origin(&self.route.url),
+            credentials: trace::credentials(&received, sent.as_ref()),
+            passes: saved.map(|(pass, tokens)| ((*pass).to_owned(), *tokens)).collect(),
+            headers,
+            bodies: *has_bodies,
+        }));
+    }
+
+    /// What there is to tell. Of a body that was passed on while it came nothing was seen before.
+    pub(super) fn tell(self, packed: &Packed) -> Trace {
+        if self.seen.borrow().is_none() {
+            self.look(packed, &[]);
+        }
+        self.seen.into_inner().unwrap_or_default()
+    }
+}

@@ -1,0 +1,293 @@
+//! What happened to one exchange, for people who look for a fault. Secrets never enter it.
+//!
+//! Of a credential there is its scheme, its length, and whether what went upstream was equal to what
+//! came, byte for byte. The path has no query, and there is no value of any header. Kept in the
+//! ledger beside the request's row for the last `KEPT` requests; tokens and money are in that row.
+
+use serde::{Deserialize, Serialize};
+
+/// How many requests are remembered so.
+pub(crate) const KEPT: usize = 100;
+
+/// Longer paths and header names are cut.
+const NAME_BYTES_MAX: usize = 200;
+
+/// How a request was passed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Trace {
+    pub(crate) method: String,
+    /// As received, without its query, and only in plain words; see `path`.
+    pub(crate) path: String,
+    /// What named the provider.
+    pub(crate) route_by: String,
+    /// Scheme, host and port.
+    pub(crate) upstream: String,
+    pub(crate) credentials: Vec<Credential>,
+    /// Tokens saved by each pass.
+    pub(crate) passes: Vec<(String, u64)>,
+    /// While debug was on.
+    pub(crate) headers: Option<Headers>,
+    /// Both bodies were written to disk.
+    pub(crate) bodies: bool,
+}
+
+/// What is said of a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Credential {
+    /// The header's name, or `key=` in the query.
+    pub(crate) name: String,
+    /// Of an `Authorization`, if it is one of those that everybody knows.
+    pub(crate) scheme: Option<String>,
+    /// Length of the value, the scheme left out.
+    pub(crate) bytes: usize,
+    pub(crate) fate: Fate,
+}
+
+/// What became of something between the client and the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fate {
+    Unchanged,
+    Changed,
+    /// The request went upstream, and this did not.
+    Dropped,
+    /// Nothing went upstream.
+    NotSent,
+}
+
+/// Names of headers by what became of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Headers {
+    pub(crate) unchanged: Vec<String>,
+    pub(crate) replaced: Vec<String>,
+    pub(crate) dropped: Vec<String>,
+    pub(crate) added: Vec<String>,
+}
+
+/// A request's target and headers, as they came or as they were sent.
+pub(crate) struct Side<'a> {
+    pub(crate) target: &'a str,
+    pub(crate) headers: Vec<(&'a str, &'a [u8])>,
+}
+
+/// Headers that hold keys.
+const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
+
+/// A first word that is none of these may be the key itself, and is not written down.
+const SCHEMES: [&str; 6] = ["Bearer", "Basic", "Digest", "Token", "Negotiate", "AWS4-HMAC-SHA256"];
+
+/// What Gemini is asked to do with a model.
+const VERBS: [&str; 4] =
+    ["generateContent", "streamGenerateContent", "countTokens", "embedContent"];
+
+/// The name of the credential in a query.
+const QUERY_KEY: &str = "key= in the query";
+
+impl<'a> Side<'a> {
+    /// What was written to the connection, up to the empty line; `None` if that was never reached.
+    pub(crate) fn of_wire(bytes: &'a [u8]) -> Option<Side<'a>> {
+        let end = memchr::memmem::find(bytes, b"\r\n\r\n")?;
+        let mut at = 0;
+        let mut lines = Vec::new();
+        for line_end in memchr::memmem::find_iter(&bytes[..end + 2], b"\r\n") {
+            lines.push(&bytes[at..line_end]);
+            at = line_end + 2;
+        }
+        let (first, rest) = lines.split_first()?;
+        let target = std::str::from_utf8(first).ok()?.split(' ').nth(1)?;
+        let headers = rest.iter().filter_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            let name = std::str::from_utf8(&line[..colon]).ok()?;
+            Some((name, line[colon + 1..].trim_ascii()))
+        });
+        Some(Side { target, headers: headers.collect() })
+    }
+
+    fn values(&self, name: &str) -> Vec<&'a [u8]> {
+        let named = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| *value).collect()
+    }
+}
+
+/// Every credential that came, and whether it was sent as it came.
+pub(crate) fn credentials(received: &Side, sent: Option<&Side>) -> Vec<Credential> {
+    let mut found = Vec::new();
+    for name in CREDENTIALS {
+        let came = received.values(name);
+        let went = sent.map(|sent| sent.values(name));
+        for value in &came {
+            let (scheme, secret) = scheme(value);
+            found.push(Credential {
+                name: name.to_owned(),
+                scheme: scheme.map(str::to_owned),
+                bytes: secret.len(),
+                fate: fate(&came, went.as_deref()),
+            });
+        }
+    }
+    let came = keys(received.target);
+    let went = sent.map(|sent| keys(sent.target));
+    found.extend(came.iter().map(|value| Credential {
+        name: QUERY_KEY.to_owned(),
+        scheme: None,
+        bytes: value.len(),
+        fate: fate(&came, went.as_deref()),
+    }));
+    found
+}
+
+/// What became of each header.
+pub(crate) fn headers(received: &Side, sent: &Side) -> Headers {
+    let mut all = Headers::default();
+    for (name, _) in &received.headers {
+        let list = match fate(&received.values(name), Some(&sent.values(name))) {
+            Fate::Unchanged => &mut all.unchanged,
+            Fate::Dropped | Fate::NotSent => &mut all.dropped,
+            Fate::Changed => &mut all.replaced,
+        };
+        list.push(short(&name.to_ascii_lowercase()));
+    }
+    let is_new = |name: &str| received.values(name).is_empty();
+    let added = sent.headers.iter().filter(|(name, _)| is_new(name));
+    all.added = added.map(|(name, _)| short(&name.to_ascii_lowercase())).collect();
+    all
+}
+
+/// A path without its query, and `*` for each part that is no plain word: clients have been seen to
+/// put keys into paths, on purpose and by mistake.
+pub(crate) fn path(target: &str) -> String {
+    let path = target.split('?').next().unwrap_or_default();
+    let parts: Vec<&str> =
+        path.split('/').map(|part| if is_word(part) { part } else { "*" }).collect();
+    short(&parts.join("/"))
+}
+
+/// `messages`, `count_tokens`, `v1beta`, or a model with what is asked of it: the ledger has its name.
+fn is_word(part: &str) -> bool {
+    const WORD_BYTES_MAX: usize = 24;
+    let is_lower = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let version =
+        part.strip_prefix('v').map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let is_version = version.is_some_and(|rest| ["", "alpha", "beta"].contains(&rest));
+    let is_model = part.split_once(':').is_some_and(|(model, verb)| {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        model.bytes().all(is_name) && VERBS.contains(&verb)
+    });
+    (is_lower(part) && part.len() <= WORD_BYTES_MAX) || (is_version && part.len() < 8) || is_model
+}
+
+/// Scheme, host and port of a URL; not the name and password that it may hold.
+pub(crate) fn origin(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    format!("{scheme}://{}", host.rsplit('@').next().unwrap_or_default())
+}
+
+fn fate<T: PartialEq>(came: &[T], went: Option<&[T]>) -> Fate {
+    match went {
+        None => Fate::NotSent,
+        Some([]) => Fate::Dropped,
+        Some(went) if went == came => Fate::Unchanged,
+        Some(_) => Fate::Changed,
+    }
+}
+
+/// A known scheme and what follows it, or all of a value.
+fn scheme(value: &[u8]) -> (Option<&'static str>, &[u8]) {
+    let space = memchr::memchr(b' ', value).unwrap_or(0);
+    let (word, rest) = value.split_at(space);
+    let known = SCHEMES.into_iter().find(|name| name.as_bytes().eq_ignore_ascii_case(word));
+    match known {
+        Some(name) => (Some(name), rest.trim_ascii_start()),
+        None => (None, value),
+    }
+}
+
+fn keys(target: &str) -> Vec<&str> {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').filter_map(|pair| pair.strip_prefix("key=")).collect()
+}
+
+fn short(text: &str) -> String {
+    let mut end = text.len().min(NAME_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENT: &str = "POST /v1/messages?beta=true&key=dummy HTTP/1.1\r\nHost: there\r\n\
+        Authorization: Bearer sk-dummy\r\nX-Api-Key: other\r\nAccept: */*\r\n\r\n{}";
+
+    fn received() -> Side<'static> {
+        Side {
+            target: "/v1/messages?beta=true&key=dummy",
+            headers: vec![
+                ("host", b"here"),
+                ("authorization", b"Bearer sk-dummy"),
+                ("x-api-key", b"dummy"),
+                ("x-goog-api-key", b"dummy"),
+                ("accept", b"*/*"),
+            ],
+        }
+    }
+
+    #[test]
+    fn credentials_are_compared_and_forgotten() {
+        let sent = Side::of_wire(SENT.as_bytes()).unwrap();
+        let found = credentials(&received(), Some(&sent));
+        let said = |found: &[Credential]| -> Vec<(String, usize, Fate)> {
+            let each = found.iter();
+            each.map(|credential| (credential.name.clone(), credential.bytes, credential.fate))
+                .collect()
+        };
+        assert_eq!(
+            said(&found),
+            [
+                ("authorization".to_owned(), 8, Fate::Unchanged),
+                ("x-api-key".to_owned(), 5, Fate::Changed),
+                ("x-goog-api-key".to_owned(), 5, Fate::Dropped),
+                (QUERY_KEY.to_owned(), 5, Fate::Unchanged),
+            ]
+        );
+        assert_eq!(found[0].scheme.as_deref(), Some("Bearer"));
+        let none = credentials(&received(), None);
+        assert!(none.iter().all(|credential| credential.fate == Fate::NotSent));
+        assert!(!format!("{found:?}").contains("dummy"));
+    }
+
+    #[test]
+    fn only_known_words_are_schemes() {
+        assert_eq!(scheme(b"bearer  x"), (Some("Bearer"), &b"x"[..]));
+        assert_eq!(scheme(b"sk-dummy x"), (None, &b"sk-dummy x"[..]));
+        assert_eq!(scheme(b"dummy"), (None, &b"dummy"[..]));
+        assert_eq!(scheme(b""), (None, &b""[..]));
+    }
+
+    #[test]
+    fn headers_are_told_by_what_became_of_them() {
+        let sent = Side::of_wire(SENT.as_bytes()).unwrap();
+        let all = headers(&received(), &sent);
+        assert_eq!(all.unchanged, ["authorization", "accept"]);
+        assert_eq!(all.replaced, ["host", "x-api-key"]);
+        assert_eq!(all.dropped, ["x-goog-api-key"]);
+        assert!(all.added.is_empty());
+        assert!(Side::of_wire(b"POST / HTTP/1.1\r\nhost: x\r\n").is_none());
+    }
+
+    #[test]
+    fn places_have_no_secrets() {
+        assert_eq!(path("/v1/messages/count_tokens?key=dummy"), "/v1/messages/count_tokens");
+        assert_eq!(path("/v1beta/models/m-1.5:countTokens"), "/v1beta/models/m-1.5:countTokens");
+        assert_eq!(path("/v1/responses&key=dummy"), "/v1/*");
+        assert_eq!(path("/v1/files/file-Ab1/content"), "/v1/files/*/content");
+        assert_eq!(path("/v123456789/sk-dummy:x"), "/*/*");
+        assert_eq!(path("http://me:dummy@here/v1"), "*//*/v1");
+        assert_eq!(origin("http://me:dummy@localhost:1/v1?key=dummy"), "http://localhost:1");
+    }
+}
