@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 mod compress;
 #[path = "../../src/json/mod.rs"]
 mod json;
+#[path = "../../src/number.rs"]
+mod number;
 #[path = "../../src/pack/mod.rs"]
 mod pack;
 #[path = "../../src/tokens/mod.rs"]

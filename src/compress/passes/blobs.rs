@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::ends::thousands;
+use crate::number::commas;
 
 /// Shorter runs stay: keys and digests are read and compared.
 const RUN_CHARS_MIN: usize = 256;
@@ -120,7 +120,7 @@ fn write(run: &str, kind: &str, out: &mut String) {
     _ = write!(
         out,
         "[... {} characters of {kind} left out, beginning {shown}, hash {hash:08x} ...]",
-        thousands(characters)
+        commas(characters as u64)
     );
 }
 

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::ends::thousands;
+use crate::number::commas;
 
 /// Lines shown around a change.
 const CONTEXT: usize = 1;
@@ -105,7 +105,7 @@ fn is_change(line: &str) -> bool {
 
 fn flush(left_out: &mut usize, out: &mut Vec<Cow<str>>) {
     if *left_out > 0 {
-        let lines = thousands(std::mem::take(left_out));
+        let lines = commas(std::mem::take(left_out) as u64);
         out.push(Cow::Owned(format!("[... {lines} changed lines of this lock file left out ...]")));
     }
 }

@@ -10,7 +10,7 @@ mod lines;
 
 use std::borrow::Cow;
 
-use super::ends::thousands;
+use crate::number::commas;
 use language::Language;
 
 /// Comments with one of these stay: they say something to a tool, or what must not be missed.
@@ -164,7 +164,7 @@ fn without(lines: &[&str], comments: &[bool]) -> String {
             let what = if run == 1 { "line" } else { "lines" };
             out.push(Cow::Owned(format!(
                 "[... {} {what} of comments left out ...]",
-                thousands(run)
+                commas(run as u64)
             )));
         } else {
             out.extend(part.iter().map(|line| Cow::Borrowed(*line)));

@@ -1,7 +1,8 @@
 //! The long lists of a JSON text: their first elements, their last, and how many are not there.
 
-use super::{number, thousands};
+use super::number;
 use crate::json::{Reader, Span};
+use crate::number::commas;
 
 /// Lists of fewer elements stay whole.
 const ELEMENTS_MIN: usize = 6;
@@ -89,5 +90,5 @@ fn weight(element: &str) -> usize {
 
 /// An element that stands for those that are not there.
 fn left_out(gap: usize, all: usize) -> String {
-    format!("\"[... {} of {} elements left out ...]\",", thousands(gap), thousands(all))
+    format!("\"[... {} of {} elements left out ...]\",", commas(gap as u64), commas(all as u64))
 }

@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use super::folding::kind_of;
 use super::json_minify::minify;
 use super::severity::is_severe;
+use crate::number::commas;
 
 mod lists;
 
@@ -190,19 +191,19 @@ fn write_line(line: &str, out: &mut String) {
         out,
         "{}\n[... {} characters of this line left out ...]\n{}",
         &line[..head],
-        thousands(characters),
+        commas(characters as u64),
         &line[tail..]
     );
 }
 
 /// The marker for lines that are not there.
 fn left_out(lines: usize, errors: usize) -> String {
-    let lines = thousands(lines);
+    let lines = commas(lines as u64);
     match errors {
         0 => format!("[... {lines} lines left out ...]"),
         _ => format!(
             "[... {lines} lines left out, {} of them like the errors shown ...]",
-            thousands(errors)
+            commas(errors as u64)
         ),
     }
 }
@@ -221,19 +222,6 @@ fn counted(line: &str) -> Option<(usize, usize)> {
 /// A number without its commas.
 fn number(text: &str) -> Option<usize> {
     text.replace(',', "").parse().ok()
-}
-
-/// A number with commas.
-pub(super) fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

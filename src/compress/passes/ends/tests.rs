@@ -90,7 +90,7 @@ fn short_texts_stay() {
 #[test]
 fn numbers_have_commas() {
     for (count, want) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-        assert_eq!(thousands(count), want);
+        assert_eq!(commas(count as u64), want);
         assert_eq!(number(want), Some(count));
     }
 }
