@@ -12,6 +12,8 @@ mod compress;
 mod json;
 #[path = "../money/mod.rs"]
 mod money;
+#[path = "../../src/number.rs"]
+mod number;
 #[path = "../../src/pack/mod.rs"]
 mod pack;
 #[path = "../../src/tokens/mod.rs"]
