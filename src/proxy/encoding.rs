@@ -13,8 +13,8 @@ use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 use ruzstd::decoding::StreamingDecoder;
 
-use super::client::Incoming;
-use super::memory::{Held, Memory};
+use super::front::client::Incoming;
+use super::front::memory::{Held, Memory};
 use super::request::Head;
 use crate::wire::Format;
 

@@ -17,32 +17,18 @@
 //! whole request has been sent, and takes a reset for the end of an answer without a length.
 
 mod account;
-mod body;
-mod client;
-mod connection;
 mod dress;
 mod encoding;
 mod exchange;
-mod forward;
 mod front;
-mod guard;
 mod identity;
-mod leaver;
 mod local;
-mod memory;
-mod metrics;
-mod pages;
-mod reach;
-mod refused;
 mod relay;
 mod request;
 mod setup;
 mod switch;
-mod transport;
-mod uploading;
 mod upstream;
 mod witness;
-mod workers;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -53,9 +39,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use exchange::Done;
-use forward::Upstream;
-pub(crate) use reach::Trial;
 pub(crate) use setup::Setup;
+use upstream::forward::Upstream;
+pub(crate) use upstream::reach::Trial;
 
 use crate::config::Config;
 use crate::debug::Debug;
@@ -80,18 +66,18 @@ pub(crate) struct Context {
     /// Where the accounts are, and how many threads there may be: settings that do not change.
     database: PathBuf,
     workers_max: usize,
-    threads: Arc<workers::Count>,
-    pub(crate) refused: refused::Refused,
+    threads: Arc<front::workers::Count>,
+    pub(crate) refused: upstream::refused::Refused,
     pub(crate) totals: Totals,
     /// What the bodies of all requests may take together.
-    memory: Arc<memory::Memory>,
+    memory: Arc<front::memory::Memory>,
     /// Prompts that were packed before.
     memo: Memo,
     /// Called with each finished exchange, for the line on the terminal or in the log.
     pub(crate) report: Box<dyn Fn(&Done) + Send + Sync>,
     /// The default report, as JSON or as a page.
     pub(crate) stats: Stats,
-    metrics: metrics::Metrics,
+    metrics: local::metrics::Metrics,
     debug: Debug,
     /// Counts of texts that came before, for all workers.
     counts: Arc<tokens::Memo>,
@@ -125,11 +111,11 @@ impl Context {
         Context {
             counts: Arc::new(tokens::Memo::new(|at| seed.hash_one(at))),
             ids: identity::Ids::new(),
-            refused: refused::Refused::default(),
+            refused: upstream::refused::Refused::default(),
             totals: Totals::default(),
-            metrics: metrics::Metrics::new(),
+            metrics: local::metrics::Metrics::new(),
             debug: Debug::new(config.home.clone()),
-            memory: memory::Memory::new(config.body_memory_mb * 1024 * 1024),
+            memory: front::memory::Memory::new(config.body_memory_mb * 1024 * 1024),
             memo: Memo::new(config.memo_mb * 1024 * 1024, std::array::from_fn(|_| random())),
             started: Instant::now(),
             draining: AtomicBool::new(false),
@@ -203,6 +189,6 @@ pub(crate) fn serve(
     listeners: Vec<TcpListener>,
     signals: UnixStream,
 ) -> Result<(), Error> {
-    let workers = workers::Workers::new(Arc::clone(context));
+    let workers = front::workers::Workers::new(Arc::clone(context));
     front::run(context, listeners, signals, &workers)
 }

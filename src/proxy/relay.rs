@@ -8,9 +8,9 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use super::WRITE_WAITS_MAX;
-use super::forward::is_hop_by_hop;
 use super::request::Head;
-use super::transport::Watch;
+use super::upstream::forward::is_hop_by_hop;
+use super::upstream::transport::Watch;
 use super::upstream::{Framing, ReplyHead};
 use crate::footer::amend::Passage;
 use crate::wire::answer::Reading;

@@ -6,7 +6,7 @@
 use std::cell::{OnceCell, RefCell};
 
 use super::request::Head;
-use super::transport;
+use super::upstream::transport;
 use crate::debug::{Debug, Switch};
 use crate::pack::Packed;
 use crate::route::Route;

@@ -3,8 +3,8 @@
 //! `make test` tries 300,000 connections; `TOKENPAK_FUZZ=5000000 cargo test --release --bin tokenpak
 //! properties` tries so many. The generator is seeded, so a failure comes again: it prints its bytes.
 
+use super::body::BodyReader;
 use super::*;
-use crate::proxy::body::BodyReader;
 
 const CONNECTIONS: u64 = 300_000;
 /// Small, so that generated bodies reach it.

@@ -1,7 +1,7 @@
 //! Heads and bodies as tables: text, and what it must come to.
 
+use super::body::BodyReader;
 use super::*;
-use crate::proxy::body::BodyReader;
 
 /// The head and body of `text`, or the refusal's status.
 fn whole(text: &[u8]) -> Result<Option<(Head, Vec<u8>)>, u16> {

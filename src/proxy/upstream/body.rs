@@ -11,8 +11,8 @@ use ureq::{Error, Timeout};
 
 use super::connect::{Connection, Pool};
 use super::reply::{Framing, HeadReader, Malformed, ReplyHead};
+use super::transport::Watch;
 use super::unframe::Unframer;
-use crate::proxy::transport::Watch;
 
 /// Interim answers before the real one.
 const INTERIM_MAX: usize = 100;

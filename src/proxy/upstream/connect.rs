@@ -22,7 +22,7 @@ use ureq::unversioned::transport::{
 use ureq::{Error, Proxy};
 
 use super::dial::Dial;
-use crate::proxy::transport::{Attempt, attempt};
+use super::transport::{Attempt, attempt};
 
 /// Idle connections older than this are not trusted.
 const IDLE: Duration = Duration::from_secs(60);

@@ -11,7 +11,7 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector};
 use ureq::{Error, Proxy, Timeout};
 
 use super::connect::hold;
-use crate::proxy::transport::{Socket, attempt};
+use super::transport::{Socket, attempt};
 
 /// A proxy's answer to CONNECT.
 const TUNNEL_HEAD_BYTES_MAX: usize = 8 * 1024;

@@ -7,9 +7,14 @@ mod body;
 mod connect;
 mod dial;
 mod environment;
+pub(super) mod forward;
+pub(super) mod reach;
+pub(super) mod refused;
 mod reply;
 mod roots;
+pub(super) mod transport;
 mod unframe;
+mod uploading;
 
 pub(super) use body::{Lost, Reader, Reply};
 pub(super) use connect::{Connection, Pool, Unresolved, Ways};

@@ -7,9 +7,9 @@
 use std::net::TcpStream;
 
 use super::pages::Page;
-use super::request::{Head, Refusal};
-use super::{Context, local};
 use crate::config::{Config, Endpoints};
+use crate::proxy::request::{Head, Refusal};
+use crate::proxy::{Context, local};
 use crate::route::{self, Asked, Upstreams};
 
 const LOCAL_NAMES: &[&str] = &["localhost", "127.0.0.1", "[::1]"];

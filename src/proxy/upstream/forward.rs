@@ -10,13 +10,13 @@ use ureq::http::{HeaderName, HeaderValue, Method, Request, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, SendBody, Timeout};
 
-use super::client::Upload;
-use super::request::{Framing, HEAD_BYTES_MAX, Head, Refusal};
 use super::transport::{self, Attempt, Watch};
 use super::uploading::Uploading;
-use super::upstream::{self, Lost, Pool, Reader, Reply, Unresolved, Ways};
+use super::{Lost, Pool, Reader, Reply, Unresolved, Ways};
 use crate::config::Config;
 use crate::error::Error;
+use crate::proxy::front::client::Upload;
+use crate::proxy::request::{Framing, HEAD_BYTES_MAX, Head, Refusal};
 
 /// Headers that belong to one connection and not to the message (RFC 9110 7.6.1), the ones that
 /// the next hop writes itself, and `Expect`, which we have answered.
@@ -82,8 +82,8 @@ pub(crate) enum Failure {
 impl Upstream {
     pub(crate) fn new(config: &Config) -> Result<Upstream, Error> {
         let pool = Arc::new(Pool::new(config.workers));
-        let ways = Ways::new(Arc::clone(&pool), upstream::proxy(config)?);
-        let settings = settings(config, upstream::load_roots(&config.tls_roots)?);
+        let ways = Ways::new(Arc::clone(&pool), super::proxy(config)?);
+        let settings = settings(config, super::load_roots(&config.tls_roots)?);
         Ok(Upstream {
             agent: Agent::with_parts(settings, ways, Unresolved),
             pool,
@@ -298,7 +298,7 @@ fn failure(lost: Lost, watch: &Watch) -> Failure {
             Failure::Unreachable(format!("the proxy on the way refuses it ({status})"))
         }
         Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Failure::Unreachable(upstream::tls_reason(&error).into())
+            Failure::Unreachable(super::tls_reason(&error).into())
         }
         Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             Failure::Unreachable("the connection was closed".into())
@@ -306,7 +306,7 @@ fn failure(lost: Lost, watch: &Watch) -> Failure {
         Error::Io(error) => Failure::Unreachable(crate::error::reason(&error)),
         Error::Rustls(error) => {
             let error = io::Error::new(io::ErrorKind::InvalidData, error.to_string());
-            Failure::Unreachable(upstream::tls_reason(&error).into())
+            Failure::Unreachable(super::tls_reason(&error).into())
         }
         _ => Failure::Unreachable("the request could not be sent".into()),
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::forward::{Failure, Outgoing, Target, Upstream};
-use super::request::HeadReader;
 use super::transport::Watch;
 use crate::config::Config;
 use crate::error::Error;
+use crate::proxy::request::HeadReader;
 
 /// The question: no credential, no body, and whatever is answered will do.
 const ASK: &[u8] = b"HEAD / HTTP/1.1\r\nhost: localhost\r\n\r\n";

@@ -5,8 +5,8 @@ use std::io::{self, Read};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::client::{UPLOAD_IDLE, Upload};
 use super::transport::attempt;
+use crate::proxy::front::client::{UPLOAD_IDLE, Upload};
 
 /// What ureq reads a streamed body from.
 pub(crate) struct Uploading<'a>(pub(crate) &'a mut Upload);

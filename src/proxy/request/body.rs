@@ -3,7 +3,7 @@
 //! Chunks are taken apart here. Extensions are ignored and trailers dropped, but both must be well
 //! formed: what ends where must be beyond doubt.
 
-use super::request::{Framing, HEAD_BYTES_MAX, Refusal, refuse};
+use super::{Framing, HEAD_BYTES_MAX, Refusal, refuse};
 
 /// The answer to a body that is larger than its kind may be.
 pub(crate) const TOO_LARGE: Refusal =

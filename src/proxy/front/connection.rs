@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::body::BodyReader;
 use super::client::{Client, Incoming, Job, Link, Upload};
 use super::local;
 use super::memory::{Held, Memory};
-use super::request::{Framing, Head, HeadReader, Refusal};
-use super::transport::Watch;
+use crate::proxy::request::body::BodyReader;
+use crate::proxy::request::{Framing, Head, HeadReader, Refusal};
+use crate::proxy::upstream::transport::Watch;
 
 /// A body that was answered without being wanted, and is read all the same so that the connection
 /// can serve another request.
@@ -22,21 +22,21 @@ const SKIP_BYTES_MAX: u64 = 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(30);
 const DRAIN_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-pub(super) struct Connection {
-    pub(super) stream: Arc<TcpStream>,
-    pub(super) link: Arc<Link>,
-    pub(super) phase: Phase,
+pub(crate) struct Connection {
+    pub(crate) stream: Arc<TcpStream>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) phase: Phase,
     /// Received, and not yet part of a request.
     buffer: Vec<u8>,
     /// When the phase began, or its last byte came; for a head, its first.
-    pub(super) since: Instant,
+    pub(crate) since: Instant,
     /// The client has ended its side.
-    pub(super) is_half_closed: bool,
+    pub(crate) is_half_closed: bool,
     /// The worker reads too, and may leave what belongs to the next request.
     is_upload: bool,
 }
 
-pub(super) enum Phase {
+pub(crate) enum Phase {
     Head(HeadReader),
     Body {
         head: Box<Head>,
@@ -58,7 +58,7 @@ pub(super) enum Phase {
 }
 
 /// What a connection has come to.
-pub(super) enum Step {
+pub(crate) enum Step {
     Wait,
     /// There is no memory for more of its body.
     Blocked,
@@ -67,7 +67,7 @@ pub(super) enum Step {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Arc<TcpStream>, epoll: Arc<OwnedFd>, token: u64) -> Connection {
+    pub(crate) fn new(stream: Arc<TcpStream>, epoll: Arc<OwnedFd>, token: u64) -> Connection {
         Connection {
             stream,
             link: Arc::new(Link::new(epoll, token)),
@@ -80,7 +80,7 @@ impl Connection {
     }
 
     /// Uses what has been received.
-    pub(super) fn advance(&mut self) -> Result<Step, Refusal> {
+    pub(crate) fn advance(&mut self) -> Result<Step, Refusal> {
         match &mut self.phase {
             Phase::Head(reader) => {
                 let Some((head, length)) = reader.read(&self.buffer)? else {
@@ -131,7 +131,7 @@ impl Connection {
     }
 
     /// One receive. A body of known length goes to its place without a copy.
-    pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Result<usize, Errno> {
+    pub(crate) fn receive(&mut self, scratch: &mut [u8]) -> Result<usize, Errno> {
         if let Phase::Body { reader, body, .. } = &mut self.phase {
             let bytes = &mut body.bytes;
             let room = bytes.capacity() - bytes.len();
@@ -155,7 +155,7 @@ impl Connection {
         Ok(count)
     }
 
-    pub(super) fn begin_body(&mut self, head: Box<Head>, max: u64, memory: &Arc<Memory>) {
+    pub(crate) fn begin_body(&mut self, head: Box<Head>, max: u64, memory: &Arc<Memory>) {
         if head.expects_continue && self.buffer.is_empty() {
             self.say(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
@@ -177,7 +177,7 @@ impl Connection {
     }
 
     /// A request whose body the worker reads itself.
-    pub(super) fn upload(&mut self, head: Box<Head>) -> Job {
+    pub(crate) fn upload(&mut self, head: Box<Head>) -> Job {
         let watch = Arc::new(Watch::default());
         self.phase = Phase::Busy(Arc::clone(&watch));
         self.is_upload = true;
@@ -194,7 +194,7 @@ impl Connection {
     }
 
     /// The worker is done.
-    pub(super) fn come_back(&mut self) {
+    pub(crate) fn come_back(&mut self) {
         if std::mem::take(&mut self.is_upload) {
             self.buffer = self.link.take_rest();
         }
@@ -211,7 +211,7 @@ impl Connection {
 
     /// Sends an answer to `head`, whose body has not been read. The connection lives on if that
     /// body is small and the client will send it whatever the answer is.
-    pub(super) fn answer(&mut self, head: &Head, answer: &[u8]) {
+    pub(crate) fn answer(&mut self, head: &Head, answer: &[u8]) {
         let is_small = match head.framing {
             Framing::Length(length) => length <= SKIP_BYTES_MAX,
             Framing::Chunked => true,
@@ -234,7 +234,7 @@ impl Connection {
     }
 
     /// Sends an answer that the client must know to be the last.
-    pub(super) fn last_answer(&mut self, answer: &[u8]) {
+    pub(crate) fn last_answer(&mut self, answer: &[u8]) {
         self.say(&local::closing(answer));
         self.half_close();
     }
@@ -257,19 +257,19 @@ impl Connection {
     }
 
     /// Whether enough was thrown away.
-    pub(super) fn is_drained(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         match self.phase {
             Phase::Draining { until, bytes } => bytes > DRAIN_BYTES_MAX || Instant::now() > until,
             _ => false,
         }
     }
 
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         matches!(self.phase, Phase::Busy(_))
     }
 
     /// Nothing has come of a request yet.
-    pub(super) fn is_parked(&self) -> bool {
+    pub(crate) fn is_parked(&self) -> bool {
         matches!(self.phase, Phase::Head(_)) && self.buffer.is_empty()
     }
 }

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 
-use super::body::BodyReader;
-use super::forward::Failure;
 use super::local;
 use super::memory::Held;
-use super::request::{Head, Refusal};
-use super::transport::Watch;
+use crate::proxy::request::body::BodyReader;
+use crate::proxy::request::{Head, Refusal};
+use crate::proxy::upstream::forward::Failure;
+use crate::proxy::upstream::transport::Watch;
 
 const READ_BYTES: usize = 64 * 1024;
 /// Between two pieces of a body that is passed on while it comes.
@@ -54,7 +54,7 @@ impl Incoming {
 pub(crate) struct Client {
     pub(crate) stream: Arc<TcpStream>,
     pub(crate) watch: Arc<Watch>,
-    pub(super) link: Arc<Link>,
+    pub(crate) link: Arc<Link>,
 }
 
 impl Client {
@@ -96,14 +96,14 @@ impl Client {
     }
 
     /// No worker could take the request, so the front thread keeps the connection.
-    pub(super) fn not_taken(&self) {
+    pub(crate) fn not_taken(&self) {
         self.link.is_busy.store(false, Ordering::Release);
     }
 }
 
 /// What front and worker know of a connection together.
-pub(super) struct Link {
-    pub(super) token: u64,
+pub(crate) struct Link {
+    pub(crate) token: u64,
     epoll: Arc<OwnedFd>,
     is_busy: AtomicBool,
     is_closing: AtomicBool,
@@ -116,7 +116,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(epoll: Arc<OwnedFd>, token: u64) -> Link {
+    pub(crate) fn new(epoll: Arc<OwnedFd>, token: u64) -> Link {
         Link {
             token,
             epoll,
@@ -129,7 +129,7 @@ impl Link {
     }
 
     /// What a worker has received of the next request.
-    pub(super) fn take_rest(&self) -> Vec<u8> {
+    pub(crate) fn take_rest(&self) -> Vec<u8> {
         std::mem::take(&mut *self.rest.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -138,19 +138,19 @@ impl Link {
         self.has_more.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.is_busy.load(Ordering::Acquire)
     }
 
-    pub(super) fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Acquire)
     }
 
-    pub(super) fn is_aborted(&self) -> bool {
+    pub(crate) fn is_aborted(&self) -> bool {
         self.is_aborted.load(Ordering::Acquire)
     }
 
-    pub(super) fn hand_over(&self, has_more: bool) {
+    pub(crate) fn hand_over(&self, has_more: bool) {
         self.has_more.store(has_more, Ordering::Relaxed);
         self.is_busy.store(true, Ordering::Release);
     }
@@ -193,7 +193,7 @@ enum Fault {
 }
 
 impl Upload {
-    pub(super) fn new(
+    pub(crate) fn new(
         stream: &Arc<TcpStream>,
         link: &Arc<Link>,
         head: &Head,

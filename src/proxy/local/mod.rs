@@ -2,11 +2,15 @@
 //!
 //! tiny_http prints them. No byte of a client's or a provider's goes into a header here.
 
+pub(super) mod guard;
+pub(super) mod metrics;
+pub(super) mod pages;
+
 use std::io::Cursor;
 
 use tiny_http::{HTTPVersion, Header, Response, StatusCode};
 
-use super::Context;
+use crate::proxy::Context;
 use crate::wire::Format;
 
 /// An error of the proxy itself.
@@ -67,7 +71,7 @@ pub(crate) fn code(status: u16) -> &'static str {
 }
 
 /// The answer to `GET /health`.
-pub(super) fn health_of(context: &Context) -> Vec<u8> {
+pub(crate) fn health_of(context: &Context) -> Vec<u8> {
     let uptime_s = context.started.elapsed().as_secs();
     health(context.is_draining(), uptime_s, !context.ledger.failing())
 }
@@ -99,7 +103,7 @@ pub(crate) fn no_websocket() -> Vec<u8> {
 }
 
 /// A whole answer with this content.
-pub(super) fn print(status: u16, kind: &str, headers: &[(&str, &str)], body: String) -> Vec<u8> {
+pub(crate) fn print(status: u16, kind: &str, headers: &[(&str, &str)], body: String) -> Vec<u8> {
     let length = body.len();
     let mut all = vec![("server", "tokenpak"), ("content-type", kind)];
     all.extend_from_slice(headers);

@@ -6,6 +6,12 @@
 //! lasts for the connection's life: a worker that is done re-arms it, which also reports what came
 //! meanwhile.
 
+pub(super) mod client;
+mod connection;
+mod leaver;
+pub(super) mod memory;
+pub(super) mod workers;
+
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -18,17 +24,18 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 
-use super::body::TOO_LARGE;
-use super::client::Job;
-use super::connection::{Connection, Phase, Step};
-use super::leaver::Leavers;
-use super::request::{Framing, Head, Refusal};
-use super::setup::Setup;
-use super::switch::{self, Switch};
-use super::workers::Workers;
-use super::{Context, DRAIN, guard, local};
 use crate::error::Error;
+use crate::proxy::local::{self, guard};
+use crate::proxy::request::body::TOO_LARGE;
+use crate::proxy::request::{Framing, Head, Refusal};
+use crate::proxy::setup::Setup;
+use crate::proxy::switch::{self, Switch};
+use crate::proxy::{Context, DRAIN};
 use crate::wire::Format;
+use client::Job;
+use connection::{Connection, Phase, Step};
+use leaver::Leavers;
+use workers::Workers;
 
 /// Connections at once; at the bound the longest-idle parked one makes room.
 const CONNECTIONS_MAX: usize = 1024;

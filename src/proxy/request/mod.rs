@@ -4,6 +4,8 @@
 //! than RFC 9112 allows: whatever two programs might frame differently is refused, since a body
 //! taken for a second request is how requests are smuggled.
 
+pub(super) mod body;
+
 use std::fmt;
 
 /// A head, all lines together: what a request with long cookies needs, twice over.
@@ -22,7 +24,7 @@ pub(crate) struct Refusal {
     pub(crate) why: &'static str,
 }
 
-pub(super) const fn refuse<T>(status: u16, why: &'static str) -> Result<T, Refusal> {
+pub(crate) const fn refuse<T>(status: u16, why: &'static str) -> Result<T, Refusal> {
     Err(Refusal { status, why })
 }
 

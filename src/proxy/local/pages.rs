@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use super::client::Client;
 use super::metrics::Gauges;
-use super::request::Head;
-use super::{Context, local};
 use crate::config::Config;
+use crate::proxy::front::client::Client;
+use crate::proxy::request::Head;
+use crate::proxy::{Context, local};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Page {

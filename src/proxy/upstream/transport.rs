@@ -20,8 +20,8 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport,
 };
 
-use super::request::HEAD_BYTES_MAX;
-use super::upstream::Connection;
+use super::Connection;
+use crate::proxy::request::HEAD_BYTES_MAX;
 
 /// How long a provider may take to accept a piece of a request.
 const WRITE_STALL: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
@@ -54,7 +54,7 @@ impl Watch {
         *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    pub(super) fn hold(&self, socket: &Arc<TcpStream>) {
+    pub(crate) fn hold(&self, socket: &Arc<TcpStream>) {
         *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(socket));
         if self.is_gone() {
             let _ = socket.shutdown(Shutdown::Both);
@@ -71,22 +71,22 @@ pub(crate) struct Attempt {
     /// The request cannot be sent twice, so it gets no connection that may have died in the pool.
     pub(crate) must_be_fresh: bool,
     /// The socket that serves the request.
-    pub(super) socket: Option<Arc<TcpStream>>,
+    pub(crate) socket: Option<Arc<TcpStream>>,
     /// The connection had served a request before.
     pub(crate) is_reused: bool,
     /// What comes from the socket is encrypted, so that its coming says nothing.
-    pub(super) is_tls: bool,
+    pub(crate) is_tls: bool,
     /// The provider does not read on: its answer is here, or it has closed.
     pub(crate) is_refused: bool,
     /// The request's head as it was written to the connection, keys included: for one comparison.
     pub(crate) head: Vec<u8>,
     /// Where the answer is to be read, once ureq has sent the request.
-    pub(super) connection: Option<Connection>,
+    pub(crate) connection: Option<Connection>,
 }
 
 impl Attempt {
     /// Notes a piece of what was sent; true once the head is complete.
-    pub(super) fn note(&mut self, piece: &[u8]) -> bool {
+    pub(crate) fn note(&mut self, piece: &[u8]) -> bool {
         let end = memchr::memmem::find(piece, HEAD_END).map(|at| at + HEAD_END.len());
         self.head.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
         // The end may lie across two pieces.
@@ -121,7 +121,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: Arc<TcpStream>, details: &ConnectionDetails) -> Socket {
+    pub(crate) fn new(stream: Arc<TcpStream>, details: &ConnectionDetails) -> Socket {
         let config = details.config;
         Socket {
             stream,

@@ -12,9 +12,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::client::{Client, Job};
-use super::exchange::{self, Worker};
-use super::setup::Setup;
-use super::{Context, local};
+use crate::proxy::exchange::{self, Worker};
+use crate::proxy::setup::Setup;
+use crate::proxy::{Context, local};
 
 /// Requests that may wait for a worker once all are busy.
 const QUEUE_MAX: usize = 1024;
@@ -32,9 +32,9 @@ pub(crate) struct Workers {
 
 /// Threads now, and the most there were at once.
 #[derive(Default)]
-pub(super) struct Count {
-    pub(super) threads: AtomicUsize,
-    pub(super) peak: AtomicUsize,
+pub(crate) struct Count {
+    pub(crate) threads: AtomicUsize,
+    pub(crate) peak: AtomicUsize,
     /// Threads that wait for a job and have none promised to them.
     free: AtomicUsize,
 }
@@ -120,7 +120,7 @@ fn guard(client: &Client, worker: &mut Worker, run: impl FnOnce(&mut Worker)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::client::Link;
+    use crate::proxy::front::client::Link;
     use crate::tokens::Memo;
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
