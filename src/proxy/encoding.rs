@@ -6,7 +6,6 @@
 //! down to a byte behind the end, the body goes upstream as it came.
 
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use miniz_oxide::inflate::TINFLStatus;
@@ -15,6 +14,7 @@ use ruzstd::decoding::StreamingDecoder;
 
 use super::front::client::Incoming;
 use super::front::memory::{Held, Memory};
+use super::mishap::caught;
 use super::request::Head;
 use crate::wire::Format;
 
@@ -31,12 +31,12 @@ pub(crate) fn open(head: &mut Head, body: Incoming, memory: &Arc<Memory>, max: u
     let is_prompt = head.method() == "POST" && Format::of_path(head.target()).is_some();
     let Some(coding) = coding(head).filter(|_| is_prompt) else { return Incoming::Whole(encoded) };
     let mut out = Output { held: Held::new(memory), max };
-    let run = AssertUnwindSafe(|| match coding {
+    let run = || match coding {
         Coding::Gzip => gunzip(&encoded.bytes, &mut out),
         Coding::Zstd => unzstd(&encoded.bytes, &mut out),
-    });
+    };
     // A decoder that panics is a doubt like any other.
-    if !matches!(catch_unwind(run), Ok(Some(()))) {
+    if caught(run).flatten().is_none() {
         return Incoming::Whole(encoded);
     }
     head.drop_headers(|name, _| name.eq_ignore_ascii_case("content-encoding"));

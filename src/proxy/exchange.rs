@@ -16,6 +16,7 @@ use super::front::memory::Held;
 use super::local::guard;
 use super::local::pages;
 use super::local::{self, Trouble};
+use super::mishap::caught;
 use super::relay::{Buffer, Relay, Relayed};
 use super::request::Head;
 use super::setup::Setup;
@@ -105,7 +106,10 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
         return exchange.no_route(body.has_come());
     };
     let (prepared, original, mut upload) = match body {
-        Incoming::Whole(held) => (exchange.prepare(worker, &route, &held.bytes), Some(held), None),
+        Incoming::Whole(held) => {
+            let prepare = |worker: &mut Worker| exchange.prepare(worker, &route, &held.bytes);
+            (prepared(worker, prepare), Some(held), None)
+        }
         Incoming::Streamed(upload) => (Prepared::default(), None, Some(upload)),
     };
     let proxy_time = arrived.elapsed();
@@ -113,7 +117,7 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
     let witness = Witness::new(&context.debug, &exchange.id, &head, &route);
     let meanwhile = || {
         look.get_or_init(|| exchange.look(&route, &prepared.packed, bytes_of(&original)));
-        witness.look(&prepared.packed, bytes_of(&original));
+        caught(|| witness.look(&prepared.packed, bytes_of(&original)));
     };
     let sent = match &mut upload {
         Some(upload) => {
@@ -128,7 +132,7 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
     // A stream may last for minutes, and needs none of it.
     drop(original);
     exchange.must_close |= upload.as_mut().is_some_and(|upload| !upload.has_come());
-    let trace = witness.tell(&prepared.packed);
+    let trace = caught(|| witness.tell(&prepared.packed)).unwrap_or_default();
     let parts = (&*head, &route, &exchange.plan);
     let mut entry = account::open(&exchange.id, parts, &prepared.packed, proxy_time);
     entry.ttfb_ms = Some(arrived.elapsed().as_millis() as u64);
@@ -168,6 +172,15 @@ struct Prepared {
     packed: Packed,
     /// The body asks for the usage although the client's did not.
     asks_usage: bool,
+}
+
+/// A body that we cannot prepare without a panic is one that we do not understand.
+fn prepared(worker: &mut Worker, prepare: impl FnOnce(&mut Worker) -> Prepared) -> Prepared {
+    caught(|| prepare(worker)).unwrap_or_else(|| {
+        *worker = worker.anew();
+        let packed = Packed { skip: Some(Skip::Unreadable), ..Packed::default() };
+        Prepared { packed, asks_usage: false }
+    })
 }
 
 /// What was found in the client's body while the provider was thinking.
@@ -278,10 +291,13 @@ impl Exchange<'_> {
         if reason.is_err() || speaks_of_length(&answer.read) {
             return Ok(answer);
         }
-        if let Some(format) = route.format {
+        let status = answer.reply.head.status();
+        let again = self.send(route, whole(original))?;
+        // Else it was not what we had changed: to pause would cost every session its cache.
+        if let Some(format) = route.format.filter(|_| again.reply.head.status() != status) {
             self.context.refused.note(&route.provider, format, Instant::now());
         }
-        Ok(Answer { is_refused: true, ..self.send(route, whole(original))? })
+        Ok(Answer { is_refused: true, ..again })
     }
 
     /// Copies the answer to the client, with a footer if it may have one.
@@ -335,17 +351,20 @@ impl Exchange<'_> {
     /// What the client's body says to footer and calibration.
     fn look(&self, route: &Route, packed: &Packed, original: &[u8]) -> Look {
         let asked = self.head.header("x-tokenpak-footer").unwrap_or_default();
-        let request = footer::Request {
-            format: route.format,
-            body: original,
-            user_agent: self.head.header("user-agent").unwrap_or_default(),
-            is_off: !self.setup.config.stats_footer || asked.eq_ignore_ascii_case(b"off"),
-            is_counted: account::is_counted(route, packed),
+        let look = || {
+            let request = footer::Request {
+                format: route.format,
+                body: original,
+                user_agent: self.head.header("user-agent").unwrap_or_default(),
+                is_off: !self.setup.config.stats_footer || asked.eq_ignore_ascii_case(b"off"),
+                is_counted: account::is_counted(route, packed),
+            };
+            Look {
+                no_footer: footer::request_refusal(&request),
+                is_text_only: route.format.is_some() && account::is_lesson(original),
+            }
         };
-        Look {
-            no_footer: footer::request_refusal(&request),
-            is_text_only: route.format.is_some() && account::is_lesson(original),
-        }
+        caught(look).unwrap_or(Look { no_footer: Some("unreadable"), is_text_only: false })
     }
 
     /// Records the exchange and tells those who watch.
@@ -374,8 +393,15 @@ impl Exchange<'_> {
     }
 
     fn no_route(&self, is_read: bool) {
-        let text = "no provider for this request: it carries no credential that names one; set \
-                    proxy.passthrough_url, or put the provider's name first in the path";
+        let text = match self.head.header("x-tokenpak-provider") {
+            Some(_) => {
+                "no provider has the name that x-tokenpak-provider gives; see proxy.providers"
+            }
+            None => {
+                "no provider for this request: it carries no credential that names one; set \
+                 proxy.passthrough_url, or put the provider's name first in the path"
+            }
+        };
         let trouble = Trouble { status: 404, code: "no-provider", text, request_id: &self.id };
         let format = Format::of_path(self.head.target());
         self.client.answer(&local::error(format, &trouble), self.head, is_read);
@@ -434,4 +460,24 @@ fn host_of(url: &str) -> &str {
     let host = rest.split(['/', '?']).next().unwrap_or_default();
     // The port is nobody's business but the configuration's.
     host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(host, |(host, _)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_prepared_goes_out_as_it_came() {
+        let mut worker = Worker::new(&Arc::new(tokens::Memo::new(|at| at as u64)));
+        let got = prepared(&mut worker, |_| panic!("a fault, made for this test"));
+        assert_eq!((got.packed.body, got.asks_usage), (None, false));
+        assert_eq!(got.packed.skip, Some(Skip::Unreadable), "and is not counted");
+        // The next one finds the worker as good as new.
+        let body = br#"{"model":"m","messages":[{"role":"user","content":"Hello"}]}"#;
+        let got = prepared(&mut worker, |worker| Prepared {
+            packed: pack::pack(&mut worker.counter, &Plan::of(Mode::Off), Format::Chat, body),
+            asks_usage: false,
+        });
+        assert!(got.packed.before > 0);
+    }
 }

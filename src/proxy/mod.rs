@@ -23,6 +23,7 @@ mod exchange;
 mod front;
 mod identity;
 mod local;
+mod mishap;
 mod relay;
 mod request;
 mod setup;

@@ -194,6 +194,9 @@ fn request_without_a_provider_is_explained() {
         assert!(!answer.text().contains("not-a-key"));
         assert!(answer.head.header("x-tokenpak-error").is_some());
     }
+    let named = [("x-tokenpak-provider", "nobody"), OPENAI];
+    let text = world.proxy.post("/x", &named, b"{}").text();
+    assert!(text.contains("no provider has the name"), "the key is not at fault: {text}");
 }
 
 #[test]

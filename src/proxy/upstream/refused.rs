@@ -28,7 +28,7 @@ struct Refusals {
 }
 
 impl Refused {
-    /// The provider has answered 400 to a body that we had changed.
+    /// The provider has answered 400 to a body that we had changed, and otherwise to the original.
     pub(crate) fn note(&self, provider: &str, format: Format, now: Instant) {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         routes.retain(|_, refusals| now - refusals.last < PAUSE);
