@@ -66,9 +66,14 @@ pub(super) fn dress<'a>(
         return as_it_comes(Box::new(body), wishes.wants_footer.then_some("large"));
     }
     let mut bytes = Vec::new();
-    let read = body.by_ref().take(PLAIN_BYTES_MAX).read_to_end(&mut bytes);
+    let begun = body.by_ref().take(1).read_to_end(&mut bytes);
+    if begun.is_ok() && bytes.first().is_some_and(u8::is_ascii_whitespace) {
+        // Some providers send blank lines while they think, so that nobody gives the answer up.
+        return as_it_comes(Box::new(Cursor::new(bytes).chain(body)), Some("kept-waiting"));
+    }
+    let read = begun.and_then(|_| body.by_ref().take(PLAIN_BYTES_MAX - 1).read_to_end(&mut bytes));
     let added = match read {
-        Ok(count) if count as u64 == PLAIN_BYTES_MAX => Err("large"),
+        Ok(_) if bytes.len() as u64 == PLAIN_BYTES_MAX => Err("large"),
         Err(error) => {
             let rest = Cursor::new(bytes).chain(Broken(Some(error)));
             return as_it_comes(Box::new(rest), Some("unfinished"));

@@ -1,8 +1,8 @@
 //! Streams: every event at once, every break told, every leaver noticed.
 
-use crate::provider::{End, Framing, Gate, Script};
+use crate::provider::{End, Framing, Gate, Provider, Script};
 use crate::sandbox::wait;
-use crate::support::{Api, say, scene};
+use crate::support::{Api, sandbox, say, scene};
 use std::time::{Duration, Instant, SystemTime};
 
 #[test]
@@ -219,4 +219,34 @@ fn many_streams_run_at_once() {
     gate.open_all();
     assert!(clients.iter_mut().all(|client| client.body().1));
     wait("all answers", || provider.seen().iter().all(|seen| seen.answered).then_some(()));
+}
+
+/// Some providers send them for as long as they think; a footer must not keep them from a client
+/// that would give up in silence.
+#[test]
+fn blank_lines_before_a_plain_answer_leave_as_they_come() {
+    let provider = Provider::start();
+    let sandbox = sandbox().providers(&provider).set("TOKENPAK_STATS_FOOTER", "1");
+    let proxy = sandbox.serve();
+    let answer = r#"{"choices":[{"message":{"content":"Hello."},"finish_reason":"stop"}]}"#;
+    let gate = Gate::default();
+    provider.next(Script {
+        body: Some(["\n", "\n", answer].map(|piece| piece.as_bytes().to_vec()).to_vec()),
+        content_type: Some("application/json".into()),
+        framing: Framing::Chunked,
+        gate: Some(gate.clone()),
+        ..Script::default()
+    });
+    let mut client = proxy.connect();
+    let api = Api::Chat;
+    client.request(("POST", api.target(false)), &api.headers(), &api.small(false));
+    for blank in 1..=2 {
+        gate.open(blank);
+        if blank == 1 {
+            assert_eq!(client.head().status, 200);
+        }
+        assert_eq!(client.piece().unwrap().unwrap(), b"\n");
+    }
+    gate.open_all();
+    assert_eq!(String::from_utf8(client.body().0).unwrap(), answer);
 }
