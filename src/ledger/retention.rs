@@ -32,7 +32,7 @@ impl Retention {
         let oldest = now as i64 - i64::from(days) * 86_400;
         let until = Instant::now() + WORK;
         while Instant::now() < until {
-            if forget(connection, oldest)? == 0 {
+            if forget(connection, oldest)? + give_back(connection)? == 0 {
                 self.next = Instant::now() + REST;
                 break;
             }
@@ -41,13 +41,19 @@ impl Retention {
     }
 }
 
-/// Deletes requests from before `oldest` and gives their space back. Returns how many there were.
+/// Deletes requests from before `oldest`. Returns how many there were.
 fn forget(connection: &Connection, oldest: i64) -> rusqlite::Result<usize> {
     let sql = "DELETE FROM requests WHERE id IN
         (SELECT id FROM requests WHERE ts < ? ORDER BY ts LIMIT ?)";
-    let deleted = connection.prepare_cached(sql)?.execute((oldest, ROWS_AT_ONCE))?;
-    if deleted > 0 {
-        connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
-    }
-    Ok(deleted)
+    connection.prepare_cached(sql)?.execute((oldest, ROWS_AT_ONCE))
+}
+
+/// Gives free pages back to the file system. Returns how many. SQLite takes one for each row that
+/// it is asked for, so all of them are.
+fn give_back(connection: &Connection) -> rusqlite::Result<usize> {
+    let sql = format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})");
+    connection
+        .prepare_cached(&sql)?
+        .query_map([], |_| Ok(()))?
+        .try_fold(0, |pages, row| row.map(|()| pages + 1))
 }

@@ -132,6 +132,7 @@ fn old_requests_go_and_reports_still_know_of_them() {
     let all = read(&scratch.db(), "SELECT sum(requests) FROM daily");
     assert_eq!(all, [(2001 + number - ledger.lost() as i64).to_string()]);
     assert!(size() < full, "{} pages of {full} are left", size());
+    assert_eq!(read(&scratch.db(), "PRAGMA freelist_count"), ["0"], "all space is given back");
 }
 
 /// What version 1 wrote is found in reports after the migration, and nothing of it is lost.
