@@ -123,11 +123,17 @@ fn explain(words: &[&str], complaint: &str) -> String {
         let option = line.split('\'').nth(1).unwrap_or(line);
         return format!("{option} of {command} needs a value");
     }
+    if line.starts_with("Error parsing option") {
+        // All that is parsed here are numbers.
+        let mut quoted = line.split('\'').skip(1).step_by(2);
+        let (option, value) = (quoted.next().unwrap_or(line), quoted.next().unwrap_or_default());
+        return format!("{option}: \"{value}\" is not a number");
+    }
     // The names stand below the first line of the complaint.
-    let missing: Vec<&str> = complaint.lines().skip(1).map(str::trim).collect();
-    let missing = missing.into_iter().take_while(|name| !name.is_empty()).collect::<Vec<_>>();
+    let missing = complaint.lines().skip(1).map(str::trim).take_while(|name| !name.is_empty());
+    let missing = missing.map(str::to_uppercase).collect::<Vec<_>>();
     if line.starts_with("Required positional arguments") {
-        let missing = missing.join(" and ").to_uppercase();
+        let missing = missing.join(" and ");
         return format!("{command} needs {missing}; try: tokenpak {command} --help");
     }
     if let Some((_, parts)) =

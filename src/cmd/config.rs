@@ -99,6 +99,10 @@ fn remarks(around: &Surroundings, key: &str, variable: Option<String>) {
             ),
         }
     }
+    // It may take two changes to get from one sound configuration to another.
+    if let Err(faults) = config::check(around, None) {
+        eprintln!("tokenpak: warning: no command takes the configuration as it is now\n{faults}");
+    }
     if key.starts_with("compression.") || key == "proxy.mode" {
         eprintln!(
             "tokenpak: note: conversations under way are written to the provider's cache once more"

@@ -28,10 +28,14 @@ impl Edit {
             Err(error) => return Err(Error::config_file(path, &error)),
         };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match serde_json::from_str(&text) {
-            Ok(Value::Object(content)) => Ok(Edit { path: path.to_owned(), content }),
-            Ok(_) => Err(Error::config(vec![format!("{name}: not an object")])),
-            Err(error) => Err(Error::config(vec![lines::syntax_fault(&name, &text, &error)])),
+        let (value, origins) =
+            lines::parse(&name, &text).map_err(|fault| Error::config(vec![fault]))?;
+        // Which of the two was meant is not ours to decide, and one of them would be gone.
+        let repeated: Vec<String> = origins.repeated().collect();
+        match value {
+            _ if !repeated.is_empty() => Err(Error::config(repeated)),
+            Value::Object(content) => Ok(Edit { path: path.to_owned(), content }),
+            _ => Err(Error::config(vec![format!("{name}: not an object")])),
         }
     }
 

@@ -2,15 +2,28 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+
+/// The content of a file and where its keys stand, or what is wrong with it. Some editors begin
+/// a file with a byte order mark; it means nothing.
+pub(crate) fn parse(name: &str, text: &str) -> Result<(Value, Origins), String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match serde_json::from_str(text) {
+        Ok(value) => Ok((value, Origins::new(name, text))),
+        Err(error) => Err(syntax_fault(name, text, &error)),
+    }
+}
+
 /// The line of every key in one file.
 pub(crate) struct Origins {
     name: String,
     lines: HashMap<String, usize>,
+    repeated: Vec<(String, usize)>,
 }
 
 impl Origins {
     /// Scans `text`, which must be valid JSON; `name` is the file's name in messages.
-    pub(crate) fn new(name: &str, text: &str) -> Origins {
+    fn new(name: &str, text: &str) -> Origins {
         let mut scan = Scan { line: 1, ..Scan::default() };
         let mut rest = text.as_bytes();
         while let Some((&byte, after)) = rest.split_first() {
@@ -22,7 +35,15 @@ impl Origins {
                 }
             };
         }
-        Origins { name: name.to_owned(), lines: scan.lines }
+        Origins { name: name.to_owned(), lines: scan.lines, repeated: scan.repeated }
+    }
+
+    /// A complaint about each key that is there twice: to JSON the last one counts, and what the
+    /// first one says would be dropped in silence.
+    pub(crate) fn repeated(&self) -> impl Iterator<Item = String> {
+        self.repeated
+            .iter()
+            .map(|(key, line)| format!("{}:{line}: {key}: there already", self.name))
     }
 
     /// `config.json:7`, or `config.json` where the key is not known.
@@ -41,6 +62,7 @@ struct Scan {
     open: Vec<Option<String>>,
     string: String,
     lines: HashMap<String, usize>,
+    repeated: Vec<(String, usize)>,
 }
 
 impl Scan {
@@ -66,7 +88,11 @@ impl Scan {
                     *key = Some(std::mem::take(&mut self.string));
                 }
                 let path: Vec<_> = self.open.iter().flatten().map(String::as_str).collect();
-                self.lines.insert(path.join("."), self.line);
+                let (path, is_listed) = (path.join("."), path.len() < self.open.len());
+                // Items of a list have the same keys.
+                if self.lines.insert(path.clone(), self.line).is_some() && !is_listed {
+                    self.repeated.push((path, self.line));
+                }
             }
             _ => {}
         }
@@ -77,7 +103,7 @@ impl Scan {
 ///
 /// serde_json points past the end of the faulty line when a word is cut short: column 0 of the
 /// line below. The line before is the one to look at.
-pub(crate) fn syntax_fault(name: &str, text: &str, error: &serde_json::Error) -> String {
+fn syntax_fault(name: &str, text: &str, error: &serde_json::Error) -> String {
     let (mut line, mut column) = (error.line(), error.column());
     if column == 0 && line > 1 {
         line -= 1;
@@ -107,6 +133,28 @@ mod tests {
         ] {
             assert_eq!(origins.of(key), want, "{key}");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_named_with_its_second_line() {
+        check("{\"a\": 1,\n\"a\": 2}", &["c.json:2: a: there already"]);
+        check(
+            "{\"a\": {\"b\": 1},\n\"a\": {\"b\": 1}}",
+            &["c.json:2: a: there already", "c.json:2: a.b: there already"],
+        );
+        check("{\"a\": [{\"b\": 1}, {\"b\": 2}], \"c\": {\"b\": 3}, \"b\": \"b\"}", &[]);
+
+        #[track_caller]
+        fn check(text: &str, want: &[&str]) {
+            let (_, origins) = parse("c.json", text).unwrap();
+            assert_eq!(origins.repeated().collect::<Vec<_>>(), want);
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_means_nothing() {
+        let (value, origins) = parse("c.json", "\u{feff}{\n\"a\": 1}").unwrap();
+        assert_eq!((value["a"].as_i64(), origins.of("a").as_str()), (Some(1), "c.json:2"));
     }
 
     #[test]

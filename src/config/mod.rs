@@ -129,8 +129,11 @@ impl Surroundings {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
+        // Daemons start without one, and the user database knows it all the same.
+        let home = std::env::home_dir().filter(|_| std::env::var_os("HOME").is_none());
+        let home = home.map(|home| ("HOME".into(), home.into_os_string()));
         Surroundings {
-            variables: std::env::vars_os().filter_map(text).collect(),
+            variables: std::env::vars_os().chain(home).filter_map(text).collect(),
             directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         }
     }
@@ -202,7 +205,10 @@ pub(crate) fn load(
     let mut loader = Loader::new(around);
     loader.layers(around, file)?;
     for (key, value) in flags {
-        let name = key.rsplit('.').next().unwrap_or(key);
+        let name = match *key {
+            "log.level" => "log",
+            key => key.rsplit('.').next().unwrap_or(key),
+        };
         let applied = loader.apply(key, value, &around.directory);
         applied.map_err(|what| Error::usage(format!("--{name}: {what}")))?;
     }
@@ -354,9 +360,12 @@ impl Loader {
             Err(error) => return Err(Error::config_file(path, &error)),
         };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match serde_json::from_str::<Json>(&text) {
-            Ok(value) => self.object(&value, "", &lines::Origins::new(&name, &text)),
-            Err(error) => self.faults.push(lines::syntax_fault(&name, &text, &error)),
+        match lines::parse(&name, &text) {
+            Ok((value, origins)) => {
+                self.faults.extend(origins.repeated());
+                self.object(&value, "", &origins);
+            }
+            Err(fault) => self.faults.push(fault),
         }
         Ok(())
     }

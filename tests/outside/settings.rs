@@ -1,8 +1,9 @@
 //! `tokenpak config`: what it shows, what it writes, and what it refuses.
 
-use crate::support::sandbox;
+use crate::support::{sandbox, skip};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 #[test]
 fn values_are_written_shown_and_taken_out() {
@@ -64,6 +65,9 @@ fn what_cannot_be_is_refused_and_nothing_is_written() {
         (&["config", "frob"], "one of list, get, set, unset, path, check"),
         (&["config"], "one of list, get, set, unset, path, check"),
         (&["config", "set", "proxy.port"], "needs VALUE"),
+        (&["config", "set"], "needs KEY and VALUE"),
+        (&["stop", "--timeout", "soon"], "--timeout: \"soon\" is not a number"),
+        (&["serve", "--log", "loud"], "--log: unknown value \"loud\"; one of error, warn"),
     ] {
         let output = sandbox.run(arguments);
         assert_eq!(output.status, 64, "{arguments:?}: {}", output.stderr);
@@ -78,6 +82,46 @@ fn broken_file_is_never_overwritten() {
     let sandbox = sandbox().config("{\"proxy\": ");
     assert_eq!(sandbox.run(&["config", "set", "proxy.port", "1"]).status, 78);
     assert_eq!(fs::read_to_string(sandbox.home().join("config.json")).unwrap(), "{\"proxy\": ");
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_a_fault_and_neither_is_dropped() {
+    let twice = "{\"proxy\": {\"port\": 1},\n\"proxy\": {\"mode\": \"strict\"}}";
+    let sandbox = sandbox().config(twice);
+    for arguments in [&["config", "check"][..], &["config", "set", "proxy.port", "2"]] {
+        let output = sandbox.run(arguments);
+        let fault = "tokenpak: config.json:2: proxy: there already\n";
+        assert_eq!((output.status, output.stderr.as_str()), (78, fault), "{arguments:?}");
+    }
+    assert_eq!(fs::read_to_string(sandbox.home().join("config.json")).unwrap(), twice);
+}
+
+#[test]
+fn a_change_that_needs_another_one_says_so() {
+    let sandbox = sandbox();
+    let output = sandbox.run(&["config", "set", "proxy.bind", "0.0.0.0"]);
+    let said = "tokenpak: warning: no command takes the configuration as it is now\n\
+                tokenpak: proxy.bind: 0.0.0.0 can be reached from other machines; ";
+    assert_eq!(output.status, 0);
+    assert!(output.stderr.starts_with(said), "{}", output.stderr);
+    let output = sandbox.run(&["config", "set", "proxy.auth_token", "dummy-dummy-dummy"]);
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+}
+
+/// The user database is asked where `HOME` is not set, not the current directory, in which cron and
+/// a shell differ.
+#[test]
+fn without_home_the_users_own_is_taken() {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut users = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let Some(user) = users.find(|user| user.get(2) == Some(&uid.as_str())) else {
+        return skip("the home of a user without HOME", "this user is not in /etc/passwd");
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenpak"));
+    command.args(["config", "path"]).env_clear().current_dir("/tmp");
+    let path = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert_eq!(path, format!("{}/.tokenpak/config.json\n", user[5].trim_end_matches('/')));
 }
 
 #[test]
