@@ -218,3 +218,30 @@ fn read_only_disk_is_told_and_recording_resumes() {
     sandbox.row(&id);
     drop(proxy);
 }
+
+#[test]
+fn reports_are_read_from_a_read_only_disk() {
+    let provider = Provider::start();
+    let sandbox = sandbox().providers(&provider);
+    let Some(disk) = Disk::mount(&sandbox, "4m") else {
+        return skip("reports_are_read_from_a_read_only_disk", "mounting needs root");
+    };
+    let mut proxy = sandbox.serve();
+    sandbox.row(&ask(&proxy));
+    assert_eq!(proxy.stop(), 0);
+    let report = || sandbox.run(&["stats", "--oneline"]);
+    let before = report();
+    assert!(disk.remount("ro"));
+    let after = report();
+    assert_eq!((after.status, &after.stdout), (0, &before.stdout), "{}", after.stderr);
+    assert!(after.stdout.starts_with("1 req, "), "{}", after.stdout);
+    assert_eq!(sandbox.run(&["trace", "--last"]).status, 0);
+    // Nor is it in the way of one that was killed, whose last rows are in the log.
+    assert!(disk.remount("rw"));
+    let mut proxy = sandbox.serve();
+    sandbox.row(&ask(&proxy));
+    proxy.kill();
+    assert!(disk.remount("ro"));
+    let killed = report();
+    assert!(killed.status == 0 && killed.stdout.starts_with("2 req, "), "{}", killed.stderr);
+}

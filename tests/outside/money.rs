@@ -262,10 +262,57 @@ fn compare(bill: &Bill) {
         (total.cost, total.saved),
         "{json}"
     );
+    compare_traces(bill);
+    compare_metrics(bill, &total, errors);
     let by_model = "SELECT sum(cost_nano) FROM requests WHERE model = 'claude-opus-4-5'";
     let opus: i64 = open(bill.sandbox).query_row(by_model, [], |row| row.get(0)).unwrap();
     let by_hand = bill.sum(|line| line.cost.filter(|_| line.model == "claude-opus-4-5"));
     assert_eq!(opus, by_hand);
+}
+
+/// Request by request.
+fn compare_traces(bill: &Bill) {
+    let output = bill.sandbox.run(&["trace", "-n", "100", "--json"]).stdout;
+    let traced: Value = serde_json::from_str(&output).unwrap();
+    let traced = traced["requests"].as_array().unwrap();
+    assert_eq!(traced.len(), bill.lines.len());
+    for (traced, line) in traced.iter().zip(&bill.lines) {
+        let nano = |name: &str| traced[name].as_f64().map(|usd| (usd * 1e9).round() as i64);
+        let number = |name: &str| traced[name].as_i64();
+        assert_eq!(traced["model"], line.model);
+        assert_eq!(
+            (number("tokens_before"), number("tokens_after")),
+            (Some(line.before), Some(line.after))
+        );
+        assert_eq!((number("input_tokens"), number("output_tokens")), (line.input, line.output));
+        assert_eq!((nano("cost_usd"), nano("saved_usd")), (line.cost, line.saved), "{traced}");
+    }
+}
+
+/// What Prometheus would add up; this proxy has served nothing else.
+fn compare_metrics(bill: &Bill, total: &Line, errors: usize) {
+    let answer = bill.proxy.ask("GET", "/metrics", &[], b"");
+    let text = String::from_utf8(answer.body).unwrap();
+    let sum = |name: &str, label: &str| -> f64 {
+        let samples = text.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+        let samples = samples.filter(|line| line.contains(label));
+        samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    };
+    let tokens = |name: &str| sum(&format!("tokenpak_{name}_tokens_total"), "") as i64;
+    let before = sum("tokenpak_prompt_tokens_before_total", "") as i64;
+    let after = sum("tokenpak_prompt_tokens_after_total", "") as i64;
+    assert_eq!((before, after), (total.before, total.after), "{text}");
+    let billed = (Some(tokens("input")), Some(tokens("output")));
+    assert_eq!(billed, (total.input, total.output), "{text}");
+    let nano = |name: &str| Some((sum(name, "") * 1e9).round() as i64);
+    let money = (nano("tokenpak_cost_usd_total"), nano("tokenpak_saved_usd_total"));
+    assert_eq!(money, (total.cost, total.saved), "{text}");
+    // A cut answer began with 200.
+    let cut = bill.lines.iter().filter(|line| line.is_error && line.input.is_some()).count();
+    let fine = bill.lines.len() - errors + cut;
+    let requests = |label: &str| sum("tokenpak_requests_total", label) as usize;
+    assert_eq!(requests("status=\"2xx\""), fine, "{text}");
+    assert_eq!(requests(""), bill.lines.len(), "{text}");
 }
 
 #[test]
