@@ -122,14 +122,16 @@ fn first_byte(body: &str, span: &Span) -> u8 {
     body.as_bytes()[span.start]
 }
 
-/// The top level of a body: one object, nothing after it, `keys` at most once. `member` gets the
-/// index of each of them and must read the value; all other members are passed over.
+/// The top level of a body: one object, nothing after it, `keys` at most once. `item` reads the
+/// elements of the array under the first of them; given back is where the values of the others
+/// are, and that of the first if it is no array. All other members are passed over.
 fn top_level<const N: usize>(
     body: &str,
     keys: [&str; N],
-    mut member: impl FnMut(usize, &mut Reader) -> Option<()>,
-) -> Option<()> {
+    mut item: impl FnMut(&mut Reader) -> Option<()>,
+) -> Option<[Option<Span>; N]> {
     let mut seen = [false; N];
+    let mut found = [const { None }; N];
     let mut reader = Reader::new(body);
     reader.object(|reader, key| {
         let Some(index) = keys.iter().position(|wanted| *wanted == key) else {
@@ -139,9 +141,14 @@ fn top_level<const N: usize>(
         if std::mem::replace(&mut seen[index], true) {
             return None;
         }
-        member(index, reader)
+        if index == 0 && reader.peek() == b'[' {
+            return reader.array(&mut item);
+        }
+        found[index] = Some(reader.value()?);
+        Some(())
     })?;
-    reader.end()
+    reader.end()?;
+    Some(found)
 }
 
 /// Reads the elements of an array, one after the other. What is no array has none.

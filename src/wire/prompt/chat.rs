@@ -7,15 +7,8 @@ const KEYS: [&str; 5] = ["messages", "tools", "functions", "model", "stream"];
 
 pub(super) fn read(body: &str) -> Option<Prompt> {
     let mut parts = Parts::new(body);
-    let mut found = [const { None }; KEYS.len()];
-    top_level(body, KEYS, |index, reader| {
-        if KEYS[index] != "messages" || reader.peek() != b'[' {
-            found[index] = Some(reader.value()?);
-            return Some(());
-        }
-        reader.array(|reader| read_message(&mut parts, reader))
-    })?;
-    let [not_an_array, tools, functions, model, stream] = found;
+    let [not_an_array, tools, functions, model, stream] =
+        top_level(body, KEYS, |reader| read_message(&mut parts, reader))?;
     if not_an_array.is_some() || parts.messages == 0 {
         return None;
     }

@@ -14,20 +14,13 @@ const KEYS: [&str; 6] = [
 
 pub(super) fn read(body: &str) -> Option<Prompt> {
     let mut parts = Parts::new(body);
-    let mut found = [const { None }; KEYS.len()];
-    top_level(body, KEYS, |index, reader| {
-        if KEYS[index] != "contents" || reader.peek() != b'[' {
-            found[index] = Some(reader.value()?);
-            return Some(());
-        }
-        reader.array(|reader| {
+    let [not_an_array, tools, system, system_2, cached, cached_2] =
+        top_level(body, KEYS, |reader| {
             parts.messages += 1;
             let (_, [role, list]) = reader.members(["role", "parts"])?;
             let role = text_at(body, &role).unwrap_or("user".into());
             elements(body, &list, |reader| read_part(&mut parts, reader, &role))
-        })
-    })?;
-    let [not_an_array, tools, system, system_2, cached, cached_2] = found;
+        })?;
     if not_an_array.is_some() || parts.messages == 0 {
         return None;
     }

@@ -17,16 +17,8 @@ const KEYS: [&str; 9] = [
 
 pub(super) fn read(body: &str) -> Option<Prompt> {
     let mut parts = Parts::new(body);
-    let mut found = [const { None }; KEYS.len()];
-    top_level(body, KEYS, |index, reader| {
-        if KEYS[index] != "input" || reader.peek() != b'[' {
-            found[index] = Some(reader.value()?);
-            return Some(());
-        }
-        reader.array(|reader| read_item(&mut parts, reader))
-    })?;
     let [input, tools, instructions, model, stream, truncation, edits, previous, conversation] =
-        found;
+        top_level(body, KEYS, |reader| read_item(&mut parts, reader))?;
     if let Some(span) = &input {
         if !is_string(body, span) {
             return None;
