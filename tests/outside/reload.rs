@@ -1,7 +1,7 @@
 //! SIGHUP: new settings under running streams, and a new log.
 
 use crate::provider::{Gate, Provider, Script};
-use crate::sandbox::{Client, Sandbox, wait};
+use crate::sandbox::{Client, Proxy, Sandbox, wait};
 use crate::support::{Api, sandbox};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -22,6 +22,16 @@ fn settings(provider: &Provider, more: Value) -> String {
 fn ask(client: &mut Client, stream: bool) {
     let body = Api::Messages.small(stream);
     client.request(("POST", "/v1/messages"), &Api::Messages.headers(), &body);
+}
+
+/// A proxy with a client that it has served.
+fn in_use(provider: &Provider) -> (Sandbox, Proxy, Client) {
+    let sandbox = sandbox().config(&settings(provider, json!({})));
+    let proxy = sandbox.serve();
+    let mut client = proxy.connect();
+    ask(&mut client, false);
+    assert_eq!(client.answer().status(), 200);
+    (sandbox, proxy, client)
 }
 
 #[test]
@@ -60,11 +70,7 @@ fn settings_change_under_a_running_stream() {
 #[test]
 fn token_is_asked_for_once_it_is_set() {
     let provider = Provider::start();
-    let sandbox = sandbox().config(&settings(&provider, json!({})));
-    let proxy = sandbox.serve();
-    let mut client = proxy.connect();
-    ask(&mut client, false);
-    assert_eq!(client.answer().status(), 200);
+    let (sandbox, proxy, mut client) = in_use(&provider);
     sandbox.write("config.json", settings(&provider, json!({"auth_token": "dummy"})));
     proxy.reload("reloaded ");
     ask(&mut client, false);
@@ -161,11 +167,7 @@ fn flags_stay_in_force() {
 #[test]
 fn log_level_changes() {
     let provider = Provider::start();
-    let sandbox = sandbox().config(&settings(&provider, json!({})));
-    let proxy = sandbox.serve();
-    let mut client = proxy.connect();
-    ask(&mut client, false);
-    assert_eq!(client.answer().status(), 200);
+    let (sandbox, proxy, mut client) = in_use(&provider);
     let mut new: Value = serde_json::from_str(&settings(&provider, json!({}))).unwrap();
     new["log"] = json!({"level": "debug"});
     sandbox.write("config.json", new.to_string());
