@@ -85,6 +85,8 @@ pub(crate) struct Context {
     ids: identity::Ids,
     started: Instant,
     draining: AtomicBool,
+    /// There is room for few more clients.
+    is_crowded: AtomicBool,
     /// Requests that a worker carries or that wait for one.
     in_flight: AtomicUsize,
 }
@@ -120,6 +122,7 @@ impl Context {
             memo: Memo::new(config.memo_mb * 1024 * 1024, std::array::from_fn(|_| random())),
             started: Instant::now(),
             draining: AtomicBool::new(false),
+            is_crowded: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             database: config.database.clone(),
             workers_max: config.workers,

@@ -3,12 +3,13 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 
+use super::connection::Left;
 use super::local;
 use super::memory::Held;
 use crate::proxy::request::body::BodyReader;
@@ -19,6 +20,8 @@ use crate::proxy::upstream::transport::Watch;
 const READ_BYTES: usize = 64 * 1024;
 /// Between two pieces of a body that is passed on while it comes.
 pub(crate) const UPLOAD_IDLE: Duration = Duration::from_secs(30);
+/// A client that sends its next request within this after an answer is quick.
+const QUICK: Duration = Duration::from_millis(5);
 
 const LATE: Refusal = Refusal { status: 408, why: "the request's body did not come in time" };
 
@@ -29,8 +32,6 @@ pub(crate) struct Job {
     pub(crate) body: Incoming,
     /// When its head was complete.
     pub(crate) arrived: Instant,
-    /// Whether a worker is free for it.
-    pub(crate) is_promised: bool,
 }
 
 /// A request's body.
@@ -55,6 +56,8 @@ pub(crate) struct Client {
     pub(crate) stream: Arc<TcpStream>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) link: Arc<Link>,
+    /// Which request of the connection this is.
+    pub(crate) turn: u32,
 }
 
 impl Client {
@@ -69,13 +72,30 @@ impl Client {
         self.release(keep_alive && written.is_ok());
     }
 
-    /// Gives the connection back to the front thread, for another request or to be closed.
+    /// Gives the connection back to the front thread, for another request or to be closed; if the
+    /// client is quick, the worker may stay with it.
     pub(crate) fn release(&self, keep_alive: bool) {
         self.watch.release();
+        if keep_alive && self.link.may_stay() {
+            return self.link.answered.store(self.turn, Ordering::Release);
+        }
         if !keep_alive {
             let _ = self.stream.shutdown(Shutdown::Write);
         }
         self.link.give_back(&self.stream, keep_alive);
+    }
+
+    /// Whether the request has its answer, and the connection is the worker's all the same.
+    pub(super) fn is_ours(&self) -> bool {
+        self.link.answered.load(Ordering::Acquire) == self.turn
+    }
+
+    /// The worker goes, and leaves what it has of the next request.
+    pub(super) fn go(&self, left: Option<Left>) {
+        if let Some(left) = left {
+            self.link.leave(left);
+        }
+        self.link.give_back(&self.stream, true);
     }
 
     /// Ends the connection in a way that no client takes for the end of an answer.
@@ -89,7 +109,7 @@ impl Client {
 
     /// Ends the connection with a last answer, if there is nothing on it yet that it would garble.
     pub(crate) fn close_with(&self, answer: &[u8]) {
-        if self.link.is_busy() {
+        if self.link.is_busy() && !self.is_ours() {
             let _ = (&*self.stream).write_all(answer);
             self.release(false);
         }
@@ -111,8 +131,20 @@ pub(crate) struct Link {
     is_aborted: AtomicBool,
     /// The next request has been received already, so no event will announce it.
     has_more: AtomicBool,
-    /// What a worker that read a body has received behind it.
-    rest: Mutex<Vec<u8>>,
+    /// The client sends its next request as soon as it has its answer.
+    is_quick: AtomicBool,
+    /// Requests so far; and the one that was answered by a worker who then stayed.
+    turn: AtomicU32,
+    answered: AtomicU32,
+    /// The front thread hears only of the client's end.
+    is_quiet: AtomicBool,
+    /// Longest wait of a worker's read, in milliseconds; 0: not set.
+    read_wait_ms: AtomicU32,
+    /// When the connection came, and how many microseconds later it was given back last.
+    born: Instant,
+    given_back_us: AtomicU64,
+    /// What a worker has received behind the request that it answered.
+    left: Mutex<Option<Box<Left>>>,
 }
 
 impl Link {
@@ -124,18 +156,27 @@ impl Link {
             is_closing: AtomicBool::new(false),
             is_aborted: AtomicBool::new(false),
             has_more: AtomicBool::new(false),
-            rest: Mutex::default(),
+            is_quick: AtomicBool::new(false),
+            turn: AtomicU32::new(0),
+            answered: AtomicU32::new(0),
+            is_quiet: AtomicBool::new(false),
+            read_wait_ms: AtomicU32::new(0),
+            born: Instant::now(),
+            given_back_us: AtomicU64::new(0),
+            left: Mutex::default(),
         }
     }
 
     /// What a worker has received of the next request.
-    pub(crate) fn take_rest(&self) -> Vec<u8> {
-        std::mem::take(&mut *self.rest.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn take_left(&self) -> Option<Box<Left>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn leave_rest(&self, bytes: &[u8]) {
-        *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = bytes.to_vec();
-        self.has_more.store(true, Ordering::Relaxed);
+    pub(super) fn leave(&self, left: Left) {
+        // Nothing else announces what needs no more bytes.
+        let has_more = !left.is_waiting();
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(left));
+        self.has_more.store(has_more, Ordering::Relaxed);
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -150,9 +191,40 @@ impl Link {
         self.is_aborted.load(Ordering::Acquire)
     }
 
-    pub(crate) fn hand_over(&self, has_more: bool) {
+    /// Whether the client is one to wait for, and there is nothing that the front thread holds.
+    fn may_stay(&self) -> bool {
+        self.is_quick.load(Ordering::Relaxed) && !self.has_more.load(Ordering::Relaxed)
+    }
+
+    /// Notes how long the client took for the request that now begins.
+    pub(super) fn note_pause(&self) {
+        let given_back = Duration::from_micros(self.given_back_us.load(Ordering::Relaxed));
+        let pause = self.born.elapsed().saturating_sub(given_back);
+        self.is_quick.store(pause < QUICK && !given_back.is_zero(), Ordering::Relaxed);
+    }
+
+    /// The next request is a worker's; returns which one it is.
+    pub(crate) fn hand_over(&self, has_more: bool) -> u32 {
         self.has_more.store(has_more, Ordering::Relaxed);
         self.is_busy.store(true, Ordering::Release);
+        self.turn.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The worker reads on, so the front thread need not hear of what comes.
+    pub(super) fn quiet(&self, stream: &TcpStream) {
+        if !self.is_quiet.swap(true, Ordering::Relaxed) {
+            let flags = EventFlags::RDHUP | EventFlags::ET;
+            let _ = epoll::modify(&self.epoll, stream, EventData::new_u64(self.token), flags);
+        }
+    }
+
+    /// How long a worker's read may take from now on. Only when it changes: it is a system call.
+    pub(super) fn wait(&self, stream: &TcpStream, wait: Duration) -> io::Result<()> {
+        let wait_ms = wait.as_millis() as u32;
+        if self.read_wait_ms.swap(wait_ms, Ordering::Relaxed) == wait_ms {
+            return Ok(());
+        }
+        stream.set_read_timeout(Some(wait))
     }
 
     /// Re-arms the registration. A socket can always be written to, so asking for that brings an
@@ -162,6 +234,9 @@ impl Link {
         if !keep_alive || self.has_more.load(Ordering::Relaxed) {
             flags |= EventFlags::OUT;
         }
+        let given_back = self.born.elapsed().as_micros() as u64;
+        self.given_back_us.store(given_back.max(1), Ordering::Relaxed);
+        self.is_quiet.store(false, Ordering::Relaxed);
         self.is_closing.store(!keep_alive, Ordering::Release);
         self.is_busy.store(false, Ordering::Release);
         // It fails only when the front thread has closed the connection already.
@@ -180,7 +255,6 @@ pub(crate) struct Upload {
     taken: usize,
     /// The client waits for `100 Continue`.
     must_invite: bool,
-    is_timed: bool,
     /// Why it could not be read to its end.
     fault: Option<Fault>,
 }
@@ -207,7 +281,6 @@ impl Upload {
             received: buffered,
             ready: Vec::new(),
             taken: 0,
-            is_timed: false,
             fault: None,
         }
     }
@@ -248,9 +321,7 @@ impl Upload {
         if std::mem::take(&mut self.must_invite) {
             (&*self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        if !std::mem::replace(&mut self.is_timed, true) {
-            self.stream.set_read_timeout(Some(UPLOAD_IDLE))?;
-        }
+        self.link.wait(&self.stream, UPLOAD_IDLE)?;
         self.received.resize(READ_BYTES, 0);
         let count = (&*self.stream).read(&mut self.received);
         self.received.truncate(*count.as_ref().unwrap_or(&0));
@@ -271,7 +342,7 @@ impl Upload {
             io::Error::new(io::ErrorKind::InvalidData, refusal.why)
         })?;
         if fed < self.received.len() {
-            self.link.leave_rest(&self.received[fed..]);
+            self.link.leave(Left::head(self.received[fed..].to_vec()));
         }
         self.received.clear();
         Ok(())

@@ -32,8 +32,8 @@ pub(crate) struct Connection {
     pub(crate) since: Instant,
     /// The client has ended its side.
     pub(crate) is_half_closed: bool,
-    /// The worker reads too, and may leave what belongs to the next request.
-    is_upload: bool,
+    /// Of all its requests: a client that has left is gone for all of them.
+    watch: Arc<Watch>,
 }
 
 pub(crate) enum Phase {
@@ -47,7 +47,7 @@ pub(crate) enum Phase {
         is_blocked: bool,
     },
     /// A worker has it.
-    Busy(Arc<Watch>),
+    Busy,
     /// Answered before its body was read, which is thrown away.
     Skipping(BodyReader),
     /// Answered and half closed: what the client still sends is thrown away.
@@ -66,6 +66,26 @@ pub(crate) enum Step {
     Request(Box<Job>),
 }
 
+/// What a worker has received of a request that it leaves to the front thread.
+pub(super) struct Left {
+    phase: Phase,
+    buffer: Vec<u8>,
+    /// There is nothing to do before the client sends more.
+    is_waiting: bool,
+}
+
+impl Left {
+    /// Bytes of a request that nobody has looked at.
+    pub(super) fn head(buffer: Vec<u8>) -> Left {
+        let is_waiting = buffer.is_empty();
+        Left { phase: Phase::Head(HeadReader::default()), buffer, is_waiting }
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting
+    }
+}
+
 impl Connection {
     pub(crate) fn new(stream: Arc<TcpStream>, epoll: Arc<OwnedFd>, token: u64) -> Connection {
         Connection {
@@ -75,7 +95,20 @@ impl Connection {
             buffer: Vec::new(),
             since: Instant::now(),
             is_half_closed: false,
-            is_upload: false,
+            watch: Arc::default(),
+        }
+    }
+
+    /// The connection of a client whose worker reads on.
+    pub(super) fn of(client: &Client) -> Connection {
+        Connection {
+            stream: Arc::clone(&client.stream),
+            link: Arc::clone(&client.link),
+            phase: Phase::Head(HeadReader::default()),
+            buffer: Vec::new(),
+            since: Instant::now(),
+            is_half_closed: false,
+            watch: Arc::clone(&client.watch),
         }
     }
 
@@ -102,7 +135,7 @@ impl Connection {
                     Step::Wait
                 })
             }
-            Phase::Busy(_) => Ok(Step::Wait),
+            Phase::Busy => Ok(Step::Wait),
             Phase::Skipping(_) => self.skip(),
             Phase::Draining { .. } => {
                 self.buffer = Vec::new();
@@ -130,20 +163,29 @@ impl Connection {
         }
     }
 
-    /// One receive. A body of known length goes to its place without a copy.
+    /// What there is, without waiting.
     pub(crate) fn receive(&mut self, scratch: &mut [u8]) -> Result<usize, Errno> {
+        self.receive_with(RecvFlags::DONTWAIT, scratch)
+    }
+
+    /// One receive. A body of known length goes to its place without a copy.
+    pub(super) fn receive_with(
+        &mut self,
+        flags: RecvFlags,
+        scratch: &mut [u8],
+    ) -> Result<usize, Errno> {
         if let Phase::Body { reader, body, .. } = &mut self.phase {
             let bytes = &mut body.bytes;
             let room = bytes.capacity() - bytes.len();
             if room > 0 && reader.plain() >= room as u64 {
                 let spare = rustix::buffer::spare_capacity(bytes);
-                let count = rustix::net::recv(&self.stream, spare, RecvFlags::DONTWAIT)?.0;
+                let count = rustix::net::recv(&self.stream, spare, flags)?.0;
                 reader.took(count as u64);
                 self.since = Instant::now();
                 return Ok(count);
             }
         }
-        let (_, count) = rustix::net::recv(&self.stream, &mut *scratch, RecvFlags::DONTWAIT)?;
+        let (_, count) = rustix::net::recv(&self.stream, &mut *scratch, flags)?;
         // A head must be complete in time, however many pieces it comes in.
         if !matches!(self.phase, Phase::Head(_)) || self.buffer.is_empty() {
             self.since = Instant::now();
@@ -166,11 +208,9 @@ impl Connection {
 
     /// The whole request, which is now a worker's.
     fn request(&mut self) -> Job {
-        let watch = Arc::new(Watch::default());
-        let phase = std::mem::replace(&mut self.phase, Phase::Busy(Arc::clone(&watch)));
-        match phase {
+        match std::mem::replace(&mut self.phase, Phase::Busy) {
             Phase::Body { head, body, arrived, .. } => {
-                self.job(head, Incoming::Whole(body), watch, arrived)
+                self.job(head, Incoming::Whole(body), arrived)
             }
             _ => unreachable!("only a body that is complete becomes a request"),
         }
@@ -178,30 +218,52 @@ impl Connection {
 
     /// A request whose body the worker reads itself.
     pub(crate) fn upload(&mut self, head: Box<Head>) -> Job {
-        let watch = Arc::new(Watch::default());
-        self.phase = Phase::Busy(Arc::clone(&watch));
-        self.is_upload = true;
+        self.phase = Phase::Busy;
         let buffered = std::mem::take(&mut self.buffer);
         let upload = Upload::new(&self.stream, &self.link, &head, buffered);
-        self.job(head, Incoming::Streamed(upload), watch, Instant::now())
+        self.job(head, Incoming::Streamed(upload), Instant::now())
     }
 
-    fn job(&self, head: Box<Head>, body: Incoming, watch: Arc<Watch>, arrived: Instant) -> Job {
-        self.link.hand_over(!self.buffer.is_empty());
-        let client =
-            Client { stream: Arc::clone(&self.stream), watch, link: Arc::clone(&self.link) };
-        Job { client, head, body, arrived, is_promised: false }
+    fn job(&self, head: Box<Head>, body: Incoming, arrived: Instant) -> Job {
+        let turn = self.link.hand_over(!self.buffer.is_empty());
+        let client = Client {
+            turn,
+            stream: Arc::clone(&self.stream),
+            watch: Arc::clone(&self.watch),
+            link: Arc::clone(&self.link),
+        };
+        Job { client, head, body, arrived }
     }
 
     /// The worker is done.
     pub(crate) fn come_back(&mut self) {
-        if std::mem::take(&mut self.is_upload) {
-            self.buffer = self.link.take_rest();
+        self.expect_head();
+        if let Some(left) = self.link.take_left() {
+            (self.phase, self.buffer) = (left.phase, left.buffer);
         }
-        match self.link.is_closing() {
-            true => self.drain(),
-            false => self.expect_head(),
+        if self.link.is_closing() {
+            self.drain();
         }
+    }
+
+    /// The client has left, so the request upstream has nobody to read its answer.
+    pub(super) fn leave(&self) {
+        self.watch.leave();
+    }
+
+    /// What has come, for the front thread. `is_waiting`: all of it was looked at.
+    pub(super) fn left(self, is_waiting: bool) -> Left {
+        Left { phase: self.phase, buffer: self.buffer, is_waiting }
+    }
+
+    /// What has come behind the request that was taken.
+    pub(super) fn rest(self) -> Vec<u8> {
+        self.buffer
+    }
+
+    /// Whether it waits for the rest of a request.
+    pub(super) fn is_reading(&self) -> bool {
+        matches!(self.phase, Phase::Head(_) | Phase::Body { is_blocked: false, .. })
     }
 
     fn expect_head(&mut self) {
@@ -265,7 +327,7 @@ impl Connection {
     }
 
     pub(crate) fn is_busy(&self) -> bool {
-        matches!(self.phase, Phase::Busy(_))
+        matches!(self.phase, Phase::Busy)
     }
 
     /// Nothing has come of a request yet.

@@ -6,10 +6,12 @@
 //! lasts for the connection's life: a worker that is done re-arms it, which also reports what came
 //! meanwhile.
 
+mod admit;
 pub(super) mod client;
 mod connection;
 mod leaver;
 pub(super) mod memory;
+mod stay;
 pub(super) mod workers;
 
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -25,13 +27,12 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 
 use crate::error::Error;
-use crate::proxy::local::{self, guard};
-use crate::proxy::request::body::TOO_LARGE;
-use crate::proxy::request::{Framing, Head, Refusal};
+use crate::proxy::local;
+use crate::proxy::request::Refusal;
 use crate::proxy::setup::Setup;
 use crate::proxy::switch::{self, Switch};
 use crate::proxy::{Context, DRAIN};
-use crate::wire::Format;
+use admit::admit;
 use client::Job;
 use connection::{Connection, Phase, Step};
 use leaver::Leavers;
@@ -51,8 +52,6 @@ const BODY_IDLE_SHORT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(75);
 /// For a client to take a refusal, or to send a body that nobody wants.
 const LINGER: Duration = Duration::from_secs(5);
-/// Outside the wire formats, bodies over this are passed on while they come.
-const WHOLE_BODY_BYTES_MAX: u64 = 1024 * 1024;
 const READ_BYTES: usize = 64 * 1024;
 /// What one connection may send before the others get their turn.
 const TURN_BYTES_MAX: usize = 1024 * 1024;
@@ -216,18 +215,15 @@ impl Front<'_> {
     /// Looks whether a client has left; true if it has to be looked at again.
     fn may_leave(&self, suspect: &mut Suspect, now: Instant) -> bool {
         let Some(index) = self.find(suspect.token) else { return false };
-        let Some(Connection { phase: Phase::Busy(watch), link, stream, .. }) =
-            &self.connections[index]
-        else {
-            return false;
-        };
-        if link.is_busy() && self.leavers.has_left(stream) {
-            watch.leave();
+        let Some(connection) = &self.connections[index] else { return false };
+        let is_busy = connection.is_busy() && connection.link.is_busy();
+        if is_busy && self.leavers.has_left(&connection.stream) {
+            connection.leave();
             return false;
         }
         suspect.next = now + suspect.wait;
         suspect.wait = TICK.min(suspect.wait * 2);
-        link.is_busy()
+        is_busy
     }
 
     fn suspect(&mut self, token: u64, next: Instant) {
@@ -293,6 +289,13 @@ impl Front<'_> {
             Ok(()) => self.connections[index] = Some(connection),
             Err(_) => self.free.push(index),
         }
+        self.note_crowd();
+    }
+
+    /// Beyond three quarters of what there may be.
+    fn note_crowd(&self) {
+        let count = self.connections.len() - self.free.len();
+        self.context.is_crowded.store(count * 4 > self.connections_max * 3, Ordering::Relaxed);
     }
 
     /// Closes the connection that is missed least: parked or answered, else with part of a head,
@@ -303,8 +306,9 @@ impl Front<'_> {
             Phase::Head(_) if connection.is_parked() => Some(0),
             Phase::Head(_) | Phase::Skipping(_) => Some(1),
             Phase::Body { .. } if connection.since.elapsed() > BODY_IDLE_SHORT => Some(2),
-            Phase::Body { .. } | Phase::Busy(_) => None,
+            Phase::Body { .. } | Phase::Busy => None,
         };
+        self.settle();
         let dispensable = self.connections.iter().enumerate().filter_map(|(index, connection)| {
             let connection = connection.as_ref()?;
             Some((rank(connection)?, connection.since, index))
@@ -317,6 +321,7 @@ impl Front<'_> {
         if let Some(connection) = self.connections[index].take() {
             let _ = epoll::delete(&self.epoll, &connection.stream);
             self.free.push(index);
+            self.note_crowd();
         }
     }
 
@@ -331,10 +336,10 @@ impl Front<'_> {
         let Some(index) = self.find(token) else { return };
         let Some(connection) = &mut self.connections[index] else { return };
         connection.is_half_closed |= flags.contains(EventFlags::RDHUP);
-        if let Phase::Busy(watch) = &connection.phase {
+        if connection.is_busy() {
             if connection.link.is_busy() {
                 if flags.intersects(EventFlags::HUP | EventFlags::ERR) {
-                    watch.leave();
+                    connection.leave();
                 } else if flags.contains(EventFlags::RDHUP) {
                     self.suspect(token, Instant::now());
                 }
@@ -343,9 +348,19 @@ impl Front<'_> {
             if connection.link.is_aborted() {
                 return self.close(index);
             }
+            connection.link.note_pause();
             connection.come_back();
         }
         self.turn(index);
+    }
+
+    /// Takes back what workers are done with, where nothing has come since to announce it.
+    fn settle(&mut self) {
+        let done = |connection: &&mut Connection| {
+            let link = &connection.link;
+            connection.is_busy() && !link.is_busy() && !link.is_closing()
+        };
+        self.connections.iter_mut().flatten().filter(done).for_each(Connection::come_back);
     }
 
     fn turn(&mut self, index: usize) {
@@ -372,7 +387,7 @@ impl Front<'_> {
                     }
                     return Next::Keep;
                 }
-                Ok(Step::Head(head)) => match self.on_head(index, head) {
+                Ok(Step::Head(head)) => match admit(self.context, &self.setup, connection, head) {
                     Some(job) => return self.dispatch(index, job),
                     None => continue,
                 },
@@ -393,41 +408,6 @@ impl Front<'_> {
                 Err(Errno::INTR) => {}
                 Err(_) => return Next::Close,
             }
-        }
-    }
-
-    /// Decides who answers a head: we ourselves, a worker at once, or a worker after the body.
-    fn on_head(&mut self, index: usize, mut head: Box<Head>) -> Option<Box<Job>> {
-        let connection = self.connections[index].as_mut()?;
-        let config = &self.setup.config;
-        match guard::admit(self.context, config, &connection.stream, &mut head) {
-            Ok(None) => {}
-            Ok(Some(answer)) => {
-                connection.answer(&head, &answer);
-                return None;
-            }
-            Err(refusal) => {
-                connection.answer(&head, &refused(self.context, &head, refusal));
-                return None;
-            }
-        }
-        let memory = &self.context.memory;
-        let max = (config.max_body_mb as u64 * 1024 * 1024).min(memory.body_max() as u64);
-        let is_prompt = head.method() == "POST" && Format::of_path(head.target()).is_some();
-        match head.framing {
-            Framing::Length(length) if is_prompt && length > max => {
-                connection.last_answer(&refused(self.context, &head, TOO_LARGE));
-                None
-            }
-            Framing::Length(length) if is_prompt || length <= WHOLE_BODY_BYTES_MAX.min(max) => {
-                connection.begin_body(head, max, memory);
-                None
-            }
-            Framing::Chunked if is_prompt => {
-                connection.begin_body(head, max, memory);
-                None
-            }
-            _ => Some(Box::new(connection.upload(head))),
         }
     }
 
@@ -457,6 +437,7 @@ impl Front<'_> {
         if self.is_resting {
             self.listen();
         }
+        self.settle();
         let is_short = !self.blocked.is_empty();
         for index in 0..self.connections.len() {
             let Some(connection) = &self.connections[index] else { continue };
@@ -484,18 +465,6 @@ impl Front<'_> {
             }
         }
     }
-}
-
-/// A refusal in the words that the client's library parses.
-fn refused(context: &Context, head: &Head, refusal: Refusal) -> Vec<u8> {
-    let format = Format::of_path(head.target());
-    let trouble = local::Trouble {
-        status: refusal.status,
-        code: local::code(refusal.status),
-        text: refusal.why,
-        request_id: &context.ids.next(),
-    };
-    local::error(format, &trouble)
 }
 
 /// One connection too many. What it has sent is read first: a close with bytes unread resets the

@@ -3,15 +3,18 @@
 //! A stream holds a worker for minutes, so the pool must not be what limits streams: threads are
 //! started when none is free, up to `proxy.workers`, and end when idle. Beyond that requests wait
 //! in a bounded queue, then are refused.
+//!
+//! A request goes to the thread that was busy last, whose memory is still at hand, and straight to
+//! where that thread waits: one wake-up. So the others stay idle, and end.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-
 use super::client::{Client, Job};
+use super::stay;
 use crate::proxy::exchange::{self, Worker};
 use crate::proxy::setup::Setup;
 use crate::proxy::{Context, local};
@@ -25,9 +28,7 @@ const IDLE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Workers {
     context: Arc<Context>,
-    jobs: Sender<Box<Job>>,
-    waiting: Receiver<Box<Job>>,
-    count: Arc<Count>,
+    crew: Arc<Mutex<Crew>>,
 }
 
 /// Threads now, and the most there were at once.
@@ -35,71 +36,119 @@ pub(crate) struct Workers {
 pub(crate) struct Count {
     pub(crate) threads: AtomicUsize,
     pub(crate) peak: AtomicUsize,
-    /// Threads that wait for a job and have none promised to them.
-    free: AtomicUsize,
 }
 
-impl Count {
-    /// Takes one free worker, if there is one.
-    fn reserve(&self) -> bool {
-        let take = |free: usize| free.checked_sub(1);
-        self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
+/// Who waits for whom: there is never a thread without work beside a request that waits.
+#[derive(Default)]
+struct Crew {
+    /// Threads without work; the one that was busy last comes last.
+    idle: Vec<Arc<Seat>>,
+    waiting: VecDeque<Box<Job>>,
+}
+
+/// Where one thread waits for its next request.
+#[derive(Default)]
+struct Seat {
+    job: Mutex<Option<Box<Job>>>,
+    given: Condvar,
+}
+
+impl Seat {
+    fn job(&self) -> MutexGuard<'_, Option<Box<Job>>> {
+        lock(&self.job)
+    }
+
+    /// What comes within `IDLE`.
+    fn wait(&self) -> Option<Box<Job>> {
+        let waited = self.given.wait_timeout_while(self.job(), IDLE, |job| job.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 }
 
 impl Workers {
     pub(crate) fn new(context: Arc<Context>) -> Workers {
-        let (jobs, waiting) = bounded(QUEUE_MAX);
-        let count = Arc::clone(&context.threads);
-        Workers { context, jobs, waiting, count }
+        Workers { context, crew: Arc::default() }
     }
 
     /// Hands a request over; gives it back if no worker can take it soon.
-    pub(crate) fn submit(&self, mut job: Box<Job>) -> Result<(), Box<Job>> {
-        job.is_promised = self.count.reserve() || self.start();
-        match self.jobs.try_send(job) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => Err(job),
+    pub(crate) fn submit(&self, job: Box<Job>) -> Result<(), Box<Job>> {
+        let mut crew = lock(&self.crew);
+        if let Some(seat) = crew.idle.pop() {
+            // Before anybody can see that the seat is not among the idle any more.
+            *seat.job() = Some(job);
+            drop(crew);
+            seat.given.notify_one();
+            return Ok(());
         }
+        let Err(job) = self.start(job) else { return Ok(()) };
+        if crew.waiting.len() == QUEUE_MAX {
+            return Err(job);
+        }
+        crew.waiting.push_back(job);
+        Ok(())
     }
 
-    fn start(&self) -> bool {
-        if self.count.threads.load(Ordering::Relaxed) >= self.context.workers_max {
-            return false;
+    /// Starts one more thread with this request, if there may be one.
+    fn start(&self, job: Box<Job>) -> Result<(), Box<Job>> {
+        let count = &self.context.threads;
+        if count.threads.load(Ordering::Relaxed) >= self.context.workers_max {
+            return Err(job);
         }
-        let (context, jobs, count) =
-            (Arc::clone(&self.context), self.waiting.clone(), Arc::clone(&self.count));
-        let before = self.count.threads.fetch_add(1, Ordering::Relaxed);
-        self.count.peak.fetch_max(before + 1, Ordering::Relaxed);
+        let before = count.threads.fetch_add(1, Ordering::Relaxed);
+        count.peak.fetch_max(before + 1, Ordering::Relaxed);
+        let seat = Arc::new(Seat { job: Mutex::new(Some(job)), given: Condvar::new() });
+        let (context, crew, own) =
+            (Arc::clone(&self.context), Arc::clone(&self.crew), Arc::clone(&seat));
         let thread = std::thread::Builder::new().name("worker".into()).stack_size(STACK_BYTES);
-        let is_started = thread.spawn(move || work(&context, &jobs, &count)).is_ok();
-        if !is_started {
-            self.count.threads.fetch_sub(1, Ordering::Relaxed);
+        if thread.spawn(move || work(&context, &crew, &own)).is_ok() {
+            return Ok(());
         }
-        is_started
+        count.threads.fetch_sub(1, Ordering::Relaxed);
+        let job = seat.job().take();
+        job.map_or(Ok(()), Err)
     }
 }
 
-fn work(context: &Arc<Context>, jobs: &Receiver<Box<Job>>, count: &Count) {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Lists and places are whole whatever their last user was at.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn work(context: &Arc<Context>, crew: &Mutex<Crew>, seat: &Arc<Seat>) {
     let mut worker = Worker::new(&context.counts);
     let mut setup = context.setups.current();
-    loop {
-        match jobs.recv_timeout(IDLE) {
-            Ok(job) => {
-                if !job.is_promised {
-                    // It came from the queue, so this thread was still counted as free.
-                    count.reserve();
-                }
-                context.setups.refresh(&mut setup);
-                carry((context, &setup), &mut worker, job);
-            }
-            // Without a promise to anybody this thread may end.
-            Err(_) if count.reserve() => break,
-            Err(_) => continue,
+    while let Some(job) = next(context, crew, seat) {
+        let mut job = Some(job);
+        while let Some(next) = job {
+            context.setups.refresh(&mut setup);
+            let client = next.client.clone();
+            carry((context, &setup), &mut worker, next);
+            job = client.is_ours().then(|| stay::next(context, &setup, &client)).flatten();
         }
-        count.free.fetch_add(1, Ordering::AcqRel);
     }
-    count.threads.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// The next request; `None` if there has been none for so long that the thread ends.
+fn next(context: &Context, crew: &Mutex<Crew>, seat: &Arc<Seat>) -> Option<Box<Job>> {
+    {
+        let mut crew = lock(crew);
+        if let Some(job) = seat.job().take().or_else(|| crew.waiting.pop_front()) {
+            return Some(job);
+        }
+        crew.idle.push(Arc::clone(seat));
+    }
+    seat.wait().or_else(|| {
+        let mut crew = lock(crew);
+        match crew.idle.iter().position(|other| Arc::ptr_eq(other, seat)) {
+            Some(at) => {
+                crew.idle.remove(at);
+                context.threads.threads.fetch_sub(1, Ordering::Relaxed);
+                None
+            }
+            // It came at the last moment.
+            None => seat.job().take(),
+        }
+    })
 }
 
 fn carry((context, setup): (&Arc<Context>, &Setup), worker: &mut Worker, job: Box<Job>) {
@@ -137,8 +186,8 @@ mod tests {
         let (stream, _) = listener.accept().unwrap();
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
         let link = Arc::new(Link::new(Arc::new(epoll), 1));
-        link.hand_over(false);
-        (Client { stream: Arc::new(stream), watch: Arc::default(), link }, outside)
+        let turn = link.hand_over(false);
+        (Client { stream: Arc::new(stream), watch: Arc::default(), link, turn }, outside)
     }
 
     #[test]

@@ -1,0 +1,66 @@
+//! Who answers a request, decided by its head: we ourselves, a worker at once, or a worker after
+//! the body.
+
+use super::client::Job;
+use super::connection::Connection;
+use super::local;
+use crate::proxy::Context;
+use crate::proxy::local::guard;
+use crate::proxy::request::body::TOO_LARGE;
+use crate::proxy::request::{Framing, Head, Refusal};
+use crate::proxy::setup::Setup;
+use crate::wire::Format;
+
+/// Outside the wire formats, bodies over this are passed on while they come.
+const WHOLE_BODY_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Answers a head, begins its body, or makes a request of it whose body is read by the worker.
+pub(super) fn admit(
+    context: &Context,
+    setup: &Setup,
+    connection: &mut Connection,
+    mut head: Box<Head>,
+) -> Option<Box<Job>> {
+    let config = &setup.config;
+    match guard::admit(context, config, &connection.stream, &mut head) {
+        Ok(None) => {}
+        Ok(Some(answer)) => {
+            connection.answer(&head, &answer);
+            return None;
+        }
+        Err(refusal) => {
+            connection.answer(&head, &refused(context, &head, refusal));
+            return None;
+        }
+    }
+    let memory = &context.memory;
+    let max = (config.max_body_mb as u64 * 1024 * 1024).min(memory.body_max() as u64);
+    let is_prompt = head.method() == "POST" && Format::of_path(head.target()).is_some();
+    match head.framing {
+        Framing::Length(length) if is_prompt && length > max => {
+            connection.last_answer(&refused(context, &head, TOO_LARGE));
+            None
+        }
+        Framing::Length(length) if is_prompt || length <= WHOLE_BODY_BYTES_MAX.min(max) => {
+            connection.begin_body(head, max, memory);
+            None
+        }
+        Framing::Chunked if is_prompt => {
+            connection.begin_body(head, max, memory);
+            None
+        }
+        _ => Some(Box::new(connection.upload(head))),
+    }
+}
+
+/// A refusal in the words that the client's library parses.
+fn refused(context: &Context, head: &Head, refusal: Refusal) -> Vec<u8> {
+    let format = Format::of_path(head.target());
+    let trouble = local::Trouble {
+        status: refusal.status,
+        code: local::code(refusal.status),
+        text: refusal.why,
+        request_id: &context.ids.next(),
+    };
+    local::error(format, &trouble)
+}

@@ -1,0 +1,85 @@
+//! A worker that stays with its client for the next request.
+//!
+//! Some clients send their next request as soon as they have an answer. Through the front thread
+//! that costs two wake-ups and a change of the registration each way; so for such a client, and
+//! for as long as it takes one, the worker reads itself, by the front thread's own rules. All that
+//! takes longer, and all that does not end as a request, goes back to the front thread as it is.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustix::net::RecvFlags;
+
+use super::admit::admit;
+use super::client::{Client, Job};
+use super::connection::{Connection, Left, Step};
+use super::local;
+use crate::proxy::Context;
+use crate::proxy::setup::Setup;
+
+/// A read of a worker that stays may take so long.
+const STAY: Duration = Duration::from_millis(8);
+/// From a request's first byte to its last, or the front thread goes on with it.
+const REQUEST_TIME: Duration = Duration::from_millis(50);
+/// What is received at once of heads, and of bodies that fit behind them.
+const READ_BYTES: usize = 16 * 1024;
+
+/// The client's next request, if it comes at once. Otherwise the connection has been given back.
+pub(super) fn next(context: &Context, setup: &Setup, client: &Client) -> Option<Box<Job>> {
+    if !may_stay(context) || client.link.wait(&client.stream, STAY).is_err() {
+        client.go(None);
+        return None;
+    }
+    client.link.quiet(&client.stream);
+    let mut connection = Connection::of(client);
+    let job = read(context, setup, &mut connection);
+    match job {
+        Ok(job) => {
+            let rest = connection.rest();
+            if !rest.is_empty() {
+                client.link.leave(Left::head(rest));
+            }
+            context.in_flight.fetch_add(1, Ordering::AcqRel);
+            Some(job)
+        }
+        Err(is_waiting) => {
+            client.go(Some(connection.left(is_waiting)));
+            None
+        }
+    }
+}
+
+/// Nobody may wait because of a worker that waits: there must be more of them, and room for more
+/// clients.
+fn may_stay(context: &Context) -> bool {
+    let threads = context.threads.threads.load(Ordering::Relaxed);
+    threads < context.workers_max
+        && !context.is_draining()
+        && !context.is_crowded.load(Ordering::Relaxed)
+}
+
+/// Reads one request. `Err`: the front thread goes on; whether it must first wait for more bytes.
+fn read(context: &Context, setup: &Setup, connection: &mut Connection) -> Result<Box<Job>, bool> {
+    let mut scratch = [0; READ_BYTES];
+    let began = Instant::now();
+    loop {
+        match connection.advance() {
+            Ok(Step::Wait) => {}
+            Ok(Step::Blocked) => return Err(false),
+            Ok(Step::Head(head)) => match admit(context, setup, connection, head) {
+                Some(job) => return Ok(job),
+                None => continue,
+            },
+            Ok(Step::Request(job)) => return Ok(job),
+            Err(refusal) => connection.last_answer(&local::plain(refusal.status, refusal.why)),
+        }
+        if !connection.is_reading() || began.elapsed() > REQUEST_TIME {
+            return Err(false);
+        }
+        // An end or a fault is the front thread's to see again.
+        match connection.receive_with(RecvFlags::empty(), &mut scratch) {
+            Ok(count) if count > 0 => {}
+            _ => return Err(true),
+        }
+    }
+}
