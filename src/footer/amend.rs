@@ -4,6 +4,7 @@
 use crate::footer;
 use crate::wire::answer::{Reading, Tap};
 use crate::wire::blocks::{self, Blocks};
+use crate::wire::refrain::Refrain;
 use crate::wire::{Usage, ask_usage};
 
 /// Makes the footer's text from what has been read of the usage.
@@ -14,6 +15,7 @@ pub(crate) type Line<'a> = &'a dyn Fn(Option<&Usage>) -> String;
 pub(crate) struct Passage<'a> {
     tap: Option<Tap>,
     edit: Option<Edit<'a>>,
+    refrain: Refrain,
     out: Vec<u8>,
 }
 
@@ -44,6 +46,12 @@ impl<'a> Edit<'a> {
         } else if self.may_flow() {
             out.extend_from_slice(self.blocks.let_go());
         }
+    }
+
+    /// Whether it stands between two events, and one that brings text would change nothing.
+    fn is_steady(&self) -> bool {
+        let is_steady = self.footer.as_ref().is_none_or(|(stream, _)| stream.is_steady());
+        is_steady && self.blocks.begun().is_empty()
     }
 
     /// Whether the block whose end has not come is left as it is, so that nobody waits for its end.
@@ -93,26 +101,71 @@ impl<'a> Edit<'a> {
 
 impl<'a> Passage<'a> {
     pub(crate) fn new(tap: Option<Tap>, edit: Option<Edit<'a>>) -> Passage<'a> {
-        Passage { tap, edit, out: Vec::new() }
+        Passage { tap, edit, ..Passage::default() }
     }
 
     /// Shows the next bytes of the answer. `None`: they pass as they are; else what goes on in
     /// their place, which may be nothing.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Option<&[u8]> {
-        let Passage { tap, edit, out } = self;
-        if let Some(tap) = tap {
-            tap.feed(bytes);
+        let is_stream = self.tap.as_ref().is_some_and(Tap::is_stream);
+        if !is_stream && self.edit.is_none() {
+            self.tap.as_mut().map(|tap| tap.feed(bytes));
+            return None;
         }
-        let edit = edit.as_mut()?;
-        out.clear();
-        edit.feed(bytes, &|| tap.as_ref().and_then(Tap::usage), out);
-        Some(&self.out)
+        self.out.clear();
+        let mut at = self.repeated(bytes);
+        if at == bytes.len() {
+            return None;
+        }
+        let is_edited = self.edit.is_some();
+        let mut passed = 0;
+        while at < bytes.len() {
+            if is_edited {
+                self.out.extend_from_slice(&bytes[passed..at]);
+            }
+            at += self.event(&bytes[at..]);
+            passed = at;
+            at += self.repeated(&bytes[at..]);
+        }
+        if is_edited {
+            self.out.extend_from_slice(&bytes[passed..]);
+        }
+        is_edited.then_some(&self.out)
+    }
+
+    /// Whether events may pass that were found to repeat.
+    fn is_steady(&self) -> bool {
+        self.tap.as_ref().is_some_and(Tap::is_between)
+            && self.edit.as_ref().is_none_or(Edit::is_steady)
+    }
+
+    /// How many of the next bytes are events that say nothing new.
+    fn repeated(&mut self, bytes: &[u8]) -> usize {
+        if self.is_steady() { self.refrain.count(bytes) } else { 0 }
+    }
+
+    /// Reads one event, or what has come of it; returns its length.
+    fn event(&mut self, bytes: &[u8]) -> usize {
+        let was_steady = self.is_steady();
+        let end = blocks::event_end(bytes);
+        let event = &bytes[..end.unwrap_or(bytes.len())];
+        let Passage { tap, edit, out, .. } = self;
+        let before = out.len();
+        let says = tap.as_mut().is_none_or(|tap| tap.feed(event));
+        if let Some(edit) = edit {
+            edit.feed(event, &|| tap.as_ref().and_then(Tap::usage), out);
+        }
+        let is_same = edit.is_none() || out[before..] == *event;
+        if was_steady && end.is_some() && !says && is_same {
+            self.refrain.learn(event);
+        }
+        event.len()
     }
 
     /// There are no more bytes: what was held back, and goes on. `is_whole`: the answer has come to
     /// its end, where some servers leave out the last empty line.
     pub(crate) fn rest(&mut self, is_whole: bool) -> &[u8] {
-        let Passage { tap, edit, out } = self;
+        let Passage { tap, edit, out, .. } = self;
         out.clear();
         if let Some(edit) = edit {
             if is_whole {

@@ -72,6 +72,12 @@ impl Stream {
         self.waiting.is_some()
     }
 
+    /// Whether one more piece of the text would change nothing.
+    pub(crate) fn is_steady(&self) -> bool {
+        let is_decided = self.text.is_decided() || self.is_messages && !self.is_text;
+        self.is_done() || is_decided && !self.is_waiting()
+    }
+
     /// The ledger's word for what became of it.
     pub(crate) fn outcome(&self) -> Refusal {
         self.outcome.unwrap_or("unfinished")

@@ -6,7 +6,6 @@
 //! answer is too large to be read, and a broken one still yields what was said before the break.
 
 use memchr::memmem::Finder;
-use serde_json::Value;
 
 use super::skim::{Skim, Wanted};
 use super::sse::{Events, Piece};
@@ -136,38 +135,57 @@ impl Tap {
         }
     }
 
-    /// Shows the next bytes of the answer, cut anywhere.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+    /// Shows the next bytes of the answer, cut anywhere. False: no event in them says anything.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> bool {
         let Tap { skim, words, seen, .. } = self;
         let Some(events) = &mut self.events else {
             skim.feed(bytes, &mut |field, json| seen.note(field, json));
-            return;
+            return true;
         };
-        events.feed(bytes, &mut |piece| match piece {
-            Piece::Whole(data) if data.trim_ascii() == DONE => seen.ended = true,
-            Piece::Whole(data) => {
-                if words.iter().any(|word| says_something(data, word)) {
-                    skim.feed(data, &mut |field, json| seen.note(field, json));
-                    skim.restart();
+        let mut says_any = false;
+        events.feed(bytes, &mut |piece| {
+            let says = match piece {
+                Piece::Whole(data) if data.trim_ascii() == DONE => {
+                    seen.ended = true;
+                    true
                 }
-            }
-            Piece::Part(data) => {
-                seen.mark.extend(data);
-                skim.feed(data, &mut |field, json| seen.note(field, json));
-            }
-            Piece::End => {
-                seen.end_parts();
-                skim.restart();
-            }
+                Piece::Whole(data) => {
+                    let says = words.iter().any(|word| says_something(data, word));
+                    if says {
+                        skim.feed(data, &mut |field, json| seen.note(field, json));
+                        skim.restart();
+                    }
+                    says
+                }
+                Piece::Part(data) => {
+                    seen.mark.extend(data);
+                    skim.feed(data, &mut |field, json| seen.note(field, json));
+                    true
+                }
+                Piece::End => {
+                    seen.end_parts();
+                    skim.restart();
+                    true
+                }
+            };
+            says_any |= says;
         });
+        says_any
+    }
+
+    /// Whether the answer is a stream of events.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.events.is_some()
+    }
+
+    /// Whether a stream stands exactly between two events.
+    pub(crate) fn is_between(&self) -> bool {
+        self.events.as_ref().is_some_and(Events::is_between)
     }
 
     /// What the answer has said so far about what is billed.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        let parse =
-            |json: &[u8]| serde_json::from_slice::<Value>(json).ok().filter(Value::is_object);
-        let (first, last) = (parse(&self.seen.first_usage), parse(&self.seen.usage));
-        usage::read(self.format, first.as_ref(), last.as_ref(), self.seen.ended)
+        usage::read(self.format, &self.seen.first_usage, &self.seen.usage, self.seen.ended)
     }
 
     /// There are no more bytes.

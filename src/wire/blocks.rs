@@ -63,6 +63,15 @@ impl Blocks {
     }
 }
 
+/// Where the first event ends, its blank line included; `None` if that has not come.
+pub(crate) fn event_end(bytes: &[u8]) -> Option<usize> {
+    memchr_iter(b'\n', bytes).find_map(|at| match &bytes[at + 1..] {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
+}
+
 /// Lines may end in CR alone, too; nobody does that, and we do not cut such streams into blocks.
 fn has_bare_cr(held: &[u8]) -> bool {
     memchr_iter(b'\r', held).any(|at| held.get(at + 1).is_some_and(|next| *next != b'\n'))

@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod ask_usage;
 pub(crate) mod blocks;
 pub(crate) mod prompt;
+pub(crate) mod refrain;
 mod skim;
 mod sse;
 pub(crate) mod text_only;

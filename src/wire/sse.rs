@@ -73,6 +73,11 @@ impl Events {
         self.in_parts || self.line != Line::Start(0)
     }
 
+    /// Whether exactly the end of an event has been reached.
+    pub(super) fn is_between(&self) -> bool {
+        !self.inside() && !self.after_cr
+    }
+
     fn end_event(&mut self, sink: &mut impl FnMut(Piece<'_>)) {
         if std::mem::take(&mut self.in_parts) {
             sink(Piece::End);

@@ -4,38 +4,72 @@
 //! includes the cached part; Gemini counts thoughts beside the candidates, OpenAI inside the
 //! output, and xAI's Chat dialect beside it although the field is OpenAI's.
 
-use serde_json::Value;
-
 use super::{Format, Usage};
+use crate::json::Reader;
 
 /// Reads what an answer said: `first` when a Messages stream began, `last` the last word.
 /// `ended`: the answer was seen to its end.
 ///
 /// The numbers of output that come before the end of a stream are preliminary and nobody's bill:
 /// they are not reported, so that a broken answer is not priced as if it had been a short one.
-pub(super) fn read(
-    format: Format,
-    first: Option<&Value>,
-    last: Option<&Value>,
-    ended: bool,
-) -> Option<Usage> {
+pub(super) fn read(format: Format, first: &[u8], last: &[u8], ended: bool) -> Option<Usage> {
+    let (first, last) = (Counts::read(first), Counts::read(last));
     match format {
-        Format::Messages => messages(first, last),
-        Format::Chat => last.map(|usage| chat(usage, ended)),
-        Format::Responses => last.map(responses),
-        Format::Gemini => last.map(|usage| gemini(usage, ended)),
+        Format::Messages => messages(first.as_ref(), last.as_ref()),
+        Format::Chat => last.map(|usage| chat(&usage, ended)),
+        Format::Responses => last.as_ref().map(responses),
+        Format::Gemini => last.map(|usage| gemini(&usage, ended)),
     }
 }
 
-/// A count at a JSON pointer below a usage object.
-fn count(usage: &Value, pointer: &str) -> Option<u64> {
-    usage.pointer(pointer).and_then(Value::as_u64)
+/// The whole numbers in a usage object and in the objects in it, with the keys that lead to them.
+struct Counts<'u>(Vec<(&'u str, &'u str, u64)>);
+
+impl<'u> Counts<'u> {
+    /// `None` if it is no object, or no JSON.
+    fn read(json: &'u [u8]) -> Option<Counts<'u>> {
+        let text = std::str::from_utf8(json).ok()?;
+        let mut found = Vec::with_capacity(COUNTS_USUAL);
+        let mut reader = Reader::new(text);
+        reader.object(|reader, key| {
+            if reader.peek() == b'{' {
+                return reader
+                    .object(|reader, inner| number(text, reader, (key, inner), &mut found));
+            }
+            number(text, reader, ("", key), &mut found)
+        })?;
+        reader.end()?;
+        Some(Counts(found))
+    }
+}
+
+/// Numbers that a usage object has, the largest known.
+const COUNTS_USUAL: usize = 16;
+
+/// Notes the next value if it is a count.
+fn number<'u>(
+    text: &str,
+    reader: &mut Reader<'u>,
+    (outer, inner): (&'u str, &'u str),
+    found: &mut Vec<(&'u str, &'u str, u64)>,
+) -> Option<()> {
+    let value = reader.value()?;
+    found.extend(text[value].parse().ok().map(|count| (outer, inner, count)));
+    Some(())
+}
+
+/// The count at `/KEY` or `/OUTER/KEY` below a usage object. Of one that comes twice the last word
+/// counts.
+fn count(usage: &Counts, pointer: &str) -> Option<u64> {
+    let (outer, key) = pointer.strip_prefix('/')?.split_once('/').unwrap_or(("", &pointer[1..]));
+    let is_it = |(at, name, _): &&(&str, &str, u64)| *at == outer && *name == key;
+    usage.0.iter().rev().find(is_it).map(|(.., count)| *count)
 }
 
 /// The last word is cumulative and overrules the first field by field; it is never added.
-fn messages(first: Option<&Value>, last: Option<&Value>) -> Option<Usage> {
+fn messages(first: Option<&Counts>, last: Option<&Counts>) -> Option<Usage> {
     let either = |pointer: &str| {
-        let of = |usage: Option<&Value>| usage.and_then(|usage| count(usage, pointer));
+        let of = |usage: Option<&Counts>| usage.and_then(|usage| count(usage, pointer));
         of(last).or_else(|| of(first))
     };
     last.or(first)?;
@@ -55,7 +89,7 @@ fn messages(first: Option<&Value>, last: Option<&Value>) -> Option<Usage> {
 }
 
 /// Some servers send the usage so far with every chunk.
-fn chat(usage: &Value, ended: bool) -> Usage {
+fn chat(usage: &Counts, ended: bool) -> Usage {
     let input = count(usage, "/prompt_tokens");
     let completion = count(usage, "/completion_tokens");
     let reasoning = count(usage, "/completion_tokens_details/reasoning_tokens");
@@ -63,20 +97,20 @@ fn chat(usage: &Value, ended: bool) -> Usage {
     let with_reasoning = sum(&[completion, reasoning]);
     let total = count(usage, "/total_tokens");
     let beside = total.is_some() && total == sum(&[input, with_reasoning]);
-    let details = |name: &str| count(usage, &format!("/prompt_tokens_details/{name}"));
     let output = if beside { completion.and(with_reasoning) } else { completion };
     Usage {
         input,
         // The second name is DeepSeek's.
-        cache_read: details("cached_tokens").or_else(|| count(usage, "/prompt_cache_hit_tokens")),
-        cache_write: details("cache_write_tokens"),
+        cache_read: count(usage, "/prompt_tokens_details/cached_tokens")
+            .or_else(|| count(usage, "/prompt_cache_hit_tokens")),
+        cache_write: count(usage, "/prompt_tokens_details/cache_write_tokens"),
         cache_write_1h: None,
         output: output.filter(|_| ended),
         reasoning,
     }
 }
 
-fn responses(usage: &Value) -> Usage {
+fn responses(usage: &Counts) -> Usage {
     Usage {
         input: count(usage, "/input_tokens"),
         cache_read: count(usage, "/input_tokens_details/cached_tokens"),
@@ -88,7 +122,7 @@ fn responses(usage: &Value) -> Usage {
 }
 
 /// Google leaves out what is zero, so an answer that ended without candidates had none.
-fn gemini(usage: &Value, ended: bool) -> Usage {
+fn gemini(usage: &Counts, ended: bool) -> Usage {
     let prompt = count(usage, "/promptTokenCount");
     let thoughts = count(usage, "/thoughtsTokenCount");
     let output = sum(&[count(usage, "/candidatesTokenCount"), thoughts]);
