@@ -4,7 +4,7 @@
 //! but not in the body. The search is for words, not by structure: one false alarm in a schema
 //! costs one lesson, and it runs when the answer is over.
 
-use memchr::memmem;
+use memchr::memchr_iter;
 
 /// Values of `"type"` that stand for more than their text; a longer word that begins so as well
 /// (`web_search_20250305`, `image_url`).
@@ -29,6 +29,8 @@ const TYPES: &[&str] = &[
     "mcp",
 ];
 
+const TYPE: &[u8] = b"\"type\"";
+
 /// Keys that bring in what the body does not show, unless their value is null.
 const KEYS: &[&str] = &[
     "\"previous_response_id\"",
@@ -50,22 +52,31 @@ const KEYS: &[&str] = &[
     "\"code_execution\"",
 ];
 
-/// Whether all that the provider will bill as input is text in this body.
+/// Whether all that the provider will bill as input is text in this body. In a text the quotes of a
+/// key would be escaped, so one search for quotes finds all keys.
 pub(crate) fn is_text_only(body: &[u8]) -> bool {
-    let is_foreign = |value: &[u8]| {
-        let word = value.strip_prefix(b"\"");
-        word.is_some_and(|word| TYPES.iter().any(|kind| word.starts_with(kind.as_bytes())))
+    let is_foreign = |at: usize| {
+        let rest = &body[at..];
+        let is_type = |value: &[u8]| {
+            let word = value.strip_prefix(b"\"");
+            word.is_some_and(|word| TYPES.iter().any(|kind| word.starts_with(kind.as_bytes())))
+        };
+        // Most quotes end a text, and no key begins like what follows it.
+        match rest.get(1) {
+            Some(b't') => value(rest, TYPE).is_some_and(is_type),
+            Some(b'a'..=b'z') => KEYS.iter().any(|key| {
+                value(rest, key.as_bytes()).is_some_and(|value| !value.starts_with(b"null"))
+            }),
+            _ => false,
+        }
     };
-    let is_said = |key: &&str| values(body, key).any(|value| !value.starts_with(b"null"));
-    !values(body, "\"type\"").any(is_foreign) && !KEYS.iter().any(is_said)
+    !memchr_iter(b'"', body).any(is_foreign)
 }
 
-/// What follows each place where the word is a key. In a text its quotes would be escaped.
-fn values<'a>(body: &'a [u8], key: &'a str) -> impl Iterator<Item = &'a [u8]> {
-    memmem::find_iter(body, key).filter_map(move |at| {
-        let rest = body[at + key.len()..].trim_ascii_start();
-        rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start)
-    })
+/// The value behind this key, if that is what stands here.
+fn value<'a>(rest: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    let rest = rest.strip_prefix(key)?.trim_ascii_start();
+    rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start)
 }
 
 #[cfg(test)]
