@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use wide::u8x16;
+
 /// The text of a string literal, quotes included. `None` if it holds a lone surrogate, which no
 /// text can, or is no string.
 pub(crate) fn decode(literal: &str) -> Option<Cow<'_, str>> {
@@ -69,24 +71,21 @@ fn short_escape(byte: u8) -> Option<u8> {
     }
 }
 
-/// Where the next quote, backslash or control character is, or the end. Eight bytes at a time:
+/// Where the next quote, backslash or control character is, or the end. Sixteen bytes at a time:
 /// strings are nearly all of a body.
 pub(super) fn first_special(bytes: &[u8], from: usize) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = ONES << 7;
-    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
     let mut at = from.min(bytes.len());
-    for chunk in bytes[at..].chunks_exact(8) {
-        let word = u64::from_le_bytes(chunk.try_into().expect("chunks of eight"));
-        let quote = is_zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = is_zero(word ^ (ONES * u64::from(b'\\')));
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        // A borrow can only raise false hits above a true one, and the lowest is taken.
-        let hits = (quote | backslash | control) & HIGH;
+    for chunk in bytes[at..].chunks_exact(16) {
+        let chunk: [u8; 16] = chunk.try_into().expect("chunks of sixteen");
+        let block = u8x16::from(chunk);
+        let quote = block.simd_eq(u8x16::splat(b'"'));
+        let backslash = block.simd_eq(u8x16::splat(b'\\'));
+        let control = block.min(u8x16::splat(0x1f)).simd_eq(block);
+        let hits = (quote | backslash | control).to_bitmask();
         if hits != 0 {
-            return at + hits.trailing_zeros() as usize / 8;
+            return at + hits.trailing_zeros() as usize;
         }
-        at += 8;
+        at += 16;
     }
     let special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
     bytes[at..].iter().position(special).map_or(bytes.len(), |offset| at + offset)

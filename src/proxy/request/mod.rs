@@ -69,14 +69,19 @@ impl Head {
 
     /// The first value of a header; `name` in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
-        let named = |(key, _): &(&str, &[u8])| key.eq_ignore_ascii_case(name);
-        self.headers().find(named).map(|(_, value)| value)
+        self.named(name).next()
     }
 
     /// All values of a header; `name` in lower case.
     pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let named = move |(key, _): &(&str, &[u8])| key.eq_ignore_ascii_case(name);
-        self.headers().filter(named).map(|(_, value)| value)
+        self.named(name)
+    }
+
+    /// Names are compared as bytes: whether they are text was seen once, and is not asked again.
+    fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let is_it =
+            move |(key, _): &&(Span, Span)| self.bytes(*key).eq_ignore_ascii_case(name.as_bytes());
+        self.fields.iter().filter(is_it).map(|(_, value)| self.bytes(*value))
     }
 
     /// Leaves out the first `count` bytes of the target: a prefix that was meant for us.

@@ -47,13 +47,13 @@ impl ReplyHead {
 
     /// The first value of a header; `name` in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
-        let named = |(key, _): &(&str, &[u8])| key.eq_ignore_ascii_case(name);
-        self.headers().find(named).map(|(_, value)| value)
+        self.values(name).next()
     }
 
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let named = move |(key, _): &(&str, &[u8])| key.eq_ignore_ascii_case(name);
-        self.headers().filter(named).map(|(_, value)| value)
+    fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let is_it =
+            move |(key, _): &&(Span, Span)| self.bytes(*key).eq_ignore_ascii_case(name.as_bytes());
+        self.fields.iter().filter(is_it).map(|(_, value)| self.bytes(*value))
     }
 
     /// The comma-separated words of all values of a header.
