@@ -6,7 +6,8 @@
 
 use super::Source;
 
-const OPEN: &str = "[... ";
+/// How every marker begins.
+pub(crate) const OPEN: &str = "[... ";
 const CLOSE: &str = " ...]";
 
 /// Stands above a text that would otherwise be read as if it held lines of ours.

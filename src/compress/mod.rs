@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use earlier::{Earlier, Known};
 pub(crate) use earlier::{Loader, can_be_pointed_at};
 pub(crate) use expand::Expander;
+pub(crate) use marker::OPEN as MARKER_START;
 pub(crate) use passes::language;
 use passes::{PASSES, Pass, Work};
 pub(crate) use place::{Place, Source};

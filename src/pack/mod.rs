@@ -136,6 +136,61 @@ pub(crate) fn pack_in(
     run(counter, plan, format, body, Some(scope))
 }
 
+/// A body that goes out as it came whatever its counts are, so that they can be made later.
+pub(crate) struct Untouched<'b> {
+    body: &'b str,
+    prompt: Prompt,
+}
+
+impl<'b> Untouched<'b> {
+    /// `None`: it is not understood, or only counting will tell.
+    pub(crate) fn read(plan: &Plan, format: Format, body: &'b [u8]) -> Option<Untouched<'b>> {
+        let is_off = plan.mode == Mode::Off;
+        if !is_off && body.len() as u64 > plan.threshold {
+            return None;
+        }
+        let (body, prompt) = read(format, body)?;
+        let is_sure = is_off || is_below(plan, format, body, &prompt);
+        is_sure.then_some(Untouched { body, prompt })
+    }
+
+    pub(crate) fn is_stream(&self) -> bool {
+        self.prompt.stream
+    }
+
+    /// What `pack_in` would have made of it.
+    pub(crate) fn pack_in(
+        &self,
+        scope: Scope,
+        counter: &mut Counter,
+        plan: &Plan,
+        format: Format,
+    ) -> Packed {
+        walk(counter, (plan, format), self.body, &self.prompt, Some(scope))
+    }
+}
+
+/// Whether a prompt stays below the threshold even if every byte is a token, and nothing in it could
+/// be taken for words of ours.
+fn is_below(plan: &Plan, format: Format, body: &str, prompt: &Prompt) -> bool {
+    let around = around(format, &prompt.model);
+    let calls = prompt.parts.iter().filter(|part| matches!(part.role, Role::Input { .. })).count();
+    let has_picture = prompt.parts.iter().any(|part| part.role == Role::Image);
+    let frames =
+        around.fixed + around.tools + around.message * prompt.messages + around.call * calls as u64;
+    // Spelled plainly, or hidden behind an escape.
+    let has = |word: &str| memchr::memmem::find(body.as_bytes(), word.as_bytes()).is_some();
+    !has_picture
+        && body.len() as u64 + frames <= plan.threshold
+        && !has(compress::MARKER_START)
+        && !has("\\u")
+}
+
+fn read(format: Format, body: &[u8]) -> Option<(&str, Prompt)> {
+    let body = std::str::from_utf8(body).ok()?;
+    Some((body, prompt::read_text(format, body)?))
+}
+
 fn run(
     counter: &mut Counter,
     plan: &Plan,
@@ -143,13 +198,21 @@ fn run(
     body: &[u8],
     scope: Option<Scope>,
 ) -> Packed {
-    let text = std::str::from_utf8(body).ok();
-    let read = text.and_then(|body| Some((body, prompt::read_text(format, body)?)));
-    let Some((body, prompt)) = read else {
-        return Packed { skip: Some(Skip::Unreadable), ..Packed::default() };
-    };
+    match read(format, body) {
+        Some((body, prompt)) => walk(counter, (plan, format), body, &prompt, scope),
+        None => Packed { skip: Some(Skip::Unreadable), ..Packed::default() },
+    }
+}
+
+fn walk(
+    counter: &mut Counter,
+    (plan, format): (&Plan, Format),
+    body: &str,
+    prompt: &Prompt,
+    scope: Option<Scope>,
+) -> Packed {
     let around = around(format, &prompt.model);
-    let course = Course { plan, format, body, prompt: &prompt, around: &around };
+    let course = Course { plan, format, body, prompt, around: &around };
     let (mut packed, edits) =
         match scope.filter(|scope| scope.holds_any() && plan.mode != Mode::Off) {
             Some(scope) => course.go_on(counter, scope),
@@ -164,7 +227,7 @@ fn run(
     if !edits.is_empty() {
         packed.body = Some(splice(body, edits));
     }
-    Packed { model: prompt.model, stream: prompt.stream, ..packed }
+    Packed { model: prompt.model.clone(), stream: prompt.stream, ..packed }
 }
 
 /// The body with every marker replaced by what it stands for. `None` if it is not understood.

@@ -1,7 +1,7 @@
 //! One request's life, from its last byte to the ledger. `run` is the only function that knows the
 //! order; the steps do not know each other.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +17,7 @@ use super::local::guard;
 use super::local::pages;
 use super::local::{self, Trouble};
 use super::mishap::caught;
+use super::prepare::{Prepared, Preparing};
 use super::relay::{Buffer, Relay, Relayed};
 use super::request::Head;
 use super::setup::Setup;
@@ -26,18 +27,13 @@ use super::witness::Witness;
 use crate::compress::Mode;
 use crate::footer;
 use crate::ledger::Entry;
-use crate::pack::{self, Packed, Plan, Skip};
+use crate::pack::Packed;
 use crate::route::{self, Asked, Route, Upstreams};
 use crate::tokens::{self, Counter};
-use crate::wire::{Format, Usage, ask_usage};
+use crate::wire::{Format, Usage};
 
-/// Who is asked for the usage of streams.
-const ASKED: &str = "https://api.openai.com/";
 /// Of an answer 400, as much as its reason needs.
 const REASON_BYTES_MAX: u64 = 64 * 1024;
-
-/// Headers that say who asks; requests of different people know nothing of each other.
-const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
 
 /// What a worker keeps from one request to the next.
 pub(crate) struct Worker {
@@ -77,7 +73,6 @@ struct Exchange<'a> {
     head: &'a Head,
     id: String,
     arrived: Instant,
-    plan: Plan,
     /// The connection cannot serve another request.
     must_close: bool,
 }
@@ -94,7 +89,6 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
     }
     let mut exchange = Exchange {
         id: context.ids.next(),
-        plan,
         must_close: context.is_draining(),
         context,
         setup,
@@ -105,19 +99,24 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
     let Some(route) = exchange.route() else {
         return exchange.no_route(body.has_come());
     };
-    let (prepared, original, mut upload) = match body {
-        Incoming::Whole(held) => {
-            let prepare = |worker: &mut Worker| exchange.prepare(worker, &route, &held.bytes);
-            (prepared(worker, prepare), Some(held), None)
-        }
-        Incoming::Streamed(upload) => (Prepared::default(), None, Some(upload)),
+    let (original, mut upload) = match body {
+        Incoming::Whole(held) => (Some(held), None),
+        Incoming::Streamed(upload) => (None, Some(upload)),
+    };
+    let Worker { counter, buffer } = worker;
+    let preparing = Preparing { context, setup, head: &head, plan: &plan, route: &route, arrived };
+    let prepared = match &original {
+        Some(held) => preparing.prepare(counter, &held.bytes),
+        None => Prepared::streamed(),
     };
     let proxy_time = arrived.elapsed();
-    let look = OnceCell::new();
+    let (look, counter) = (OnceCell::new(), RefCell::new(counter));
     let witness = Witness::new(&context.debug, &exchange.id, &head, &route);
     let meanwhile = || {
-        look.get_or_init(|| exchange.look(&route, &prepared.packed, bytes_of(&original)));
-        caught(|| witness.look(&prepared.packed, bytes_of(&original)));
+        let original = bytes_of(&original);
+        let packed = preparing.count(&mut counter.borrow_mut(), &prepared, original);
+        look.get_or_init(|| exchange.look(&route, packed, original));
+        caught(|| witness.look(packed, &prepared, original));
     };
     let sent = match &mut upload {
         Some(upload) => {
@@ -129,12 +128,15 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
             exchange.send_prepared(&route, &prepared, (original, &meanwhile))
         }
     };
+    // Nothing was sent if it was not counted yet.
+    let packed = preparing.count(&mut counter.borrow_mut(), &prepared, bytes_of(&original));
+    let trace = caught(|| witness.tell(packed, &prepared)).unwrap_or_default();
+    let parts = (&*head, &route, &plan);
+    let mut entry = account::open(&exchange.id, parts, packed, proxy_time);
     // A stream may last for minutes, and needs none of it.
+    drop(prepared);
     drop(original);
     exchange.must_close |= upload.as_mut().is_some_and(|upload| !upload.has_come());
-    let trace = caught(|| witness.tell(&prepared.packed)).unwrap_or_default();
-    let parts = (&*head, &route, &exchange.plan);
-    let mut entry = account::open(&exchange.id, parts, &prepared.packed, proxy_time);
     entry.ttfb_ms = Some(arrived.elapsed().as_millis() as u64);
     entry.trace = Some(Box::new(trace));
     match sent {
@@ -145,7 +147,7 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
             }
             let look = look.get().copied().unwrap_or_default();
             account::rate(&mut entry, &context.ledger, look.is_text_only);
-            let relayed = exchange.relay(worker, &route, answer, (&entry, look.no_footer));
+            let relayed = exchange.relay(buffer, &route, answer, (&entry, look.no_footer));
             (entry.error, entry.footer) = (relayed.error, relayed.footer);
             account::settle(&mut entry, &setup.config.prices, relayed.reading);
             exchange.finish(entry);
@@ -164,23 +166,6 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
 /// The body as it came; none of one that is passed on while it comes.
 fn bytes_of(original: &Option<Held>) -> &[u8] {
     original.as_ref().map_or(&[], |held| &held.bytes)
-}
-
-/// What a request has become before it is sent.
-#[derive(Default)]
-struct Prepared {
-    packed: Packed,
-    /// The body asks for the usage although the client's did not.
-    asks_usage: bool,
-}
-
-/// A body that we cannot prepare without a panic is one that we do not understand.
-fn prepared(worker: &mut Worker, prepare: impl FnOnce(&mut Worker) -> Prepared) -> Prepared {
-    caught(|| prepare(worker)).unwrap_or_else(|| {
-        *worker = worker.anew();
-        let packed = Packed { skip: Some(Skip::Unreadable), ..Packed::default() };
-        Prepared { packed, asks_usage: false }
-    })
 }
 
 /// What was found in the client's body while the provider was thinking.
@@ -215,51 +200,6 @@ impl Exchange<'_> {
         route::pick(&asked, &upstreams)
     }
 
-    /// Takes our footers out, counts and compresses, and asks for the usage. Whatever is in doubt
-    /// goes out as it came.
-    fn prepare(&self, worker: &mut Worker, route: &Route, body: &[u8]) -> Prepared {
-        let format = route.format.filter(|_| body.len() <= self.setup.config.large_bytes());
-        let healed = format.and_then(|format| footer::heal(format, body));
-        let body = healed.as_deref().unwrap_or(body);
-        let mut packed = self.pack(worker, route, body);
-        let asking = self.may_ask_usage(route, &packed);
-        let asking = asking.then(|| ask_usage::inject(packed.body.as_deref().unwrap_or(body)));
-        let asks_usage = matches!(asking, Some(Some(_)));
-        packed.body = asking.flatten().or_else(|| packed.body.take()).or(healed);
-        Prepared { packed, asks_usage }
-    }
-
-    /// OpenAI's own interface says what a stream cost only if asked to. Other servers may not know
-    /// the option, whatever name they have here; and with compression off no byte is changed.
-    fn may_ask_usage(&self, route: &Route, packed: &Packed) -> bool {
-        let is_untouched = matches!(packed.skip, Some(Skip::Refused | Skip::Off));
-        let is_openai = route.format == Some(Format::Chat) && route.url.starts_with(ASKED);
-        self.setup.config.ask_usage && is_openai && packed.stream && !is_untouched
-    }
-
-    /// Counts and compresses.
-    fn pack(&self, worker: &mut Worker, route: &Route, body: &[u8]) -> Packed {
-        let Some(format) = route.format else { return Packed::default() };
-        let only = |skip| Packed { skip: Some(skip), ..Packed::default() };
-        if self.head.header("content-encoding").is_some_and(|coding| coding != b"identity") {
-            return only(Skip::Encoded);
-        }
-        if body.len() > self.setup.config.large_bytes() {
-            return only(Skip::Large);
-        }
-        if self.context.refused.is_paused(&route.provider, format, self.arrived) {
-            // Counted all the same.
-            let packed = pack::pack(&mut worker.counter, &Plan::of(Mode::Off), format, body);
-            let skip = packed.skip.filter(|skip| *skip != Skip::Off).or(Some(Skip::Refused));
-            return Packed { skip, ..packed };
-        }
-        // Keys are told apart and never kept: a digest under a secret of this process is.
-        let credentials = CREDENTIALS.iter().filter_map(|name| self.head.header(name));
-        let target = self.head.target().as_bytes();
-        let scope = self.context.memo.scope(credentials.chain([target]));
-        pack::pack_in(scope, &mut worker.counter, &self.plan, format, body)
-    }
-
     fn send(&self, route: &Route, body: Outgoing) -> Result<Answer, Failure> {
         let target = Target { url: &route.url, identity_only: route.format.is_some() };
         let reply = self.setup.upstream.send(&target, self.head, body, &self.client.watch)?;
@@ -275,7 +215,7 @@ impl Exchange<'_> {
         (original, meanwhile): (&[u8], &dyn Fn()),
     ) -> Result<Answer, Failure> {
         let whole = |bytes| Outgoing::Whole { bytes, meanwhile };
-        let Some(body) = &prepared.packed.body else {
+        let Some(body) = &prepared.body else {
             return self.send(route, whole(original));
         };
         let answer = self.send(route, whole(body))?;
@@ -303,7 +243,7 @@ impl Exchange<'_> {
     /// Copies the answer to the client, with a footer if it may have one.
     fn relay(
         &self,
-        worker: &mut Worker,
+        buffer: &mut Buffer,
         route: &Route,
         answer: Answer,
         (entry, no_footer): (&Entry, Option<footer::Refusal>),
@@ -341,7 +281,7 @@ impl Exchange<'_> {
             ours: &account::headers(entry),
             must_close: self.must_close,
         };
-        let mut relayed = relay.copy(&mut dressed.body, &mut worker.buffer, dressed.passage);
+        let mut relayed = relay.copy(&mut dressed.body, buffer, dressed.passage);
         relayed.reading = relayed.reading.or(dressed.reading);
         let footer = refusal.or(relayed.footer).or(dressed.footer);
         relayed.footer = footer.filter(|_| entry.api != "other");

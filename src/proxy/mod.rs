@@ -24,6 +24,7 @@ mod front;
 mod identity;
 mod local;
 mod mishap;
+mod prepare;
 mod relay;
 mod request;
 mod setup;

@@ -5,6 +5,7 @@
 
 use std::cell::{OnceCell, RefCell};
 
+use super::prepare::Prepared;
 use super::request::Head;
 use super::upstream::transport;
 use crate::debug::{Debug, Switch};
@@ -35,11 +36,11 @@ impl<'a> Witness<'a> {
     }
 
     /// Looks at what was just sent. `original` is what the client sent.
-    pub(super) fn look(&self, packed: &Packed, original: &[u8]) {
+    pub(super) fn look(&self, packed: &Packed, prepared: &Prepared, original: &[u8]) {
         let (wish, has_bodies) = self.wish.get_or_init(|| {
             let wish = self.debug.take();
             let wants_bodies = wish.is_some_and(|wish| wish.bodies) && !original.is_empty();
-            let sent = packed.body.as_deref().unwrap_or(original);
+            let sent = prepared.body.as_deref().unwrap_or(original);
             (wish, wants_bodies && self.debug.store(self.request_id, original, sent))
         });
         // Taken, and so forgotten when this ends.
@@ -62,9 +63,9 @@ impl<'a> Witness<'a> {
     }
 
     /// What there is to tell. Of a body that was passed on while it came nothing was seen before.
-    pub(super) fn tell(self, packed: &Packed) -> Trace {
+    pub(super) fn tell(self, packed: &Packed, prepared: &Prepared) -> Trace {
         if self.seen.borrow().is_none() {
-            self.look(packed, &[]);
+            self.look(packed, prepared, &[]);
         }
         self.seen.into_inner().unwrap_or_default()
     }

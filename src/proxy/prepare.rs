@@ -1,0 +1,187 @@
+//! What a request becomes before it is sent, and what of that can wait until it is.
+//!
+//! Only what decides the bytes stands before the first of them. Where nothing will be changed
+//! whatever the counts are, they are made while the provider is thinking.
+
+use std::cell::OnceCell;
+use std::time::Instant;
+
+use super::Context;
+use super::mishap::caught;
+use super::request::Head;
+use super::setup::Setup;
+use crate::compress::Mode;
+use crate::footer;
+use crate::pack::{self, Packed, Plan, Scope, Skip, Untouched};
+use crate::route::Route;
+use crate::tokens::Counter;
+use crate::wire::{Format, ask_usage};
+
+/// Who is asked for the usage of streams.
+const ASKED: &str = "https://api.openai.com/";
+
+/// Headers that say who asks; requests of different people know nothing of each other.
+const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
+
+/// What a request has become.
+#[derive(Default)]
+pub(super) struct Prepared<'b> {
+    /// What is sent in the place of the client's bytes.
+    pub(super) body: Option<Vec<u8>>,
+    /// The body asks for the usage although the client's did not.
+    pub(super) asks_usage: bool,
+    packed: OnceCell<Packed>,
+    /// What is counted later.
+    untouched: Option<Untouched<'b>>,
+}
+
+impl Prepared<'_> {
+    /// Of a body that is passed on while it comes nothing is known.
+    pub(super) fn streamed() -> Self {
+        Prepared { packed: Packed::default().into(), ..Prepared::default() }
+    }
+}
+
+/// Who asks for what, by which settings.
+#[derive(Clone, Copy)]
+pub(super) struct Preparing<'a> {
+    pub(super) context: &'a Context,
+    pub(super) setup: &'a Setup,
+    pub(super) head: &'a Head,
+    pub(super) plan: &'a Plan,
+    pub(super) route: &'a Route,
+    pub(super) arrived: Instant,
+}
+
+impl Preparing<'_> {
+    /// Takes our footers out, compresses, and asks for the usage. Whatever is in doubt goes out as
+    /// it came.
+    pub(super) fn prepare<'b>(&self, counter: &mut Counter, body: &'b [u8]) -> Prepared<'b> {
+        caught(|| self.understood(counter, body)).unwrap_or_else(|| {
+            *counter = counter.anew();
+            Prepared { packed: unreadable().into(), ..Prepared::default() }
+        })
+    }
+
+    fn understood<'b>(&self, counter: &mut Counter, body: &'b [u8]) -> Prepared<'b> {
+        let Some(format) = self.format_of(body) else { return Prepared::default() };
+        let healed = footer::heal(format, body);
+        if healed.is_none()
+            && let Some(untouched) = Untouched::read(&self.course(format).0, format, body)
+        {
+            let asks = self.may_ask_usage(untouched.is_stream(), self.early_skip(format));
+            let body = asks.then(|| ask_usage::inject(body)).flatten();
+            let asks_usage = body.is_some();
+            return Prepared {
+                body,
+                asks_usage,
+                untouched: Some(untouched),
+                ..Prepared::default()
+            };
+        }
+        let body = healed.as_deref().unwrap_or(body);
+        let mut packed = self.pack(counter, format, body);
+        let asks = self.may_ask_usage(packed.stream, packed.skip);
+        let asking = asks.then(|| ask_usage::inject(packed.body.as_deref().unwrap_or(body)));
+        let asking = asking.flatten();
+        let asks_usage = asking.is_some();
+        let body = asking.or_else(|| packed.body.take()).or(healed);
+        Prepared { body, asks_usage, packed: packed.into(), untouched: None }
+    }
+
+    /// Counts what was left to be counted. `body` is what the client sent.
+    pub(super) fn count<'p>(
+        &self,
+        counter: &mut Counter,
+        prepared: &'p Prepared,
+        body: &[u8],
+    ) -> &'p Packed {
+        prepared.packed.get_or_init(|| {
+            caught(|| self.counted(counter, prepared, body)).unwrap_or_else(|| {
+                *counter = counter.anew();
+                unreadable()
+            })
+        })
+    }
+
+    fn counted(&self, counter: &mut Counter, prepared: &Prepared, body: &[u8]) -> Packed {
+        match (self.route.format, &prepared.untouched) {
+            (Some(format), Some(untouched)) => {
+                let (plan, is_paused) = self.course(format);
+                let packed = untouched.pack_in(self.scope(), counter, &plan, format);
+                Packed {
+                    skip: if is_paused { refused(packed.skip) } else { packed.skip },
+                    ..packed
+                }
+            }
+            (Some(_), None) => Packed { skip: self.unread(body), ..Packed::default() },
+            (None, _) => Packed::default(),
+        }
+    }
+
+    /// The format of a body that is looked into.
+    fn format_of(&self, body: &[u8]) -> Option<Format> {
+        self.route.format.filter(|_| self.unread(body).is_none())
+    }
+
+    /// Why a body is not looked into.
+    fn unread(&self, body: &[u8]) -> Option<Skip> {
+        let is_coded = |coding: &[u8]| coding != b"identity";
+        match () {
+            () if self.head.header("content-encoding").is_some_and(is_coded) => Some(Skip::Encoded),
+            () if body.len() > self.setup.config.large_bytes() => Some(Skip::Large),
+            () => None,
+        }
+    }
+
+    /// By which plan, and whether that is because the provider has refused changed bodies: those
+    /// are counted all the same.
+    fn course(&self, format: Format) -> (Plan, bool) {
+        let is_paused = self.context.refused.is_paused(&self.route.provider, format, self.arrived);
+        (if is_paused { Plan::of(Mode::Off) } else { *self.plan }, is_paused)
+    }
+
+    /// What is known of the reason before anything is counted.
+    fn early_skip(&self, format: Format) -> Option<Skip> {
+        let (plan, is_paused) = self.course(format);
+        match plan.mode {
+            Mode::Off if is_paused => Some(Skip::Refused),
+            Mode::Off => Some(Skip::Off),
+            _ => Some(Skip::BelowThreshold),
+        }
+    }
+
+    fn pack(&self, counter: &mut Counter, format: Format, body: &[u8]) -> Packed {
+        let (plan, is_paused) = self.course(format);
+        if is_paused {
+            let packed = pack::pack(counter, &plan, format, body);
+            return Packed { skip: refused(packed.skip), ..packed };
+        }
+        pack::pack_in(self.scope(), counter, &plan, format, body)
+    }
+
+    /// Keys are told apart and never kept: a digest under a secret of this process is.
+    fn scope(&self) -> Scope<'_> {
+        let credentials = CREDENTIALS.iter().filter_map(|name| self.head.header(name));
+        self.context.memo.scope(credentials.chain([self.head.target().as_bytes()]))
+    }
+
+    /// OpenAI's own interface says what a stream cost only if asked to. Other servers may not know
+    /// the option, whatever name they have here; and with compression off no byte is changed.
+    fn may_ask_usage(&self, is_stream: bool, skip: Option<Skip>) -> bool {
+        let is_untouched = matches!(skip, Some(Skip::Refused | Skip::Off));
+        let is_openai =
+            self.route.format == Some(Format::Chat) && self.route.url.starts_with(ASKED);
+        self.setup.config.ask_usage && is_openai && is_stream && !is_untouched
+    }
+}
+
+/// A body that we cannot look into without a panic is one that we do not understand.
+fn unreadable() -> Packed {
+    Packed { skip: Some(Skip::Unreadable), ..Packed::default() }
+}
+
+/// What a plan that is off only for now says of a body.
+fn refused(skip: Option<Skip>) -> Option<Skip> {
+    skip.filter(|skip| *skip != Skip::Off).or(Some(Skip::Refused))
+}
