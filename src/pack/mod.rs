@@ -6,6 +6,7 @@
 pub(crate) mod cuts;
 mod inputs;
 mod memo;
+mod untouched;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::wire::Format;
 use crate::wire::prompt::{self, Part, Prompt, Role, ToolResult};
 use memo::{Known, SoFar};
 pub(crate) use memo::{Memo, Scope};
+pub(crate) use untouched::Untouched;
 
 /// The threshold of strict and hybrid unless it is set, in tokens.
 const THRESHOLD_TOKENS: u64 = 4500;
@@ -134,56 +136,6 @@ pub(crate) fn pack_in(
     body: &[u8],
 ) -> Packed {
     run(counter, plan, format, body, Some(scope))
-}
-
-/// A body that goes out as it came whatever its counts are, so that they can be made later.
-pub(crate) struct Untouched<'b> {
-    body: &'b str,
-    prompt: Prompt,
-}
-
-impl<'b> Untouched<'b> {
-    /// `None`: it is not understood, or only counting will tell.
-    pub(crate) fn read(plan: &Plan, format: Format, body: &'b [u8]) -> Option<Untouched<'b>> {
-        let is_off = plan.mode == Mode::Off;
-        if !is_off && body.len() as u64 > plan.threshold {
-            return None;
-        }
-        let (body, prompt) = read(format, body)?;
-        let is_sure = is_off || is_below(plan, format, body, &prompt);
-        is_sure.then_some(Untouched { body, prompt })
-    }
-
-    pub(crate) fn is_stream(&self) -> bool {
-        self.prompt.stream
-    }
-
-    /// What `pack_in` would have made of it.
-    pub(crate) fn pack_in(
-        &self,
-        scope: Scope,
-        counter: &mut Counter,
-        plan: &Plan,
-        format: Format,
-    ) -> Packed {
-        walk(counter, (plan, format), self.body, &self.prompt, Some(scope))
-    }
-}
-
-/// Whether a prompt stays below the threshold even if every byte is a token, and nothing in it could
-/// be taken for words of ours.
-fn is_below(plan: &Plan, format: Format, body: &str, prompt: &Prompt) -> bool {
-    let around = around(format, &prompt.model);
-    let calls = prompt.parts.iter().filter(|part| matches!(part.role, Role::Input { .. })).count();
-    let has_picture = prompt.parts.iter().any(|part| part.role == Role::Image);
-    let frames =
-        around.fixed + around.tools + around.message * prompt.messages + around.call * calls as u64;
-    // Spelled plainly, or hidden behind an escape.
-    let has = |word: &str| memchr::memmem::find(body.as_bytes(), word.as_bytes()).is_some();
-    !has_picture
-        && body.len() as u64 + frames <= plan.threshold
-        && !has(compress::MARKER_START)
-        && !has("\\u")
 }
 
 fn read(format: Format, body: &[u8]) -> Option<(&str, Prompt)> {

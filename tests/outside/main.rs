@@ -35,6 +35,7 @@ mod machines;
 mod manual;
 mod money;
 mod pages;
+mod quick;
 mod reload;
 mod reports;
 mod retries;

@@ -3,6 +3,7 @@
 mod memo;
 mod proofs;
 mod rules;
+mod untouched;
 
 use serde_json::{Value, json};
 
