@@ -401,23 +401,3 @@ fn host_of(url: &str) -> &str {
     // The port is nobody's business but the configuration's.
     host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(host, |(host, _)| host)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_prepared_goes_out_as_it_came() {
-        let mut worker = Worker::new(&Arc::new(tokens::Memo::new(|at| at as u64)));
-        let got = prepared(&mut worker, |_| panic!("a fault, made for this test"));
-        assert_eq!((got.packed.body, got.asks_usage), (None, false));
-        assert_eq!(got.packed.skip, Some(Skip::Unreadable), "and is not counted");
-        // The next one finds the worker as good as new.
-        let body = br#"{"model":"m","messages":[{"role":"user","content":"Hello"}]}"#;
-        let got = prepared(&mut worker, |worker| Prepared {
-            packed: pack::pack(&mut worker.counter, &Plan::of(Mode::Off), Format::Chat, body),
-            asks_usage: false,
-        });
-        assert!(got.packed.before > 0);
-    }
-}

@@ -57,10 +57,8 @@ impl Preparing<'_> {
     /// Takes our footers out, compresses, and asks for the usage. Whatever is in doubt goes out as
     /// it came.
     pub(super) fn prepare<'b>(&self, counter: &mut Counter, body: &'b [u8]) -> Prepared<'b> {
-        caught(|| self.understood(counter, body)).unwrap_or_else(|| {
-            *counter = counter.anew();
-            Prepared { packed: unreadable().into(), ..Prepared::default() }
-        })
+        let unread = || Prepared { packed: unread().into(), ..Prepared::default() };
+        with_care(counter, unread, |counter| self.understood(counter, body))
     }
 
     fn understood<'b>(&self, counter: &mut Counter, body: &'b [u8]) -> Prepared<'b> {
@@ -97,10 +95,7 @@ impl Preparing<'_> {
         body: &[u8],
     ) -> &'p Packed {
         prepared.packed.get_or_init(|| {
-            caught(|| self.counted(counter, prepared, body)).unwrap_or_else(|| {
-                *counter = counter.anew();
-                unreadable()
-            })
+            with_care(counter, unread, |counter| self.counted(counter, prepared, body))
         })
     }
 
@@ -176,12 +171,43 @@ impl Preparing<'_> {
     }
 }
 
-/// A body that we cannot look into without a panic is one that we do not understand.
-fn unreadable() -> Packed {
+/// What `look` gives. A body that cannot be looked into without a panic is one that we do not
+/// understand, and whatever the panic left in the counter is thrown away.
+fn with_care<T>(
+    counter: &mut Counter,
+    unread: impl FnOnce() -> T,
+    look: impl FnOnce(&mut Counter) -> T,
+) -> T {
+    caught(|| look(counter)).unwrap_or_else(|| {
+        *counter = counter.anew();
+        unread()
+    })
+}
+
+fn unread() -> Packed {
     Packed { skip: Some(Skip::Unreadable), ..Packed::default() }
 }
 
 /// What a plan that is off only for now says of a body.
 fn refused(skip: Option<Skip>) -> Option<Skip> {
     skip.filter(|skip| *skip != Skip::Off).or(Some(Skip::Refused))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_prepared_goes_out_as_it_came() {
+        let mut counter = Counter::new();
+        let got = with_care(&mut counter, unread, |_| panic!("a fault, made for this test"));
+        assert_eq!(got.body, None);
+        assert_eq!(got.skip, Some(Skip::Unreadable), "and is not counted");
+        // The next one finds the counter as good as new.
+        let body = br#"{"model":"m","messages":[{"role":"user","content":"Hello"}]}"#;
+        let got = with_care(&mut counter, unread, |counter| {
+            pack::pack(counter, &Plan::of(Mode::Off), Format::Chat, body)
+        });
+        assert!(got.before > 0);
+    }
 }
