@@ -11,7 +11,7 @@
 
 use super::layout::NO_RANK;
 use super::minima::Minima;
-use super::table::{rank_at, rank_of_pair};
+use super::table::{TOKEN_BYTES_MAX, rank_at, rank_of_pair};
 
 /// The pieces merged in registers and on the stack: one bit each in a word says which bytes begin a
 /// part.
@@ -20,6 +20,8 @@ const PLACE_BITS: u32 = 6;
 /// A token that ends this share of a window before its edge has nearly always been one beyond it,
 /// too.
 const MARGIN: usize = 4;
+/// Wide windows need no more than the longest token several times.
+const MARGIN_BYTES_MAX: usize = 3 * TOKEN_BYTES_MAX;
 const WIDER: usize = 8;
 /// Memory for wider windows is given back.
 const KEPT_BYTES_MAX: usize = 4096;
@@ -74,20 +76,23 @@ impl Merger {
             }
             if seam.shared > 0 && self.next(0) != seam.shared {
                 (seam, width) = before.take().unwrap_or_else(|| {
-                    narrow *= WIDER;
-                    (Seam::default(), narrow / WIDER)
+                    let first = (Seam::default(), narrow);
+                    narrow = wider(narrow);
+                    first
                 });
-                width *= WIDER;
+                width = wider(width);
             } else if window.end == piece.len() {
                 return (seam.count + self.count_before(window.len()), widest);
-            } else if let Some((meet, shared)) = self.meeting(width - width / MARGIN) {
+            } else if let Some((meet, shared)) =
+                self.meeting(width - MARGIN_BYTES_MAX.min(width / MARGIN))
+            {
                 before = Some((seam, width));
                 let count = seam.count + self.count_before(meet);
                 // What did not fit once will not fit again.
                 narrow = width.min(KEPT_BYTES_MAX).max(narrow);
                 (seam, width) = (Seam { start: seam.start + meet, shared, count }, narrow);
             } else {
-                width *= WIDER;
+                width = wider(width);
             }
         }
     }
@@ -113,13 +118,11 @@ impl Merger {
             let gone = self.next(at);
             let end = self.next(gone);
             self.starts[gone / 64] &= !(1 << (gone % 64));
-            self.minima.set(gone, NO_RANK);
             let joined = if end < len { rank_at(window, at, self.next(end)) } else { NO_RANK };
-            self.minima.set(at, joined);
-            if at > 0 {
-                let before = self.last(at - 1);
-                self.minima.set(before, rank_at(window, before, end));
-            }
+            let before = at.checked_sub(1).map(|place| self.last(place));
+            let before =
+                before.map_or((at, joined), |before| (before, rank_at(window, before, end)));
+            self.minima.set([(gone, NO_RANK), (at, joined), before]);
         }
     }
 
@@ -150,6 +153,11 @@ impl Merger {
         let rest = self.starts[at / 64] & !(u64::MAX << (at % 64));
         (whole + rest.count_ones()) as usize
     }
+}
+
+/// Of a text that does not fit in a word the widest window takes least: neighbours share little.
+fn wider(width: usize) -> usize {
+    (width * WIDER).max(KEPT_BYTES_MAX)
 }
 
 /// As `Merger::merge`, all in one word and one array; most pieces are this short.

@@ -48,17 +48,29 @@ impl Minima {
         }
     }
 
-    pub(crate) fn set(&mut self, at: usize, rank: u32) {
-        let mut at = at;
-        let mut new = number(rank, at);
-        for &level in &self.levels {
+    /// Neighbours are mostly in one node, whose least is then told upwards once.
+    pub(crate) fn set<const N: usize>(&mut self, changes: [(usize, u32); N]) {
+        for (at, rank) in changes {
+            self.nodes[at / NODE][at % NODE] = number(rank, at);
+        }
+        for (done, (at, _)) in changes.iter().enumerate() {
+            if changes[..done].iter().all(|(earlier, _)| earlier / NODE != at / NODE) {
+                self.raise(at / NODE);
+            }
+        }
+    }
+
+    /// Tells the levels above what the least of a node of the lowest level is now.
+    fn raise(&mut self, node: usize) {
+        let (mut at, mut below) = (node, 0);
+        for &level in &self.levels[1..] {
+            let new = raised(&self.nodes[below + at], at);
             let node = &mut self.nodes[level + at / NODE];
             if node[at % NODE] == new {
                 return;
             }
             node[at % NODE] = new;
-            at /= NODE;
-            new = raised(node, at);
+            (at, below) = (at / NODE, level);
         }
     }
 
