@@ -344,7 +344,7 @@ pub(crate) struct Stats {
     pub(crate) db: Vec<String>,
 }
 
-/// Compress one request body from a file or standard input.
+/// Compress one request body, or a text, from a file or standard input.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "compress", help_triggers("-h", "--help"))]
 pub(crate) struct Compress {
@@ -357,6 +357,9 @@ pub(crate) struct Compress {
     /// how far to compress: light, balanced or aggressive
     #[argh(option, arg_name = "level")]
     pub(crate) level: Option<String>,
+    /// the input is a text, as a tool would return it, and no request
+    #[argh(switch)]
+    pub(crate) text: bool,
     /// say on standard error which pass saved how much
     #[argh(switch)]
     pub(crate) report: bool,

@@ -1,10 +1,13 @@
-//! `tokenpak compress`: one request body in, a shorter one out; `--expand` is the way back.
+//! `tokenpak compress`: one request body in, a shorter one out, or a text as if it were a tool's
+//! result; `--expand` is the way back.
 //!
 //! `--report` is for whoever asks where the savings come from, or why there are none: by pass, by
 //! place, and what was left alone for which reason.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+
+use serde_json::{Value, json};
 
 use super::{read, settings, write};
 use crate::cli;
@@ -17,15 +20,20 @@ use crate::wire::Format;
 
 pub(crate) fn run(args: &cli::Compress) -> Result<(), Error> {
     let plan = plan(args)?;
-    let body = read(args.file.as_deref())?;
     let name = args.file.as_deref().unwrap_or("standard input");
-    let format = format_of(name, &body)?;
+    let (body, format) = request(args.text, name, read(args.file.as_deref())?)?;
+    let shown = |body| if args.text { text_of(body) } else { body };
     if args.expand {
         let expanded = pack::expand(format, &body).ok_or_else(|| not_a_request(name))?;
-        return write(&expanded);
+        return write(&shown(expanded));
     }
-    let packed = pack::pack(&mut Counter::new(), &plan, format, &body);
-    write(packed.body.as_deref().unwrap_or(&body))?;
+    let mut packed = pack::pack(&mut Counter::new(), &plan, format, &body);
+    if args.text {
+        // Less what stands around a text in a request.
+        let frame = packed.before - packed.texts.iter().map(|looked| looked.before).sum::<u64>();
+        (packed.before, packed.after) = (packed.before - frame, packed.after - frame);
+    }
+    write(&shown(packed.body.take().unwrap_or(body)))?;
     if args.report || std::io::stderr().is_terminal() {
         eprint!("{}", summary(&packed));
     }
@@ -35,9 +43,34 @@ pub(crate) fn run(args: &cli::Compress) -> Result<(), Error> {
     Ok(())
 }
 
+/// The request body that was given, or one whose only tool result is the text that was given: no
+/// prompt stands before that, and no cache asks for a length.
+fn request(is_text: bool, name: &str, input: Vec<u8>) -> Result<(Vec<u8>, Format), Error> {
+    if !is_text {
+        let format = format_of(name, &input)?;
+        return Ok((input, format));
+    }
+    let text = String::from_utf8(input).map_err(|_| Error::input(name, None, "not UTF-8"))?;
+    let call = json!({"type": "tool_use", "id": "1", "name": "text", "input": {}});
+    let result = json!({"type": "tool_result", "tool_use_id": "1", "content": text});
+    let turn = |role: &str, part| json!({"role": role, "content": [part]});
+    let body = json!({"messages": [turn("assistant", call), turn("user", result)]});
+    Ok((body.to_string().into_bytes(), Format::Messages))
+}
+
+/// The text in such a body.
+fn text_of(body: Vec<u8>) -> Vec<u8> {
+    let body = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+    let text = body.pointer("/messages/1/content/0/content").and_then(Value::as_str);
+    text.unwrap_or_default().as_bytes().to_vec()
+}
+
 /// What the settings and the options say about compression.
 fn plan(args: &cli::Compress) -> Result<Plan, Error> {
     let mut plan = settings(None, &[])?.plan(asked_mode(args)?);
+    if args.text {
+        plan.threshold = 0;
+    }
     if let Some(level) = &args.level {
         let what =
             || format!("--level: unknown value \"{level}\"; one of light, balanced, aggressive");

@@ -14,6 +14,9 @@ pub(crate) fn run(args: &cli::Version) -> Result<(), Error> {
     }
 }
 
+/// It does not tell its version itself; a test compares this with the lock file.
+const TLS: &str = "rustls 0.23.46";
+
 /// The line of `tokenpak version`.
 pub(crate) fn line() -> String {
     format!("tokenpak {}\n", env!("CARGO_PKG_VERSION"))
@@ -25,8 +28,18 @@ fn object() -> serde_json::Value {
         "version": env!("CARGO_PKG_VERSION"),
         "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
         "sqlite": ledger::sqlite_version(),
-        "tls": "rustls",
+        "tls": TLS,
         "prices": ledger::PRICES_AS_OF,
         "tokenizer": "o200k_base",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn tls_is_the_one_that_is_built_in() {
+        let (name, version) = super::TLS.split_once(' ').unwrap();
+        let entry = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+        assert!(include_str!("../../Cargo.lock").contains(&entry), "{entry}");
+    }
 }

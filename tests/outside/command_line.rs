@@ -141,6 +141,24 @@ fn compress_filters_a_request() {
 }
 
 #[test]
+fn compress_takes_a_text_for_the_result_of_a_tool() {
+    let sandbox = sandbox();
+    let text = format!("start\n{}end\n", "waiting for a lock of the build directory\n".repeat(200));
+    let strict = ["compress", "--text", "--report", "--mode", "strict"];
+    let short = sandbox.run_with(&strict, text.as_bytes());
+    assert!(short.status == 0 && short.stdout.len() < text.len() / 5, "{}", short.stdout);
+    let before = sandbox.run_with(&["count"], text.as_bytes()).stdout.trim().to_owned();
+    let after = sandbox.run_with(&["count"], short.stdout.as_bytes()).stdout.trim().to_owned();
+    let sum = format!("{before} -> {after} tokens");
+    assert!(short.stderr.replace(',', "").starts_with(&sum), "{sum}: {}", short.stderr);
+    let back = sandbox.run_with(&["compress", "--text", "--expand"], short.stdout.as_bytes());
+    assert_eq!((back.status, back.stdout), (0, text));
+    let small = sandbox.run_with(&["compress", "--text"], "as it is\n".as_bytes());
+    assert_eq!((small.status, small.stdout.as_str()), (0, "as it is\n"));
+    fails(sandbox.run_with(&["compress", "--text"], b"\xff"), 65, &["not UTF-8"]);
+}
+
+#[test]
 fn filters_refuse_bad_input_with_its_place() {
     let sandbox = sandbox();
     sandbox.write("bad.json", "{\"model\": \"x\",\n \"messages\": [1 2]}");
