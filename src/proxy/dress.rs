@@ -2,6 +2,7 @@
 
 use std::io::{self, Cursor, Read};
 
+use super::mishap::caught;
 use super::upstream::{Framing, ReplyHead};
 use crate::footer;
 use crate::footer::amend::{Edit, Line, Passage};
@@ -79,10 +80,13 @@ pub(super) fn dress<'a>(
             return as_it_comes(Box::new(rest), Some("unfinished"));
         }
         Ok(_) => {
-            let mut tap = Tap::new(format, false);
-            tap.feed(&bytes);
-            let edited = footer::add(format, &bytes, &line(tap.usage().as_ref()));
-            edited.map(|edited| (edited, tap.finish()))
+            let add = || {
+                let mut tap = Tap::new(format, false);
+                tap.feed(&bytes);
+                let edited = footer::add(format, &bytes, &line(tap.usage().as_ref()));
+                edited.map(|edited| (edited, tap.finish()))
+            };
+            caught(add).unwrap_or(Err("unreadable"))
         }
     };
     match added {
