@@ -7,14 +7,13 @@ use std::path::Path;
 use std::{env, fs};
 
 use layout::{
-    BLOCK_BITS, CASELESS, FILTER_BITS, LOWER, MARK, NEWLINE, NO_RANK, NUMBER, OTHER, RANK_BITS,
-    SLOT_BITS, SPACE, UPPER, filter_place, fingerprint, hash, slot,
+    BLOCK_BITS, CASELESS, ENTRY, FILTER_BITS, LOWER, MARK, NEWLINE, NO_RANK, NUMBER, OTHER,
+    RANK_BITS, SLOT_BYTES, SLOTS, SPACE, UPPER, filter_place, fingerprint, hash, slot,
 };
 
 mod layout;
 
-/// An empty slot reads as `NO_RANK`.
-const EMPTY: u64 = u64::MAX;
+const EMPTY: u64 = ENTRY;
 const TOKENS: usize = 199_998;
 const CHARS: usize = 0x11_0000;
 
@@ -25,7 +24,7 @@ fn main() {
     let vocabulary = fs::read("src/tokens/o200k.bin").expect("the vocabulary is in the repository");
     let tokens = tokens(&vocabulary);
     assert_eq!(tokens.len(), TOKENS, "o200k.bin is damaged");
-    write("ranks.bin", &bytes_of(&ranks(&tokens)));
+    write("ranks.bin", &slots(&ranks(&tokens)));
     write("filter.bin", &filter(&tokens));
     write("pairs.bin", &pairs(&tokens));
 
@@ -41,8 +40,10 @@ fn write(name: &str, bytes: &[u8]) {
     fs::write(Path::new(&folder).join(name), bytes).expect("OUT_DIR is writable");
 }
 
-fn bytes_of(words: &[u64]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+/// The last one is padded: it is read as the others are, eight bytes at once.
+fn slots(entries: &[u64]) -> Vec<u8> {
+    let bytes = entries.iter().flat_map(|entry| entry.to_le_bytes().into_iter().take(SLOT_BYTES));
+    bytes.chain([0]).collect()
 }
 
 /// The tokens in rank order; each is stored behind a byte with its length.
@@ -59,7 +60,7 @@ fn tokens(mut blob: &[u8]) -> Vec<&[u8]> {
 /// Open addressing with linear probing. Low ranks are the frequent tokens and come first, so they
 /// sit at home.
 fn ranks(tokens: &[&[u8]]) -> Vec<u64> {
-    let mut slots = vec![EMPTY; 1 << SLOT_BITS];
+    let mut slots = vec![EMPTY; SLOTS];
     for (rank, token) in tokens.iter().enumerate() {
         let hash = hash(token);
         let entry = fingerprint(hash) | rank as u64;
@@ -86,7 +87,7 @@ fn filter(tokens: &[&[u8]]) -> Vec<u8> {
     filter
 }
 
-/// Ranks of all strings of two bytes as little-endian u32: where every merge begins.
+/// Ranks of all strings of two bytes, three bytes each: where every merge begins.
 fn pairs(tokens: &[&[u8]]) -> Vec<u8> {
     let mut ranks = vec![NO_RANK; 1 << 16];
     for (rank, token) in tokens.iter().enumerate() {
@@ -94,7 +95,7 @@ fn pairs(tokens: &[&[u8]]) -> Vec<u8> {
             ranks[usize::from(first) << 8 | usize::from(second)] = rank as u32;
         }
     }
-    ranks.iter().flat_map(|rank| rank.to_le_bytes()).collect()
+    ranks.iter().flat_map(|rank| rank.to_le_bytes().into_iter().take(3)).collect()
 }
 
 /// The class of every code point.

@@ -1,25 +1,26 @@
 //! Ranks of tokens, read in place from the tables the build script made.
 
 use super::layout::{
-    FILTER_BITS, NO_RANK, RANK_BITS, SLOT_BITS, filter_place, fingerprint, hash, hash_short, slot,
+    ENTRY, FILTER_BITS, NO_RANK, RANK_BITS, SLOT_BYTES, SLOTS, filter_place, fingerprint, hash,
+    hash_short, slot,
 };
 
 /// The longest token of o200k.
 pub(crate) const TOKEN_BYTES_MAX: usize = 128;
 
-const SLOTS: usize = 1 << SLOT_BITS;
+/// With the padding of the last slot.
+const RANKS_BYTES: usize = SLOTS * SLOT_BYTES + 1;
 const FILTER_BYTES: usize = 1 << (FILTER_BITS - 3);
 
-/// Embedded bytes have no alignment of their own, and an entry across two cache lines costs two
-/// misses.
+/// Embedded bytes have no alignment of their own; so each table begins with a cache line.
 #[repr(align(64))]
 struct Aligned<T>(T);
 
-static RANKS: Aligned<[u8; SLOTS * 8]> =
+static RANKS: Aligned<[u8; RANKS_BYTES]> =
     Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ranks.bin")));
 static FILTER: Aligned<[u8; FILTER_BYTES]> =
     Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/filter.bin")));
-static PAIRS: Aligned<[u8; 4 << 16]> =
+static PAIRS: Aligned<[u8; 3 << 16]> =
     Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/pairs.bin")));
 
 /// The rank of a token, `NO_RANK` if the bytes are none.
@@ -63,19 +64,24 @@ fn rank_of_hash(hash: u64) -> u32 {
 /// The rank of a token of two bytes.
 pub(crate) fn rank_of_pair(first: u8, second: u8) -> u32 {
     let at = usize::from(first) << 8 | usize::from(second);
-    u32::from_le_bytes(PAIRS.0.as_chunks::<4>().0[at])
+    let [low, middle, high] = PAIRS.0.as_chunks().0[at];
+    u32::from_le_bytes([low, middle, high, 0])
 }
 
-/// A quarter of the slots is empty, so that this ends; an empty slot reads as `NO_RANK`.
+/// A tenth of the slots is empty, so that this ends.
 fn find(hash: u64) -> u32 {
-    let entries = RANKS.0.as_chunks::<8>().0;
-    let mut at = slot(hash);
+    let wanted = fingerprint(hash);
+    let mut at = slot(hash) * SLOT_BYTES;
     loop {
-        let entry = u64::from_le_bytes(entries[at % SLOTS]);
+        let Some(bytes) = RANKS.0[at..].first_chunk() else {
+            at = 0;
+            continue;
+        };
+        let entry = u64::from_le_bytes(*bytes) & ENTRY;
         let rank = entry as u32 & NO_RANK;
-        if rank == NO_RANK || entry >> RANK_BITS == fingerprint(hash) >> RANK_BITS {
+        if rank == NO_RANK || entry >> RANK_BITS == wanted >> RANK_BITS {
             return rank;
         }
-        at += 1;
+        at += SLOT_BYTES;
     }
 }
