@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use layout::{
     BLOCK_BITS, CASELESS, ENTRY, FILTER_BITS, LOWER, MARK, NEWLINE, NO_RANK, NUMBER, OTHER,
-    RANK_BITS, SLOT_BYTES, SLOTS, SPACE, UPPER, filter_place, fingerprint, hash, slot,
+    PAIRS_GROUP, RANK_BITS, SLOT_BYTES, SLOTS, SPACE, UPPER, filter_place, fingerprint, hash, slot,
 };
 
 mod layout;
@@ -26,7 +26,9 @@ fn main() {
     assert_eq!(tokens.len(), TOKENS, "o200k.bin is damaged");
     write("ranks.bin", &slots(&ranks(&tokens)));
     write("filter.bin", &filter(&tokens));
-    write("pairs.bin", &pairs(&tokens));
+    let (index, groups) = pairs(&tokens);
+    write("pair_index.bin", &index);
+    write("pair_groups.bin", &groups);
 
     let text =
         fs::read_to_string("src/tokens/classes.txt").expect("the classes are in the repository");
@@ -87,15 +89,27 @@ fn filter(tokens: &[&[u8]]) -> Vec<u8> {
     filter
 }
 
-/// Ranks of all strings of two bytes, three bytes each: where every merge begins.
-fn pairs(tokens: &[&[u8]]) -> Vec<u8> {
+/// Ranks of all strings of two bytes, three bytes each: where every merge begins. In groups of
+/// sixteen, equal ones once (most are empty), and before them the number of each group, two bytes.
+fn pairs(tokens: &[&[u8]]) -> (Vec<u8>, Vec<u8>) {
     let mut ranks = vec![NO_RANK; 1 << 16];
     for (rank, token) in tokens.iter().enumerate() {
         if let [first, second] = **token {
             ranks[usize::from(first) << 8 | usize::from(second)] = rank as u32;
         }
     }
-    ranks.iter().flat_map(|rank| rank.to_le_bytes().into_iter().take(3)).collect()
+    let mut index = Vec::new();
+    let mut groups: Vec<&[u32]> = Vec::new();
+    for group in ranks.chunks(PAIRS_GROUP) {
+        let known = groups.iter().position(|&each| each == group);
+        let at = known.unwrap_or_else(|| {
+            groups.push(group);
+            groups.len() - 1
+        });
+        index.extend((at as u16).to_le_bytes());
+    }
+    let ranks = groups.concat().into_iter();
+    (index, ranks.flat_map(|rank| rank.to_le_bytes().into_iter().take(3)).collect())
 }
 
 /// The class of every code point.

@@ -4,7 +4,7 @@
 //! The vocabulary is a hash table of entries of seven bytes, fingerprint above rank, without the
 //! tokens' bytes, so that a look-up touches one place in memory. A string that is no token is taken
 //! for one only if the filter lets it pass and 38 more bits of its hash agree with those of a token
-//! near its slot, about 2 in 10^11; the build script checks that no two tokens are confused.
+//! near its slot, about 3 in 10^11; the build script checks that no two tokens are confused.
 
 /// Ranks are below 2^18: o200k has 199,998.
 pub(crate) const RANK_BITS: u32 = 18;
@@ -16,9 +16,11 @@ pub(crate) const SLOTS: usize = 222_222;
 pub(crate) const SLOT_BYTES: usize = 7;
 /// What an entry may have set. An empty slot has it all, and so reads as `NO_RANK`.
 pub(crate) const ENTRY: u64 = (1 << (8 * SLOT_BYTES)) - 1;
-/// One bit per hash, one in ten set, says "no token" from a table that stays in the second-level
+/// One bit per hash, one in six set, says "no token" from a table that stays in the second-level
 /// cache.
-pub(crate) const FILTER_BITS: u32 = 21;
+pub(crate) const FILTER_BITS: u32 = 20;
+/// Pairs of bytes whose ranks stand together.
+pub(crate) const PAIRS_GROUP: usize = 16;
 
 /// Characters per block of the class table.
 pub(crate) const BLOCK_BITS: u32 = 7;
@@ -38,7 +40,7 @@ pub(crate) fn slot(hash: u64) -> usize {
 }
 
 /// The bits of a hash that an entry keeps, in their place above the rank: between those that choose
-/// the slot and eight that only the filter knows.
+/// the slot and eight that only the filter looks at.
 pub(crate) fn fingerprint(hash: u64) -> u64 {
     (hash >> 8 << RANK_BITS) & ENTRY
 }

@@ -1,8 +1,8 @@
 //! Ranks of tokens, read in place from the tables the build script made.
 
 use super::layout::{
-    ENTRY, FILTER_BITS, NO_RANK, RANK_BITS, SLOT_BYTES, SLOTS, filter_place, fingerprint, hash,
-    hash_short, slot,
+    ENTRY, FILTER_BITS, NO_RANK, PAIRS_GROUP, RANK_BITS, SLOT_BYTES, SLOTS, filter_place,
+    fingerprint, hash, hash_short, slot,
 };
 
 /// The longest token of o200k.
@@ -20,8 +20,10 @@ static RANKS: Aligned<[u8; RANKS_BYTES]> =
     Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ranks.bin")));
 static FILTER: Aligned<[u8; FILTER_BYTES]> =
     Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/filter.bin")));
-static PAIRS: Aligned<[u8; 3 << 16]> =
-    Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/pairs.bin")));
+/// Which group of ranks is that of these pairs, and the groups.
+static PAIR_INDEX: Aligned<[u8; (2 << 16) / PAIRS_GROUP]> =
+    Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/pair_index.bin")));
+static PAIR_GROUPS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pair_groups.bin"));
 
 /// The rank of a token, `NO_RANK` if the bytes are none.
 pub(crate) fn rank(bytes: &[u8]) -> u32 {
@@ -64,7 +66,9 @@ fn rank_of_hash(hash: u64) -> u32 {
 /// The rank of a token of two bytes.
 pub(crate) fn rank_of_pair(first: u8, second: u8) -> u32 {
     let at = usize::from(first) << 8 | usize::from(second);
-    let [low, middle, high] = PAIRS.0.as_chunks().0[at];
+    let group = u16::from_le_bytes(PAIR_INDEX.0.as_chunks().0[at / PAIRS_GROUP]);
+    let at = usize::from(group) * PAIRS_GROUP + at % PAIRS_GROUP;
+    let [low, middle, high] = PAIR_GROUPS.as_chunks().0[at];
     u32::from_le_bytes([low, middle, high, 0])
 }
 
