@@ -187,23 +187,22 @@ pub(super) fn number_columns() -> (Vec<String>, impl Fn(&Sums) -> Vec<String>) {
     (heads, row)
 }
 
-/// `26 req, 188,410->121,004 tok, saved 36%, $0.46, -$0.18`
+/// `26 req, 188,410->121,004 tok, saved 36%, $0.46, -$0.18`; what is not known is said in words, or
+/// left out.
 pub(crate) fn oneline(sums: &Sums) -> String {
-    let tokens = |tokens: Option<i64>| tokens.map_or("-".into(), grouped);
-    let percent = sums
-        .tokens_saved()
-        .zip(sums.tokens_before)
-        .map_or("-".into(), |(saved, before)| percent(saved, before));
-    let cost = sums.cost_nano.map_or("-".into(), dollars);
+    let mut parts = vec![format!("{} req", grouped(sums.requests))];
+    match (sums.tokens_before, sums.tokens_after, sums.tokens_saved()) {
+        (Some(before), Some(after), Some(saved)) => {
+            parts.push(format!("{}->{} tok", grouped(before), grouped(after)));
+            parts.push(format!("saved {}", percent(saved, before)));
+        }
+        _ => parts.push("tokens unknown".to_owned()),
+    }
+    parts.push(sums.cost_nano.map_or("cost unknown".to_owned(), dollars));
     // What was saved is money that was not spent.
-    let saved = sums.saved_nano.map_or("-".into(), |nano| match nano {
+    parts.extend(sums.saved_nano.map(|nano| match nano {
         0.. => format!("-{}", dollars(nano)),
         loss => format!("+{}", dollars(-loss)),
-    });
-    format!(
-        "{} req, {}->{} tok, saved {percent}, {cost}, {saved}\n",
-        grouped(sums.requests),
-        tokens(sums.tokens_before),
-        tokens(sums.tokens_after)
-    )
+    }));
+    parts.join(", ") + "\n"
 }

@@ -121,7 +121,7 @@ fn what_is_unknown_is_a_dash_null_or_empty() {
     assert_eq!(table_csv(&models).lines().nth(1), Some(",2,0,,,,,,,,,"));
     let json: Value = serde_json::from_str(&table_json(&models, &[])).unwrap();
     assert!(json["rows"][0]["model"].is_null() && json["rows"][0]["cost_usd"].is_null());
-    assert_eq!(oneline(&unknown), "2 req, -->- tok, saved -, -, -\n");
+    assert_eq!(oneline(&unknown), "2 req, tokens unknown, cost unknown\n");
 
     let mut overview = sample_overview();
     overview.windows.truncate(1);
