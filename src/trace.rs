@@ -26,6 +26,12 @@ pub(crate) struct Trace {
     pub(crate) credentials: Vec<Credential>,
     /// Tokens saved by each pass.
     pub(crate) passes: Vec<(String, u64)>,
+    /// Microseconds from the end of the head until the body was there and a worker had it.
+    pub(crate) read_us: Option<u64>,
+    /// Microseconds of counting and compressing, which go text by text and are one step.
+    pub(crate) pack_us: Option<u64>,
+    /// Why the answer ended, in the provider's word.
+    pub(crate) stop: Option<String>,
     /// While debug was on.
     pub(crate) headers: Option<Headers>,
     /// Both bodies were written to disk.

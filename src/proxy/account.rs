@@ -92,6 +92,9 @@ pub(super) fn settle(entry: &mut Entry, prices: &Prices, reading: Option<Reading
         entry.usage = reading.usage;
         entry.model = entry.model.take().or(reading.model);
         entry.is_text_only &= reading.ended;
+        if let Some(trace) = &mut entry.trace {
+            trace.stop = reading.stop;
+        }
     }
     entry.money = entry.usage.as_ref().and_then(|usage| entry.appraise(prices, usage));
 }

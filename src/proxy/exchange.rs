@@ -99,6 +99,7 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
     let Some(route) = exchange.route() else {
         return exchange.no_route(body.has_come());
     };
+    let read_time = arrived.elapsed();
     let (original, mut upload) = match body {
         Incoming::Whole(held) => (Some(held), None),
         Incoming::Streamed(upload) => (None, Some(upload)),
@@ -130,7 +131,11 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
     };
     // Nothing was sent if it was not counted yet.
     let packed = preparing.count(&mut counter.borrow_mut(), &prepared, bytes_of(&original));
-    let trace = caught(|| witness.tell(packed, &prepared)).unwrap_or_default();
+    let mut trace = caught(|| witness.tell(packed, &prepared)).unwrap_or_default();
+    if original.is_some() {
+        trace.read_us = Some(read_time.as_micros() as u64);
+        trace.pack_us = Some((proxy_time - read_time).as_micros() as u64);
+    }
     let parts = (&*head, &route, &plan);
     let mut entry = account::open(&exchange.id, parts, packed, proxy_time);
     // A stream may last for minutes, and needs none of it.

@@ -59,6 +59,7 @@ impl<'a> Witness<'a> {
             passes: saved.map(|(pass, tokens)| ((*pass).to_owned(), *tokens)).collect(),
             headers,
             bodies: *has_bodies,
+            ..Trace::default()
         }));
     }
 

@@ -43,7 +43,7 @@ pub(crate) fn full(traced: &Traced, zone: &str) -> String {
         line("headers", &headers(all));
     }
     compression(traced, &mut line);
-    if traced.input.is_some() || traced.output.is_some() {
+    if traced.input.is_some() || traced.output.is_some() || trace.stop.is_some() {
         line("usage", &usage(traced));
     }
     if let Some(cost) = traced.cost_nano {
@@ -177,7 +177,8 @@ fn usage(traced: &Traced) -> String {
             commas(write.unwrap_or(0))
         ),
     };
-    format!("input {}{cache}, output {}", said(traced.input), said(traced.output))
+    let stop = traced.trace.stop.as_ref().map_or(String::new(), |stop| format!(", stop {stop}"));
+    format!("input {}{cache}, output {}{stop}", said(traced.input), said(traced.output))
 }
 
 /// The ledger's word, where it does not explain itself.
@@ -192,9 +193,18 @@ fn why_no_footer(word: &str) -> &str {
     }
 }
 
+/// In milliseconds: the steps in the proxy, what they are together, and the provider's.
 fn time(traced: &Traced) -> String {
-    let first =
-        traced.ttfb_ms.map_or(String::new(), |ms| format!(", first byte {} ms", commas(ms)));
-    let proxy = traced.proxy_us as f64 / 1000.0;
-    format!("in the proxy {proxy:.1} ms{first}, all {} ms", commas(traced.total_ms))
+    let ms = |us: u64| format!("{:.1}", us as f64 / 1000.0);
+    let step =
+        |name: &str, us: Option<u64>| us.map_or(String::new(), |us| format!("{name} {}, ", ms(us)));
+    let Traced { trace, proxy_us, ttfb_ms, total_ms, .. } = traced;
+    let first = ttfb_ms.map_or(String::new(), |ms| format!(", first byte {} ms", commas(ms)));
+    format!(
+        "{}{}in the proxy {} ms{first}, all {} ms",
+        step("read", trace.read_us),
+        step("count and compress", trace.pack_us),
+        ms(*proxy_us),
+        commas(*total_ms)
+    )
 }

@@ -17,6 +17,8 @@ pub(crate) struct Reading {
     pub(crate) usage: Option<Usage>,
     /// The model that answered, as the provider names it.
     pub(crate) model: Option<String>,
+    /// Why it ended, in the provider's word: `end_turn`, `stop`, `completed`.
+    pub(crate) stop: Option<String>,
     /// The answer said that it is complete: a stream by its end mark, a JSON body by its last bracket.
     pub(crate) ended: bool,
     /// The bytes stop inside an event, or inside the JSON value.
@@ -43,6 +45,8 @@ enum Field {
     Usage,
     /// A reason for ending: any value but `null` is an end mark.
     Reason,
+    /// The same where something else is the end mark.
+    Stop,
 }
 
 /// What has been read so far, as the JSON that it was.
@@ -51,6 +55,7 @@ struct Seen {
     model: Vec<u8>,
     first_usage: Vec<u8>,
     usage: Vec<u8>,
+    stop: Vec<u8>,
     ended: bool,
     /// The data of an event that came in parts, as long as it may be `[DONE]`.
     mark: Mark,
@@ -72,6 +77,8 @@ const MESSAGES: &[Wanted<Field>] = &[
     Wanted { path: &["usage"], field: Field::Usage },
     Wanted { path: &["message", "model"], field: Field::Model },
     Wanted { path: &["message", "usage"], field: Field::FirstUsage },
+    Wanted { path: &["stop_reason"], field: Field::Stop },
+    Wanted { path: &["delta", "stop_reason"], field: Field::Stop },
 ];
 const CHAT: &[Wanted<Field>] = &[
     Wanted { path: &["model"], field: Field::Model },
@@ -84,6 +91,8 @@ const RESPONSES: &[Wanted<Field>] = &[
     Wanted { path: &["usage"], field: Field::Usage },
     Wanted { path: &["response", "model"], field: Field::Model },
     Wanted { path: &["response", "usage"], field: Field::Usage },
+    Wanted { path: &["status"], field: Field::Stop },
+    Wanted { path: &["response", "status"], field: Field::Stop },
 ];
 const GEMINI: &[Wanted<Field>] = &[
     Wanted { path: &["modelVersion"], field: Field::Model },
@@ -203,6 +212,7 @@ impl Tap {
         Reading {
             usage: self.usage(),
             model: serde_json::from_slice(&self.seen.model).ok(),
+            stop: serde_json::from_slice(&self.seen.stop).ok(),
             ended: self.seen.ended,
             inside,
         }
@@ -218,6 +228,15 @@ fn says_something(data: &[u8], word: &Finder<'_>) -> bool {
     })
 }
 
+/// A string of one short word: no provider ends for another reason, and it is written down.
+fn is_word(json: &[u8]) -> bool {
+    const BYTES_MAX: usize = 40;
+    let word = json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    word.is_some_and(|word| {
+        word.len() <= BYTES_MAX && word.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+    })
+}
+
 impl Seen {
     fn note(&mut self, field: Field, json: &[u8]) {
         let keep = |slot: &mut Vec<u8>| {
@@ -226,11 +245,17 @@ impl Seen {
         };
         match field {
             Field::Type => self.ended |= END_TYPES.iter().any(|kind| kind.as_bytes() == json),
-            Field::Reason => self.ended |= json != b"null",
+            Field::Reason => {
+                self.ended |= json != b"null";
+                if is_word(json) {
+                    keep(&mut self.stop);
+                }
+            }
+            Field::Stop if is_word(json) => keep(&mut self.stop),
             Field::Model if json.starts_with(b"\"") => keep(&mut self.model),
             Field::FirstUsage if json.starts_with(b"{") => keep(&mut self.first_usage),
             Field::Usage if json.starts_with(b"{") => keep(&mut self.usage),
-            Field::Model | Field::FirstUsage | Field::Usage => {}
+            Field::Model | Field::FirstUsage | Field::Usage | Field::Stop => {}
         }
     }
 
@@ -391,6 +416,20 @@ mod tests {
         }
     }
 
+    /// Why the answer in a fixture ended.
+    fn stop(name: &str) -> Option<&'static str> {
+        match name {
+            "answer-messages.json" => Some("tool_use"),
+            "answer-messages-error.sse" | "answer-gemini-blocked.sse" => None,
+            "answer-chat-no-usage.sse" => Some("length"),
+            "answer-responses-failed.sse" => Some("failed"),
+            name if name.starts_with("answer-messages") => Some("end_turn"),
+            name if name.starts_with("answer-chat") => Some("stop"),
+            name if name.starts_with("answer-responses") => Some("completed"),
+            _ => Some("STOP"),
+        }
+    }
+
     /// Reads a fixture whole, cut in two at every byte, and byte by byte, with each line break.
     #[track_caller]
     fn check(name: &str, format: Format, model: Option<&str>, counts: Option<Counts>) {
@@ -407,6 +446,7 @@ mod tests {
                 },
             ),
             model: model.map(str::to_string),
+            stop: stop(name).map(str::to_string),
             ended: true,
             inside: false,
         };

@@ -70,6 +70,13 @@ fn debug_for_one_request_shows_that_the_key_was_forwarded_unchanged() {
     let passes = &json(&sandbox, &["trace", "--json"])["passes"];
     let sum: i64 = passes.as_array().unwrap().iter().map(|pass| pass[1].as_i64().unwrap()).sum();
     assert_eq!(sum, saved, "{passes}");
+    assert!(line(&text, "usage").ends_with(", stop end_turn"), "{text}");
+    let time = line(&text, "time");
+    assert!(time.starts_with("read ") && time.contains(", count and compress "), "{time}");
+    let object = json(&sandbox, &["trace", "--json"]);
+    assert_eq!(object["stop"], "end_turn");
+    let [read, pack, all] = ["read_us", "pack_us", "proxy_us"].map(|name| object[name].as_u64());
+    assert!(read.unwrap() + pack.unwrap() <= all.unwrap() && pack > Some(0), "{object}");
     // The next one is told without the names; with the proxy down as well.
     proxy.post("/v1/messages", &Api::Messages.headers(), &Api::Messages.small(false));
     sandbox.rows(2);
