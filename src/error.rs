@@ -4,11 +4,15 @@
 //! convention cron and mail tools know, and are listed in tokenpak(1).
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use crate::instance::Running;
+
+/// Exit status of what should not have happened: EX_SOFTWARE of sysexits(3).
+pub(crate) const BUG: u8 = 70;
 
 /// Anything that ends a command. One or more lines, each complete without the others.
 #[derive(Debug)]
@@ -100,9 +104,19 @@ impl Error {
     }
 
     /// A process of ours ended too early; `said` is all that it said.
-    pub(crate) fn child(status: Option<i32>, said: &str) -> Error {
-        let status = status.and_then(|status| u8::try_from(status).ok()).filter(|&code| code > 0);
-        Error(Kind::Child { status: status.unwrap_or(70), said: said.to_owned() })
+    pub(crate) fn child(ended: ExitStatus, said: &str) -> Error {
+        let status = ended.code().and_then(|status| u8::try_from(status).ok());
+        let status = status.filter(|&code| code > 0).unwrap_or(BUG);
+        let said = match said {
+            "" => format!("the proxy ended as it began ({ended})"),
+            said => said.to_owned(),
+        };
+        Error(Kind::Child { status, said })
+    }
+
+    /// A process of ours does not do what it was started for.
+    pub(crate) fn idle_child(said: String) -> Error {
+        Error(Kind::Child { status: BUG, said })
     }
 
     /// The ledger cannot be reported on; `status` is its exit status.
@@ -201,6 +215,11 @@ impl fmt::Display for Error {
             }
         }
     }
+}
+
+/// Says a line on standard error. That it is full or closed changes nothing of what is done.
+pub(crate) fn say(line: impl fmt::Display) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// The operating system's words, in our style: lower case, without "(os error 98)".

@@ -1,13 +1,17 @@
 //! The file that says which proxy runs in a home: `tokenpak.pid`, locked as long as it does.
 //!
 //! The lock says whether it runs, the content who it is: a file left by a process that was killed
-//! is not locked and deceives nobody.
+//! is not locked and deceives nobody. It also says with which settings, which may be others than
+//! those that the next command finds: the proxy may have been started with flags, in another
+//! environment, or before a file was changed.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use crate::config::InForce;
 
 /// A proxy that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub(crate) struct Running {
 pub(crate) struct Claim {
     file: File,
     path: PathBuf,
+    /// Where the settings begin.
+    head_bytes: u64,
 }
 
 /// The proxy that holds the file in `home`, if any.
@@ -31,6 +37,12 @@ pub(crate) fn running(home: &Path) -> Option<Running> {
         Err(fs::TryLockError::WouldBlock) => read(&mut file),
         _ => None,
     }
+}
+
+/// The settings of the proxy that runs in `home`. `None` if they cannot be read.
+pub(crate) fn in_force(home: &Path) -> Option<InForce> {
+    let text = fs::read_to_string(path(home)).ok()?;
+    serde_json::from_str(text.lines().nth(2)?).ok()
 }
 
 /// Claims the file for this process.
@@ -55,18 +67,30 @@ pub(crate) fn claim(home: &Path) -> io::Result<Result<Claim, Option<Running>>> {
         Err(fs::TryLockError::Error(error)) => return Err(error),
     }
     file.set_len(0)?;
-    writeln!(file, "{}", std::process::id())?;
-    Ok(Ok(Claim { file, path }))
+    let line = format!("{}\n", std::process::id());
+    file.write_all_at(line.as_bytes(), 0)?;
+    Ok(Ok(Claim { file, path, head_bytes: line.len() as u64 }))
 }
 
 impl Claim {
     /// Says where this proxy listens.
     pub(crate) fn listening(&mut self, address: SocketAddr) -> io::Result<()> {
-        writeln!(self.file, "{address}")
+        let line = format!("{address}\n");
+        self.file.write_all_at(line.as_bytes(), self.head_bytes)?;
+        self.head_bytes += line.len() as u64;
+        Ok(())
+    }
+
+    /// Says with which settings, in the place of what it said before.
+    pub(crate) fn running_with(&self, settings: &InForce) -> io::Result<()> {
+        let line = format!("{}\n", serde_json::to_string(settings)?);
+        // In one piece: whoever reads meanwhile finds a whole line, old or new.
+        self.file.write_all_at(line.as_bytes(), self.head_bytes)?;
+        self.file.set_len(self.head_bytes + line.len() as u64)
     }
 
     /// Takes the file away at an orderly end, while it is still locked.
-    pub(crate) fn release(self) {
+    pub(crate) fn release(&self) {
         // If it stays, it is unlocked and says nothing.
         let _ = fs::remove_file(&self.path);
     }
@@ -76,7 +100,7 @@ fn path(home: &Path) -> PathBuf {
     home.join("tokenpak.pid")
 }
 
-/// First line the process, second line the address.
+/// First line the process, second line the address, third line the settings.
 fn read(file: &mut File) -> Option<Running> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;

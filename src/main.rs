@@ -25,10 +25,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use cli::Request;
-use error::Error;
-
-/// Exit status after a panic: EX_SOFTWARE of sysexits(3).
-const BUG: u8 = 70;
+use error::{BUG, Error, say};
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_bug));
@@ -37,7 +34,7 @@ fn main() -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             if !error.is_silent() {
-                eprintln!("{error}");
+                say(&error);
             }
             ExitCode::from(error.status())
         }
@@ -60,7 +57,7 @@ fn run() -> Result<(), Error> {
 fn report_bug(panic: &std::panic::PanicHookInfo) {
     let place = panic.location().map_or(String::new(), |place| format!(" at {place}"));
     let version = env!("CARGO_PKG_VERSION");
-    eprintln!("tokenpak: a mistake in tokenpak {version}{place}; please report this line");
+    say(format_args!("tokenpak: a mistake in tokenpak {version}{place}; please report this line"));
 }
 
 /// Writes to standard output, where a closed pipe is an `Error` without words.

@@ -348,7 +348,7 @@ pub(crate) struct Stats {
 #[derive(FromArgs)]
 #[argh(subcommand, name = "compress", help_triggers("-h", "--help"))]
 pub(crate) struct Compress {
-    /// request body (default: standard input)
+    /// request body or text (default: standard input)
     #[argh(positional)]
     pub(crate) file: Option<String>,
     /// when to compress: strict, hybrid or aggressive

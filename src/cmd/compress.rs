@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{read, settings, write};
 use crate::cli;
 use crate::compress::{Left, Level, Mode};
-use crate::error::Error;
+use crate::error::{Error, say};
 use crate::number::{commas, saved_percent};
 use crate::pack::{self, Looked, Packed, Plan};
 use crate::tokens::Counter;
@@ -35,10 +35,10 @@ pub(crate) fn run(args: &cli::Compress) -> Result<(), Error> {
     }
     write(&shown(packed.body.take().unwrap_or(body)))?;
     if args.report || std::io::stderr().is_terminal() {
-        eprint!("{}", summary(&packed));
+        say(summary(&packed).trim_end());
     }
     if args.report {
-        eprint!("{}", report(&packed));
+        say(report(&packed).trim_end());
     }
     Ok(())
 }
@@ -68,13 +68,14 @@ fn text_of(body: Vec<u8>) -> Vec<u8> {
 /// What the settings and the options say about compression.
 fn plan(args: &cli::Compress) -> Result<Plan, Error> {
     let mut plan = settings(None, &[])?.plan(asked_mode(args)?);
-    if args.text {
-        plan.threshold = 0;
-    }
     if let Some(level) = &args.level {
         let what =
             || format!("--level: unknown value \"{level}\"; one of light, balanced, aggressive");
         plan.level = Level::parse(level).ok_or_else(|| Error::usage(what()))?;
+    }
+    if args.text {
+        // Thresholds are about prompts.
+        plan.threshold = 0;
     }
     Ok(plan)
 }

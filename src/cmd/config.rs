@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::write;
 use crate::cli::{self, ConfigCommand};
 use crate::config::{self, Edit, Surroundings};
-use crate::error::Error;
+use crate::error::{Error, say};
 use crate::instance;
 
 pub(crate) fn run(args: &cli::Config) -> Result<(), Error> {
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &cli::Config) -> Result<(), Error> {
         }
         ConfigCommand::Check(args) => {
             for warning in config::check(&around, args.file.as_deref().map(Path::new))? {
-                eprintln!("tokenpak: warning: {warning}");
+                say(format_args!("tokenpak: warning: {warning}"));
             }
             Ok(())
         }
@@ -86,17 +86,17 @@ fn remarks(around: &Surroundings, key: &str, variable: Option<String>) {
             true => String::new(),
             false => around.variable(&name).map_or(String::new(), |value| format!("={value}")),
         };
-        eprintln!("tokenpak: note: {name}{value} overrides {key}");
+        say(format_args!("tokenpak: note: {name}{value} overrides {key}"));
     }
     if let Some(running) = instance::running(&around.home()) {
         let pid = running.pid;
         match config::needs_restart(key) {
-            true => eprintln!(
+            true => say(format_args!(
                 "tokenpak: note: the running proxy (pid {pid}) keeps its {key} until it is restarted"
-            ),
-            false => eprintln!(
+            )),
+            false => say(format_args!(
                 "tokenpak: note: the running proxy (pid {pid}) reads this after: kill -HUP {pid}"
-            ),
+            )),
         }
     }
     // It may take two changes to get from one sound configuration to another.
@@ -104,8 +104,8 @@ fn remarks(around: &Surroundings, key: &str, variable: Option<String>) {
         eprintln!("tokenpak: warning: no command takes the configuration as it is now\n{faults}");
     }
     if key.starts_with("compression.") || key == "proxy.mode" {
-        eprintln!(
+        say(format_args!(
             "tokenpak: note: conversations under way are written to the provider's cache once more"
-        );
+        ));
     }
 }

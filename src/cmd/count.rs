@@ -4,7 +4,7 @@
 use super::{read, write};
 use crate::cli;
 use crate::compress::Mode;
-use crate::error::Error;
+use crate::error::{Error, say};
 use crate::pack::{self, Plan};
 use crate::tokens::Counter;
 use crate::tokens::model::{Family, Vocabulary};
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &cli::Count) -> Result<(), Error> {
             // `main` prints the last one.
             Err(error) => {
                 if let Some(earlier) = fault.replace(error) {
-                    eprintln!("{earlier}");
+                    say(&earlier);
                 }
             }
         }
@@ -75,7 +75,7 @@ fn note(model: &str, is_asked: bool) {
             }
         }
     };
-    eprintln!("tokenpak: note: an estimate for {model}: {why}");
+    say(format_args!("tokenpak: note: an estimate for {model}: {why}"));
 }
 
 /// The o200k tokens of a file, and the model if it is a request that names one. What is not UTF-8

@@ -6,7 +6,7 @@ use super::write;
 use crate::cli::{self, DebugCommand};
 use crate::config::Surroundings;
 use crate::debug::{self, Switch};
-use crate::error::Error;
+use crate::error::{Error, say};
 use crate::instance;
 use crate::trace::KEPT;
 
@@ -35,16 +35,16 @@ fn switch_on(home: &Path, on: &cli::DebugOn) -> Result<(), Error> {
         let bodies = debug::bodies(home);
         // Those of an earlier time would outlive the requests that they belong to.
         debug::clear(home).map_err(|error| Error::create(&bodies, error))?;
-        eprintln!(
+        say(format_args!(
             "tokenpak: warning: prompts are now written to {}; they stay until the next \
              debug on --bodies, or until you delete them",
             bodies.display()
-        );
+        ));
     }
     let switch = Switch { requests, bodies: on.bodies };
     switch.write(home).map_err(failed)?;
     if instance::running(home).is_none() {
-        eprintln!("tokenpak: note: no proxy runs here; the next one obeys");
+        say(format_args!("tokenpak: note: no proxy runs here; the next one obeys"));
     }
     write(status(Some(switch)).as_bytes())
 }
@@ -54,7 +54,7 @@ fn switch_off(home: &Path) -> Result<(), Error> {
     removed.map_err(|error| Error::create(&debug::path(home), error))?;
     if debug::bodies(home).exists() {
         let bodies = debug::bodies(home);
-        eprintln!("tokenpak: note: prompts are still in {}", bodies.display());
+        say(format_args!("tokenpak: note: prompts are still in {}", bodies.display()));
     }
     write(status(None).as_bytes())
 }

@@ -22,7 +22,7 @@ use std::path::Path;
 
 use crate::cli::Command;
 use crate::config::{Config, Flag, Surroundings, load};
-use crate::error::Error;
+use crate::error::{Error, say};
 
 pub(crate) use version::line as version;
 
@@ -51,7 +51,7 @@ pub(crate) fn run(command: Command) -> Result<(), Error> {
 fn settings(file: Option<&Path>, flags: &[Flag]) -> Result<Config, Error> {
     let (config, warnings) = load(&Surroundings::of_process(), file, flags)?;
     for warning in warnings {
-        eprintln!("tokenpak: warning: {warning}");
+        say(format_args!("tokenpak: warning: {warning}"));
     }
     Ok(config)
 }

@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cli;
 use crate::config::Surroundings;
-use crate::error::Error;
+use crate::error::{Error, say};
 use crate::instance;
 
 /// The proxy gives requests in flight 30 s, and the ledger a moment.
@@ -33,6 +33,6 @@ pub(crate) fn run(args: &cli::Stop) -> Result<(), Error> {
         }
         std::thread::sleep(LOOK);
     }
-    eprintln!("tokenpak: stopped (pid {})", running.pid);
+    say(format_args!("tokenpak: stopped (pid {})", running.pid));
     Ok(())
 }

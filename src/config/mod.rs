@@ -4,6 +4,7 @@
 //! setting is one row. Nothing else reads the environment or the configuration file.
 
 mod edit;
+mod in_force;
 mod lines;
 mod settings;
 
@@ -19,6 +20,7 @@ use crate::error::Error;
 use crate::ledger::Prices;
 use crate::pack::Plan;
 pub(crate) use edit::Edit;
+pub(crate) use in_force::InForce;
 use settings::SETTINGS;
 pub(crate) use settings::nearest;
 

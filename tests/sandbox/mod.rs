@@ -24,6 +24,8 @@ pub(crate) struct Sandbox {
     binary: PathBuf,
     home: PathBuf,
     environment: Vec<(String, String)>,
+    /// A program with its first arguments that runs the binary.
+    runner: Vec<String>,
 }
 
 /// What a verb that ends by itself left behind.
@@ -41,7 +43,12 @@ impl Sandbox {
             format!("tokenpak-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let home = std::env::temp_dir().join(name);
         fs::create_dir_all(&home).unwrap();
-        let sandbox = Sandbox { binary: binary.to_owned(), home, environment: Vec::new() };
+        let sandbox = Sandbox {
+            binary: binary.to_owned(),
+            home,
+            environment: Vec::new(),
+            runner: Vec::new(),
+        };
         let home = sandbox.home.display().to_string();
         let sandbox = sandbox.set("TOKENPAK_HOME", &home).set("HOME", &home).set("TZ", "UTC");
         // Most tests compare answers byte for byte; those of the footer switch it on.
@@ -65,6 +72,18 @@ impl Sandbox {
         })
     }
 
+    /// Starts the program by way of another one: `chroot`, an emulator, a shell with limits.
+    pub(crate) fn by(mut self, runner: &[&str]) -> Sandbox {
+        self.runner = runner.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// Another program in the place of the one that is tested, as seen by its runner.
+    pub(crate) fn running(mut self, binary: &Path) -> Sandbox {
+        self.binary = binary.to_owned();
+        self
+    }
+
     /// Writes `config.json`.
     pub(crate) fn config(self, text: &str) -> Sandbox {
         self.write("config.json", text);
@@ -84,8 +103,9 @@ impl Sandbox {
 
     /// The program with this home and nothing else around it.
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
-        command.args(arguments).current_dir(&self.home).env_clear();
+        let mut words = self.runner.iter().map(PathBuf::from).chain([self.binary.clone()]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).args(arguments).current_dir(&self.home).env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }

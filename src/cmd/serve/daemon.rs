@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::cmd::ask;
 use crate::config::Surroundings;
-use crate::error::Error;
+use crate::error::{Error, say};
 
 /// Tells the second process that it is the one; see `config::settings::OTHER_VARIABLES`.
 const CHILD: &str = "TOKENPAK_DAEMON_CHILD";
@@ -68,21 +68,20 @@ pub(super) fn start(around: &Surroundings) -> Result<(), Error> {
         log.seek(SeekFrom::Start(begin)).map_err(read)?;
         log.read_to_string(&mut said).map_err(read)?;
         if let Some(status) = ended {
-            return Err(Error::child(status.code(), said.trim_end()));
+            return Err(Error::child(status, said.trim_end()));
         }
         if let Some(address) = address(&said)
             && ask::page(address, "/health", None).is_ok()
         {
             let pid = child.id();
-            eprintln!("tokenpak: running in the background, pid {pid}, http://{address}");
+            say(format_args!("tokenpak: running in the background, pid {pid}, http://{address}"));
             return Ok(());
         }
         if Instant::now() >= deadline {
             // It is our child, it does not serve, and nobody else would end it.
             let _ = child.kill().and_then(|()| child.wait());
-            let what =
-                format!("it did not answer within {} s; see {}", START.as_secs(), path.display());
-            return Err(Error::child(None, &what));
+            let what = format!("it did not answer within {} s", START.as_secs());
+            return Err(Error::idle_child(format!("{what}; see {}", path.display())));
         }
         std::thread::sleep(LOOK);
     }

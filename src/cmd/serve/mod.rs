@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cli;
-use crate::config::Surroundings;
+use crate::config::{Config, Flag, InForce, Surroundings};
 use crate::error::{self, Error};
 use crate::instance::{self, Claim};
 use crate::ledger::{Keeping, Ledger};
@@ -42,6 +42,7 @@ pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
     let warnings = voice.clone();
     let keeping = Keeping { flush_ms: config.flush_ms, retention_days: config.retention_days };
     let ledger = Ledger::start(&config.database, keeping, move |text| warnings.warn(text));
+    say_settings(claim.as_deref(), (config, &around, &flags(args)), &voice);
     voice.started(config, address);
     let lines = voice.clone();
     let database = config.database.clone();
@@ -55,6 +56,7 @@ pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
         port: address.port(),
         first,
         has_log,
+        claim: claim.clone(),
     };
     reload.listen(signals.reload, Arc::clone(&context), voice.clone());
     notify::send(&around, "READY=1");
@@ -112,17 +114,36 @@ fn name_holder(error: Error, around: &Surroundings) -> Error {
 }
 
 /// Writes the file by which `stop` and `status` find us. Without it we serve all the same.
-fn claim(around: &Surroundings, voice: &Voice, address: std::net::SocketAddr) -> Option<Claim> {
+fn claim(
+    around: &Surroundings,
+    voice: &Voice,
+    address: std::net::SocketAddr,
+) -> Option<Arc<Claim>> {
     let claimed = instance::claim(&around.home()).and_then(|claimed| match claimed {
         Ok(mut claim) => claim.listening(address).map(|()| Ok(claim)),
         Err(running) => Ok(Err(running)),
     });
     let why = match claimed {
-        Ok(Ok(claim)) => return Some(claim),
+        Ok(Ok(claim)) => return Some(Arc::new(claim)),
         Ok(Err(running)) => running
             .map_or("another proxy has it".into(), |running| format!("pid {} has it", running.pid)),
         Err(error) => error::reason(&error),
     };
     voice.warn(&format!("tokenpak.pid: {why}; stop and status will not find this proxy"));
     None
+}
+
+/// Writes down with which settings we run, for `status`.
+fn say_settings(
+    claim: Option<&Claim>,
+    (config, around, flags): (&Config, &Surroundings, &[Flag]),
+    voice: &Voice,
+) {
+    let Some(claim) = claim else { return };
+    let said = InForce::of(config, around, flags)
+        .map_err(|error| error.words())
+        .and_then(|said| claim.running_with(&said).map_err(|error| error::reason(&error)));
+    if let Err(why) = said {
+        voice.warn(&format!("tokenpak.pid: {why}; status will not show the settings"));
+    }
 }

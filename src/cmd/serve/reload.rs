@@ -12,9 +12,10 @@ use rustix::time::{ClockId, clock_gettime};
 use signal_hook::low_level::raise;
 
 use super::voice::Voice;
-use super::{daemon, notify};
+use super::{daemon, notify, say_settings};
 use crate::config::{self, Config, Flag, Surroundings};
 use crate::error::Error;
+use crate::instance::Claim;
 use crate::proxy::{Context, Setup};
 
 /// How the settings were read at the start, and so are read again.
@@ -28,6 +29,7 @@ pub(super) struct Reload {
     pub(super) port: u16,
     /// Standard error is `tokenpak.log`, which may have been moved away.
     pub(super) has_log: bool,
+    pub(super) claim: Option<Arc<Claim>>,
 }
 
 impl Reload {
@@ -62,6 +64,7 @@ impl Reload {
                 let config = setup.config.clone();
                 voice.set_level(config.log);
                 context.reload(setup);
+                say_settings(self.claim.as_deref(), (&config, &self.around, &self.flags()), voice);
                 // Whoever reads this line can rely on it.
                 voice.reloaded(&config);
             }
@@ -73,10 +76,13 @@ impl Reload {
         notify::send(&self.around, "READY=1");
     }
 
+    fn flags(&self) -> Vec<Flag<'_>> {
+        self.flags.iter().map(|(key, value)| (*key, value.as_str())).collect()
+    }
+
     fn read(&self, voice: &Voice) -> Result<Setup, Error> {
-        let flags: Vec<Flag> =
-            self.flags.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        let (mut config, warnings) = config::load(&self.around, self.file.as_deref(), &flags)?;
+        let (mut config, warnings) =
+            config::load(&self.around, self.file.as_deref(), &self.flags())?;
         warnings.iter().for_each(|warning| voice.warn(warning));
         for key in config::keep_fixed(&mut config, &self.first)? {
             voice.warn(&format!("{key} stays as it was; a new value needs a restart"));

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::cli;
-use crate::error::Error;
+use crate::error::{Error, say};
 use crate::ledger::{Reasons, Sums};
 use crate::report::{self, Page, alert::Alert, overview::Overview};
 use ask::{Ask, Form};
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &cli::Stats) -> Result<(), Error> {
         super::write(report.text.as_bytes())?;
         // In these forms a line of another kind would be in the way.
         if matches!(ask.form, Form::Csv | Form::Oneline) {
-            report.alerts.iter().for_each(|alert| eprintln!("{alert}"));
+            report.alerts.iter().for_each(say);
         }
     }
     match report.alerts.is_empty() {

@@ -1,7 +1,7 @@
 //! `tokenpak status`: whether the proxy runs, how, and what it did today.
 //!
-//! What is in force is asked of the proxy itself, since it may have been started with flags or
-//! before the file was changed; figures of the day come from the database.
+//! What is in force is what the proxy wrote down itself, since it may have been started with flags
+//! or before the file was changed; figures of the day come from its database.
 
 mod text;
 
@@ -12,22 +12,23 @@ use serde_json::{Map, Value, json};
 use super::stats::{self, Today};
 use super::{ask, write};
 use crate::cli;
-use crate::config::{self, Config, Origin, Secret, Surroundings};
+use crate::config::{Config, InForce, Secret, Surroundings};
 use crate::error::Error;
 use crate::instance;
 use crate::ledger::Reason;
 
 /// All there is to say about a proxy that runs.
 struct Facts {
-    config: Config,
+    /// `None` if the proxy could not write them down.
+    settings: Option<InForce>,
+    /// The settings as this shell and the file have them.
+    here: InForce,
     pid: i32,
     address: SocketAddr,
     /// `None` where the proxy does not show its pages (`proxy.endpoints`).
     uptime_s: Option<u64>,
     /// What it counts, in Prometheus' format.
     metrics: Option<String>,
-    /// Variables here that override the file, as `NAME=value`.
-    overrides: Vec<String>,
     /// Why there are no figures, if there are none.
     today: Result<Today, Error>,
     /// Kilobytes: now, and at most so far.
@@ -106,24 +107,32 @@ impl Facts {
         let uptime_s = uptime_s.and_then(|health| health.get("uptime_s")?.as_u64());
         let metrics = ask::page(address, "/metrics", token(&config)).ok();
         let metrics = metrics.filter(|(status, _)| *status == 200).map(|(_, text)| text);
-        let overrides =
-            config::values(around)?.into_iter().filter_map(|value| match &value.origin {
-                Origin::Variable(name) => Some(format!("{name}={}", value.shown().unwrap_or(""))),
-                _ => None,
-            });
-        let log = format!("{}-wal", config.database.display());
+        let settings = instance::in_force(&config.home);
+        let here = InForce::of(&config, around, &[])?;
+        let database = &settings.as_ref().unwrap_or(&here).database;
+        let log = format!("{}-wal", database.display());
         let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
         Ok(Facts {
-            overrides: overrides.collect(),
-            today: stats::today(&config.database),
+            today: stats::today(database),
             memory: memory(pid),
-            database_bytes: size(&config.database) + size(log.as_ref()),
-            config,
+            database_bytes: size(database) + size(log.as_ref()),
+            settings,
+            here,
             pid,
             address,
             uptime_s,
             metrics,
         })
+    }
+
+    /// The settings in force, or those that would be, if the proxy does not say.
+    fn likely(&self) -> &InForce {
+        self.settings.as_ref().unwrap_or(&self.here)
+    }
+
+    /// What this shell and the file have otherwise than the proxy.
+    fn differences(&self) -> Vec<String> {
+        self.settings.as_ref().map_or(Vec::new(), |settings| settings.differences(&self.here))
     }
 
     /// A figure that the proxy counts.
@@ -133,17 +142,10 @@ impl Facts {
         value.parse().ok()
     }
 
-    /// A setting in force, in the proxy's words.
-    fn setting(&self, name: &str) -> Option<&str> {
-        let mut lines = self.metrics.as_ref()?.lines();
-        let labels = lines.find_map(|line| line.strip_prefix("tokenpak_settings_info{"))?;
-        let (_, rest) = labels.split_once(&format!("{name}=\""))?;
-        rest.split('"').next()
-    }
-
     /// Everything, for programs. What is not known is null.
     fn object(&self) -> Value {
-        let threshold = self.setting("threshold_tokens").and_then(|text| text.parse::<u64>().ok());
+        let settings = self.settings.as_ref();
+        let word = |on: bool| if on { "on" } else { "off" };
         json!({
             "schema": 1,
             "running": true,
@@ -152,16 +154,19 @@ impl Facts {
             "uptime_s": self.uptime_s,
             "url": format!("http://{}", self.address),
             "settings": {
-                "compression": self.setting("compression"),
-                "mode": self.setting("mode"),
-                "level": self.setting("level"),
-                "threshold_tokens": threshold,
-                "footer": self.setting("footer"),
+                "compression": settings.map(|all| word(all.compression)),
+                "mode": settings.map(|all| &all.mode),
+                "level": settings.map(|all| &all.level),
+                "threshold_tokens": settings.map(|all| all.threshold_tokens),
+                "footer": settings.map(|all| word(all.footer)),
             },
-            "config": self.config.file.0.display().to_string(),
-            "overrides": self.overrides,
+            "providers": settings.map(|all| &all.providers),
+            "passthrough_url": settings.and_then(|all| all.passthrough_url.as_ref()),
+            "config": self.likely().config.display().to_string(),
+            "overrides": settings.map(|all| &all.overrides),
+            "differs_here": self.differences(),
             "database": {
-                "path": self.config.database.display().to_string(),
+                "path": self.likely().database.display().to_string(),
                 "bytes": self.database_bytes,
                 "rows": self.today.as_ref().ok().map(|today| today.rows),
                 "write_errors": self.count("tokenpak_db_write_errors_total"),

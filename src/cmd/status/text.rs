@@ -28,13 +28,9 @@ pub(super) fn brief(facts: &Facts) -> String {
 
 /// Everything.
 pub(super) fn full(facts: &Facts) -> String {
-    let plan = match (facts.setting("level"), facts.setting("threshold_tokens")) {
-        (Some(level), Some(tokens)) => {
-            let tokens = tokens.parse().map_or(tokens.to_owned(), commas);
-            format!(" | level: {level} | threshold: {tokens}")
-        }
-        _ => String::new(),
-    };
+    let plan = facts.settings.as_ref().map_or(String::new(), |all| {
+        format!(" | level: {} | threshold: {}", all.level, commas(all.threshold_tokens))
+    });
     let today = match &facts.today {
         Ok(today) => prompts(today),
         Err(error) => format!("today: {}\n", error.words()),
@@ -56,12 +52,12 @@ fn first_line(facts: &Facts) -> String {
 
 /// `compression: enabled | mode: hybrid`
 fn compression(facts: &Facts) -> String {
-    match (facts.setting("compression"), facts.setting("mode")) {
-        (Some(switch), Some(mode)) => {
-            let enabled = if switch == "on" { "enabled" } else { "disabled" };
-            format!("compression: {enabled} | mode: {mode}")
+    match &facts.settings {
+        Some(all) => {
+            let enabled = if all.compression { "enabled" } else { "disabled" };
+            format!("compression: {enabled} | mode: {}", all.mode)
         }
-        _ => "compression: not shown by the proxy (proxy.endpoints)".to_owned(),
+        None => "compression: not known; the proxy could not write tokenpak.pid".to_owned(),
     }
 }
 
@@ -122,12 +118,13 @@ fn skip(name: &str) -> String {
 
 fn routes(facts: &Facts) -> String {
     let mut text = String::new();
-    for (name, url) in &facts.config.providers {
+    let settings = facts.likely();
+    for (name, url) in &settings.providers {
         let known = CREDENTIALS.iter().find(|(provider, _)| provider == name);
         let by = known.map_or(format!("path /{name}/..."), |(_, by)| (*by).to_owned());
         text += &format!("  {name:<11} {url:<45} {by}\n");
     }
-    if let Some(url) = &facts.config.passthrough_url {
+    if let Some(url) = &settings.passthrough_url {
         text += &format!("  {:<11} {url:<45} all other requests\n", "passthrough");
     }
     text
@@ -135,8 +132,8 @@ fn routes(facts: &Facts) -> String {
 
 /// Settings, files and memory, a label each.
 fn places(facts: &Facts) -> String {
-    let config = &facts.config;
-    let found = if config.file.1 { "" } else { " (not found, using defaults)" };
+    let settings = facts.likely();
+    let found = if settings.config_exists { "" } else { " (not found, using defaults)" };
     let rows = facts
         .today
         .as_ref()
@@ -144,9 +141,17 @@ fn places(facts: &Facts) -> String {
     let errors = facts.count("tokenpak_db_write_errors_total");
     let errors =
         errors.map_or(String::new(), |errors| format!(", {} write errors", commas(errors)));
-    let overrides = match facts.overrides.as_slice() {
-        [] => "none in this shell".to_owned(),
+    let overrides = match settings.overrides.as_slice() {
+        [] => "none".to_owned(),
         list => list.join("\n              "),
+    };
+    let differences = match facts.differences().as_slice() {
+        [] => String::new(),
+        list => format!(
+            "differs here  {}\n              (other settings than the proxy's, by this shell or a \
+             changed file)\n",
+            list.join("\n              ")
+        ),
     };
     let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     let memory = facts.memory.map_or("not known".to_owned(), |(now, peak)| {
@@ -163,17 +168,21 @@ fn places(facts: &Facts) -> String {
          config        {}{found}\n\
          overrides     {overrides}\n\
          database      {}\n              {rows}, {}{errors}\n\
-         memory        {memory}{workers}\n",
+         memory        {memory}{workers}\n{differences}",
         footers(facts),
-        config.file.0.display(),
-        config.database.display(),
+        settings.config.display(),
+        settings.database.display(),
         megabytes(facts.database_bytes),
     )
 }
 
 /// `on; added to 5 of 26 replies (not: tools 18, json 2)`
 fn footers(facts: &Facts) -> String {
-    let switch = facts.setting("footer").unwrap_or("not shown by the proxy");
+    let switch = match &facts.settings {
+        Some(all) if all.footer => "on",
+        Some(_) => "off",
+        None => "not known",
+    };
     let Ok(today) = &facts.today else { return switch.to_owned() };
     let all: i64 = today.reasons.footers.iter().map(|reason| reason.requests).sum();
     let mut added = 0;
