@@ -36,7 +36,7 @@ enum Kind {
 }
 
 impl Error {
-    /// A wrong command, option or value on the command line.
+    /// A wrong command, option or value on the command line. Without words if all was said.
     pub(crate) fn usage(what: impl Into<String>) -> Error {
         Error(Kind::Usage(what.into()))
     }
@@ -170,7 +170,8 @@ impl Error {
     /// Whether there is nothing to say: the reader of our output has left.
     pub(crate) fn is_silent(&self) -> bool {
         self.status() == 0
-            || matches!(&self.0, Kind::Answer(what) | Kind::NotRunning(what) if what.is_empty())
+            || matches!(&self.0, Kind::Answer(what) | Kind::NotRunning(what) | Kind::Usage(what)
+                if what.is_empty())
     }
 }
 
@@ -224,7 +225,14 @@ pub(crate) fn say(line: impl fmt::Display) {
 
 /// The operating system's words, in our style: lower case, without "(os error 98)".
 pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
+    // C libraries have different words for these.
+    let text = match error.kind() {
+        io::ErrorKind::AddrInUse => "address already in use".to_owned(),
+        io::ErrorKind::TimedOut if error.raw_os_error().is_some() => {
+            "connection timed out".to_owned()
+        }
+        _ => error.to_string(),
+    };
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
     match letters.next() {

@@ -49,7 +49,10 @@ fn run() -> Result<(), Error> {
         Request::Run(command) => cmd::run(command),
         Request::Print(text) => print(&text),
         Request::Version => print(&cmd::version()),
-        Request::Nothing(help) => Err(Error::usage(help)),
+        Request::Nothing(help) => {
+            say(help.trim_end());
+            Err(Error::usage(""))
+        }
     }
 }
 

@@ -43,6 +43,7 @@ fn wrong_usage_is_64_with_a_hint() {
     fails(sandbox.run(&["count", "--frob"]), 64, &["--frob"]);
     let nothing = sandbox.run(&[]);
     assert_eq!((nothing.status, nothing.stdout.as_str()), (64, ""));
+    assert!(nothing.stderr.starts_with("Usage: tokenpak <command>"), "{}", nothing.stderr);
     assert!(nothing.stderr.contains("serve") && nothing.stderr.contains("stats"));
 }
 

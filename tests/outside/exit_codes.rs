@@ -55,7 +55,7 @@ fn killed_child(home: Sandbox) -> Output {
 
 fn home_below_a_file(home: Sandbox) -> Output {
     let path = home.write("file", "").join("home").display().to_string();
-    home.set("TOKENPAK_HOME", &path).run(&["config", "set", "proxy.mode", "strict"])
+    home.set("HOME", &path).run(&["service", "install"])
 }
 
 /// Whoever made the link chooses what would be written to.

@@ -120,9 +120,8 @@ fn allowed(unit: &str) -> BTreeSet<String> {
     for filter in unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
         match filter.strip_prefix('~') {
             Some(denied) => {
-                for name in denied.split(' ') {
-                    members(&groups, name).iter().for_each(|call| drop(all.remove(call)));
-                }
+                let denied: Vec<_> = denied.split(' ').map(|name| members(&groups, name)).collect();
+                all.retain(|call| denied.iter().all(|group| !group.contains(call)));
             }
             None => filter.split(' ').for_each(|name| all.extend(members(&groups, name))),
         }
