@@ -58,12 +58,18 @@ demo: all
 test:
 	$(CARGO) test --locked
 
-# Printed: how fast texts are counted (TEXTS="file ..." adds yours), what each mode saves of the requests
-# in ../shared/corpus and how long that takes, and the bill of every session; fails where one gets dearer.
+# The project's own figures. TABLES="counting ledger" prints some of the tables (counting savings bills
+# speed hostile sessions memory ledger reports start), TEXTS="file ..." counts yours, too; it fails where a
+# session gets dearer. What the proxy adds to requests on the wire is measured side by side with nginx and
+# haproxy by the harness in ../shared/bench; the last lines of the output are its commands.
 bench:
-	$(CARGO) build --locked --release --example token-speed --example compression-table
-	@target/release/examples/token-speed $(TEXTS)
-	@target/release/examples/compression-table
+	$(CARGO) build --locked --release --bin tokenpak --example bench
+	@target/release/examples/bench --binary $(BINARY) $(TABLES) $(TEXTS)
+	@echo "Requests on the wire, beside nginx and haproxy, in one sitting:"
+	@echo "    ../shared/bench/run.sh 'env TOKENPAK_HOME=/tmp/tokenpak-bench" \
+		"TOKENPAK_PROXY_PROVIDERS_OPENAI_URL=\$$BENCH_UPSTREAM $(BINARY) serve --port \$$PORT' 18766"
+	@for peer in nginx haproxy; do \
+		echo "    ../shared/bench/run.sh '../shared/bench/peers/$$peer.sh 18811' 18811"; done
 
 check:
 	$(CARGO) fmt --check

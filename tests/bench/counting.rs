@@ -1,23 +1,20 @@
-//! Speed of the token counter beside its oracle, in MB/s of processor time: `make bench`.
+//! Speed of the token counter beside its oracle, in MB/s of processor time.
 //!
-//! The texts are the files named on the command line, the strings of the request bodies next to
-//! the repository as the proxy counts them, one by one, and generated ones that are hard for a
-//! tokenizer. Cold: a new counter. Warm: the same text again. Again: the same with the memo that
-//! the proxy's workers share. All of them and the oracle take turns, and the middle of several
-//! turns is printed: the machine does other things, too.
+//! The texts are the files named on the command line, the strings of the corpus as the proxy counts
+//! them, one by one, and generated ones that are hard for a tokenizer. Cold: a new counter. Warm: the
+//! same text again. Again: the same with the memo that the proxy's workers share. All of them and the
+//! oracle take turns, and the middle of several turns is printed.
 
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bpe_openai::o200k_base;
 use serde_json::Value;
 
-// What only the program uses of it is not dead.
-#[allow(dead_code)]
-#[path = "../../src/tokens/mod.rs"]
-mod tokens;
+use crate::Means;
+use crate::measure::{Random, Request, thread_time};
+use crate::tokens;
 
 const TURNS: usize = 7;
 
@@ -30,26 +27,26 @@ const CORPUS: &[(&str, &[&str])] = &[
     ("agent", &["agent"]),
 ];
 
-fn main() {
+pub(crate) fn table(means: &Means) -> bool {
     o200k_base().count("load it");
-    println!("tokens, MB/s     KB    cold    warm   again  oracle  cold/oracle");
-    for file in std::env::args().skip(1) {
-        let text = std::fs::read(&file).expect("a text named on the command line");
-        let name = file.rsplit('/').next().unwrap_or(&file);
+    println!("counting, MB/s   KB    cold    warm   again  oracle  cold/oracle");
+    for file in &means.texts {
+        let text = std::fs::read(file).expect("a text named on the command line");
+        let name = file.rsplit('/').next().unwrap_or(file);
         measure(name, &[String::from_utf8_lossy(&text).into_owned()]);
     }
     for (name, files) in CORPUS {
-        measure(name, &corpus(files));
+        measure(name, &strings(&means.corpus, files));
     }
     for (name, text) in generated() {
         measure(name, &[text]);
     }
+    true
 }
 
 fn measure(name: &str, texts: &[String]) {
     let bytes: usize = texts.iter().map(String::len).sum();
     if bytes == 0 {
-        println!("{name:12} skipped: no ../shared/corpus");
         return;
     }
     let random = RandomState::new();
@@ -79,27 +76,17 @@ fn checked((took, count): (Duration, usize), want: usize) -> Duration {
 }
 
 fn timed(texts: &[String], mut count: impl FnMut(&str) -> usize) -> (Duration, usize) {
-    let started = processor_time();
+    let started = thread_time();
     let total = texts.iter().map(|text| count(text)).sum();
-    (processor_time() - started, total)
+    (thread_time() - started, total)
 }
 
-/// Of this process, which has one thread.
-fn processor_time() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-}
-
-fn corpus(beginnings: &[&str]) -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = ["../shared/corpus", "../../shared/corpus"].map(|folder| root.join(folder));
-    let files = folders.iter().find_map(|folder| folder.read_dir().ok()).into_iter().flatten();
+fn strings(corpus: &[Request], beginnings: &[&str]) -> Vec<String> {
     let mut strings = Vec::new();
-    for file in files.flatten() {
-        let name = file.file_name().into_string().unwrap_or_default();
-        if beginnings.iter().any(|beginning| name.starts_with(beginning)) {
-            let body = std::fs::read(file.path()).expect("the corpus is readable");
-            collect(serde_json::from_slice(&body).expect("the corpus is JSON"), &mut strings);
+    for request in corpus {
+        if beginnings.iter().any(|beginning| request.name.starts_with(beginning)) {
+            let body = serde_json::from_slice(&request.body).expect("the corpus is JSON");
+            collect(body, &mut strings);
         }
     }
     strings
@@ -117,15 +104,12 @@ fn collect(value: Value, strings: &mut Vec<String>) {
 }
 
 fn generated() -> Vec<(&'static str, String)> {
-    let mut state = 88_172_645_463_325_252_u64;
+    let mut random = Random::new();
     let mut of = |alphabet: &str, bytes: usize| {
         let alphabet: Vec<char> = alphabet.chars().collect();
         let mut text = String::new();
         while text.len() < bytes {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            text.push(alphabet[(state >> 33) as usize % alphabet.len()]);
+            text.push(alphabet[random.below(alphabet.len() as u64) as usize]);
         }
         text
     };

@@ -1,0 +1,98 @@
+//! The project's own figures, a table each: `make bench`, or `bench [--binary FILE] [TABLE...] [FILE...]`.
+//!
+//! One program, so that the product's modules are named in one place. Times are processor time of
+//! this thread or the shortest of several runs, which leaves out what else the machine does; growth
+//! is given as the exponent of a power: 1 is in proportion, 0 is not at all.
+
+// The product's own modules and the tests' sandbox, of which this uses a part.
+#![allow(dead_code, unused_imports, unreachable_pub)]
+
+#[path = "../../src/compress/mod.rs"]
+mod compress;
+#[path = "../../src/json/mod.rs"]
+mod json;
+#[path = "../../src/ledger/mod.rs"]
+mod ledger;
+#[path = "../../src/number.rs"]
+mod number;
+#[path = "../../src/pack/mod.rs"]
+mod pack;
+#[path = "../../src/tokens/mod.rs"]
+mod tokens;
+#[path = "../../src/trace.rs"]
+mod trace;
+#[path = "../../src/wire/mod.rs"]
+mod wire;
+
+#[path = "../money/mod.rs"]
+mod money;
+#[path = "../provider/mod.rs"]
+mod provider;
+#[path = "../sandbox/mod.rs"]
+mod sandbox;
+
+mod books;
+mod counting;
+mod hostile;
+mod measure;
+mod memory;
+mod reports;
+mod savings;
+mod sessions;
+mod speed;
+mod start;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What the tables work on.
+struct Means {
+    /// The built program, for what is measured from outside.
+    binary: PathBuf,
+    corpus: Vec<measure::Request>,
+    /// Texts named on the command line.
+    texts: Vec<String>,
+}
+
+/// A name to ask for it, and what prints it; false: a figure that must hold does not.
+const TABLES: &[(&str, fn(&Means) -> bool)] = &[
+    ("counting", counting::table),
+    ("savings", savings::table),
+    ("bills", savings::bills),
+    ("speed", speed::table),
+    ("hostile", hostile::table),
+    ("sessions", sessions::table),
+    ("memory", memory::table),
+    ("ledger", books::table),
+    ("reports", reports::table),
+    ("start", start::table),
+];
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let binary = match arguments.iter().position(|argument| argument == "--binary") {
+        Some(at) => arguments.drain(at..arguments.len().min(at + 2)).nth(1).map(PathBuf::from),
+        None => None,
+    };
+    let is_table = |name: &String| TABLES.iter().any(|(table, _)| table == name);
+    let (wanted, texts): (Vec<String>, Vec<String>) = arguments.into_iter().partition(is_table);
+    let corpus = measure::corpus();
+    if corpus.is_empty() {
+        println!("SKIPPED what needs ../shared/corpus; TOKENPAK_CORPUS names another place\n");
+    }
+    let means = Means { binary: binary.unwrap_or_else(beside), corpus, texts };
+    let mut is_held = true;
+    for (name, print) in TABLES {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            is_held &= print(&means);
+            println!();
+        }
+    }
+    if is_held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The program that was built into the folder above this one's.
+fn beside() -> PathBuf {
+    let here = std::env::current_exe().unwrap_or_default();
+    here.ancestors().nth(2).unwrap_or(&here).join("tokenpak")
+}
