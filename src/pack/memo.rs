@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Cut, Plan};
 use crate::compress::{Mark, Recipe};
+use crate::tokens::Digest;
 use crate::wire::Format;
 use crate::wire::prompt::{Part, Prompt, Role, ToolResult};
 
@@ -43,7 +44,7 @@ impl Known {
 
 /// Prompts that were packed before, as many as fit.
 pub(crate) struct Memo {
-    secret: [u64; 4],
+    digest: Digest,
     bytes_max: usize,
     held: Mutex<Held>,
 }
@@ -71,18 +72,20 @@ pub(crate) struct Scope<'m> {
 }
 
 /// A digest of everything so far.
-type Key = (u64, u64);
+type Key = u128;
+
+/// Of nothing.
+const START: Key = 1;
 
 impl Memo {
-    /// `secret`: random numbers.
-    pub(crate) fn new(bytes_max: usize, secret: [u64; 4]) -> Memo {
-        Memo { secret, bytes_max, held: Mutex::default() }
+    /// With a key of random numbers, asked for by index.
+    pub(crate) fn new(bytes_max: usize, random: impl Fn(usize) -> u64) -> Memo {
+        Memo { digest: Digest::new(random), bytes_max, held: Mutex::default() }
     }
 
     /// `names`: what tells owners apart, such as their credentials.
     pub(crate) fn scope<'a>(&self, names: impl Iterator<Item = &'a [u8]>) -> Scope<'_> {
-        let start = (self.secret[0], self.secret[1]);
-        let owner = names.fold(start, |key, name| self.absorb(key, name));
+        let owner = names.fold(START, |key, name| self.digest.after(key, name));
         Scope { memo: self, owner }
     }
 
@@ -119,24 +122,6 @@ impl Memo {
             }
         }
     }
-
-    /// The key after these bytes. Each half sees all of them.
-    fn absorb(&self, (mut one, mut two): Key, bytes: &[u8]) -> Key {
-        let [a, b, c, d] = self.secret;
-        let mut pairs = bytes.chunks_exact(16);
-        for pair in &mut pairs {
-            let (low, high) = (number(&pair[..8]), number(&pair[8..]));
-            one = fold(low ^ a, high ^ one);
-            two = fold(low ^ two, high ^ b);
-        }
-        let rest = pairs.remainder();
-        let (low, high) = rest.split_at(rest.len().min(8));
-        let (low, high) = (number(low), number(high));
-        one = fold(low ^ a, high ^ one);
-        two = fold(low ^ two, high ^ b);
-        let length = bytes.len() as u64;
-        (fold(one ^ c, length ^ d), fold(two ^ d, length ^ c))
-    }
 }
 
 impl Scope<'_> {
@@ -147,16 +132,17 @@ impl Scope<'_> {
 
     /// A key for each part of a prompt: of all that decides what becomes of it and those before.
     pub(super) fn keys(&self, settings: &str, body: &str, prompt: &Prompt) -> Vec<Key> {
-        let mut key = self.memo.absorb(self.owner, settings.as_bytes());
+        let digest = &self.memo.digest;
+        let mut key = digest.after(self.owner, settings.as_bytes());
         let mut keys = Vec::with_capacity(prompt.parts.len());
         for part in &prompt.parts {
-            key = self.memo.absorb(key, &about(part));
+            key = about(part).into_iter().fold(key, |key, number| digest.next(key, number));
             if let Role::Result(ToolResult { call: Some(call), .. }) = part.role {
                 // The input of the call is a part of its own.
                 let name = prompt.calls[call].name.clone();
-                key = self.memo.absorb(key, body[name].as_bytes());
+                key = digest.after(key, body[name].as_bytes());
             }
-            key = self.memo.absorb(key, body[part.span.clone()].as_bytes());
+            key = digest.after(key, body[part.span.clone()].as_bytes());
             keys.push(key);
         }
         keys
@@ -179,8 +165,8 @@ pub(super) fn settings(plan: &Plan, format: Format, prompt: &Prompt) -> String {
     format!("{plan:?} {format:?} {} {} {model}", prompt.cache_mark, prompt.edits_history)
 }
 
-/// What is to be known of a part beside its text.
-fn about(part: &Part) -> [u8; 40] {
+/// What is to be known of a part beside its text, each number below 2^127.
+fn about(part: &Part) -> [u128; 3] {
     let (kind, number, place, call): (u64, u64, u64, u64) = match part.role {
         Role::Tools => (1, 0, 0, 0),
         Role::System => (2, 0, 0, 0),
@@ -195,25 +181,9 @@ fn about(part: &Part) -> [u8; 40] {
         Role::Reset => (9, 0, 0, 0),
         Role::Other => (10, 0, 0, 0),
     };
-    let mut bytes = [0; 40];
-    let numbers = [kind, number, place, call, part.message];
-    for (target, number) in bytes.chunks_exact_mut(8).zip(numbers) {
-        target.copy_from_slice(&number.to_le_bytes());
-    }
-    bytes
-}
-
-/// Up to eight bytes as a number.
-fn number(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
-}
-
-/// Both halves of the product.
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    (product >> 64) as u64 ^ product as u64
+    // All but the kind count what is in a body, which is no longer than memory.
+    let pair = |high: u64, low: u64| u128::from(high) << 64 | u128::from(low);
+    [pair(kind, number), pair(place, call), u128::from(part.message)]
 }
 
 #[cfg(test)]
@@ -224,28 +194,5 @@ impl Memo {
 
     pub(super) fn bytes(&self) -> usize {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).bytes
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_depend_on_every_byte_and_on_the_secret() {
-        let memo =
-            Memo::new(0, [1, 2, 3, 4].map(|word: u64| word.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-        let mut seen = std::collections::HashSet::new();
-        let text: Vec<u8> = (0..100).collect();
-        for length in 0..100 {
-            assert!(seen.insert(memo.absorb((5, 6), &text[..length])));
-            let mut other = text.clone();
-            other[length] ^= 1;
-            assert!(seen.insert(memo.absorb((5, 6), &other)));
-        }
-        let other = Memo::new(0, [1, 2, 3, 5]);
-        assert!(seen.insert(other.absorb((5, 6), &text)));
-        assert!(seen.insert(memo.absorb(memo.absorb((5, 6), b"a"), b"b")));
-        assert!(seen.insert(memo.absorb((5, 6), b"ab")));
     }
 }

@@ -28,8 +28,14 @@ impl Digest {
 
     /// 127 bits.
     pub(crate) fn of(&self, bytes: &[u8]) -> u128 {
+        self.after(1, bytes)
+    }
+
+    /// Of all that led to a state, and these bytes: each piece ends with its length, so that pieces
+    /// cut in another way are others. The state to begin with is 1.
+    pub(crate) fn after(&self, state: u128, bytes: &[u8]) -> u128 {
         let (blocks, rest) = bytes.as_chunks();
-        let mut state = blocks.iter().fold(1, |state, block| self.next(state, self.nh(block)));
+        let mut state = blocks.iter().fold(state, |state, block| self.next(state, self.nh(block)));
         if !rest.is_empty() {
             let mut block = [0; BLOCK_BYTES];
             block[..rest.len()].copy_from_slice(rest);
@@ -45,8 +51,8 @@ impl Digest {
         (0..WORDS).step_by(2).map(product).fold(0, u128::wrapping_add)
     }
 
-    /// `state * point + value` modulo the prime.
-    fn next(&self, state: u128, value: u128) -> u128 {
+    /// The state after one number below 2^127, which is `state * point + value` modulo the prime.
+    pub(crate) fn next(&self, state: u128, value: u128) -> u128 {
         let [low, high] = [state as u64, (state >> 64) as u64].map(u128::from);
         let [point_low, point_high] = self.point.map(u128::from);
         let middle = low * point_high + high * point_low;
@@ -119,6 +125,9 @@ mod tests {
             seen.push(digest.of(&text));
         }
         seen.push(Digest::new(|at| random(at as u64 + 100)).of(&text));
+        // Pieces of the same text, cut in different ways.
+        let pieces = |cut: usize| digest.after(digest.after(1, &text[..cut]), &text[cut..]);
+        seen.extend((0..=text.len()).map(pieces));
         let all = seen.len();
         seen.sort_unstable();
         seen.dedup();

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use block::Pieces;
 use cache::{Cache, Key};
+pub(crate) use digest::Digest;
 use layout::NO_RANK;
 pub(crate) use memo::Memo;
 use merge::Merger;

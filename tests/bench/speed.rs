@@ -77,6 +77,6 @@ pub(crate) fn cost(format: Format, mode: Mode, body: &[u8]) -> Cost {
 /// As the proxy's workers share them: of prompts in the default size, and of counts.
 pub(crate) fn memos() -> (Memo, Counter) {
     let word = |seed: usize| (seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let memo = Memo::new(4 << 20, std::array::from_fn(word));
+    let memo = Memo::new(4 << 20, word);
     (memo, Counter::with_memo(Arc::new(tokens::Memo::new(word))))
 }

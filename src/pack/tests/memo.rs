@@ -3,9 +3,6 @@
 use super::*;
 use crate::compress::tests::Random;
 
-const SECRET: [u64; 4] =
-    [0x9e37_79b9_7f4a_7c15, 0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db, 0x8ebc_6af0_9c88_c6e3];
-
 /// All of what becomes of a request but the report, which is not made with a memo.
 fn facts(packed: Packed) -> impl PartialEq + std::fmt::Debug {
     let Packed { body, before, after, cuts, per_pass, skip, model, stream, .. } = packed;
@@ -29,7 +26,7 @@ fn turns_in_any_order_give_the_same_with_and_without_a_memo() {
     let mut counter = Counter::new();
     for format in FORMATS {
         for bytes_max in [1, 20_000, 200_000, 4 << 20] {
-            let memo = Memo::new(bytes_max, SECRET);
+            let memo = Memo::new(bytes_max, secret);
             let mut random = Random(bytes_max as u64);
             let sessions: Vec<_> = (0..2).map(|_| random_session(&mut random, 24)).collect();
             for step in 0..40 {
@@ -48,7 +45,7 @@ fn a_session_that_is_edited_or_forked_gives_the_same() {
     let mut counter = Counter::new();
     let plan = Plan::of(Mode::Aggressive);
     for format in FORMATS {
-        let memo = Memo::new(4 << 20, SECRET);
+        let memo = Memo::new(4 << 20, secret);
         let mut random = Random(3);
         let mut turns = random_session(&mut random, 16);
         for _ in 0..24 {
@@ -68,7 +65,7 @@ fn sessions_of_the_corpus_give_the_same_turn_by_turn() {
     let mut counter = Counter::new();
     for (name, format, whole) in corpus().into_iter().filter(|(name, ..)| name.starts_with("agent"))
     {
-        let memo = Memo::new(4 << 20, SECRET);
+        let memo = Memo::new(4 << 20, secret);
         let plan = Plan::of(Mode::Hybrid);
         for (body, _) in earlier_requests(&whole).iter().step_by(7) {
             same(&memo, &mut counter, &plan, format, body);
@@ -80,7 +77,7 @@ fn sessions_of_the_corpus_give_the_same_turn_by_turn() {
 
 #[test]
 fn a_memo_is_shared_by_threads_and_stays_in_its_bounds() {
-    let memo = Memo::new(300_000, SECRET);
+    let memo = Memo::new(300_000, secret);
     let session = random_session(&mut Random(5), 24);
     std::thread::scope(|threads| {
         for worker in 0..4 {
@@ -107,7 +104,7 @@ fn a_memo_is_shared_by_threads_and_stays_in_its_bounds() {
 #[test]
 fn owners_and_settings_are_told_apart() {
     let mut counter = Counter::new();
-    let memo = Memo::new(4 << 20, SECRET);
+    let memo = Memo::new(4 << 20, secret);
     let body = body(Format::Messages, &random_session(&mut Random(5), 8));
     let mut run = |owner, plan: &Plan, body: &str| {
         let hits = memo.hits();

@@ -13,6 +13,14 @@ use crate::compress::tests::Random;
 const FORMATS: [Format; 4] = [Format::Messages, Format::Chat, Format::Responses, Format::Gemini];
 const MODES: [Mode; 3] = [Mode::Strict, Mode::Hybrid, Mode::Aggressive];
 
+/// As random as the secret of a process (splitmix64).
+fn secret(at: usize) -> u64 {
+    let mixed = (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}
+
 /// A tool call and what came back, with a text of the user now and then.
 #[derive(Default)]
 struct Turn {

@@ -37,7 +37,7 @@ fn bodies_are_known_to_stay_where_no_count_can_matter() {
 #[test]
 fn untouched_bodies_are_what_packing_makes_of_them() {
     let mut random = Random(9);
-    let memo = Memo::new(1 << 20, [1, 2, 3, 4]);
+    let memo = Memo::new(1 << 20, secret);
     let mut counts = [0; 2];
     for _ in 0..150 {
         let turns = 1 + random.below(3);

@@ -34,10 +34,6 @@ const SIZES: [u64; 2] = [200, 6000];
 /// Small enough that sessions push each other out.
 const MEMO_BYTES: usize = 200_000;
 
-/// As random as the secret of a process.
-const SECRET: [u64; 4] =
-    [0x9e37_79b9_7f4a_7c15, 0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db, 0x8ebc_6af0_9c88_c6e3];
-
 /// A session, the plan for it, and what is sent.
 struct Case<'c> {
     counter: &'c mut Counter,
@@ -90,7 +86,7 @@ fn generated_sessions_of_gemini_keep_the_laws() {
 fn prove(format: Format) {
     let mut seen = Seen::default();
     let mut counter = Counter::new();
-    let memo = Memo::new(MEMO_BYTES, SECRET);
+    let memo = Memo::new(MEMO_BYTES, secret);
     let mut property =
         |bytes: &mut Unstructured| one((&mut counter, &memo), format, &mut seen, bytes);
     if let Some(seed) = number("TOKENPAK_PROOF_SEED") {
@@ -196,7 +192,7 @@ fn one(
 #[test]
 fn the_corpus_keeps_the_laws() {
     let mut counter = Counter::new();
-    let memo = Memo::new(MEMO_BYTES, SECRET);
+    let memo = Memo::new(MEMO_BYTES, secret);
     for (name, format, body) in corpus() {
         for mode in MODES {
             let plan = Plan::of(mode);
