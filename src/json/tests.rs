@@ -124,3 +124,21 @@ fn special_bytes_are_found_at_every_offset() {
     let plain = "\u{80}\u{7f} !#[]\u{ff}\u{2028}";
     assert_eq!(first_special(plain.as_bytes(), 0), plain.len());
 }
+
+/// Against a reader that looks at one byte after the other.
+#[test]
+fn strings_end_where_they_end_however_long_they_are() {
+    for inside in [r#"\""#, r#"\\"#, r#"\n"#, r#"\u00e9"#, "\u{e9}", "x"] {
+        for length in 0..140 {
+            for at in [0, length / 2, length] {
+                let text = "a".repeat(at) + inside + &"b".repeat(length - at);
+                let literal = format!("{text}\"");
+                let body = format!(" \"{literal},\"more\"");
+                assert_eq!(string_end(body.as_bytes(), 1), Some(2 + literal.len()), "{body}");
+                assert_eq!(string_end(&body.as_bytes()[..1 + literal.len()], 1), None, "{body}");
+                let torn = body.replacen(inside, "\u{1}", 1);
+                assert_eq!(string_end(torn.as_bytes(), 1), None, "{torn:?}");
+            }
+        }
+    }
+}
