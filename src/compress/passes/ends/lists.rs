@@ -1,19 +1,22 @@
 //! The long lists of a JSON text: their first elements, their last, and how many are not there.
 
 use super::number;
-use crate::json::{Reader, Span};
+use crate::json::{self, Reader, Span};
 use crate::number::commas;
 
 /// Lists of fewer elements stay whole.
 const ELEMENTS_MIN: usize = 6;
 
-/// Deeper texts stay whole; reading recurses.
-const DEPTH_MAX: usize = 64;
+/// Deeper texts stay whole: reading recurses, and goes over what is in a list once for each level.
+const DEPTH_MAX: usize = 32;
 
 /// The minified text with its long lists shortened; `None` if there are none.
 ///
 /// `limit` is what the elements of one list may take, in bytes; those of lists within it get half.
 pub(super) fn shorten(minified: &str, limit: usize) -> Option<String> {
+    if is_deeper(minified, DEPTH_MAX) {
+        return None;
+    }
     let mut shortener = Shortener { text: minified, out: String::new(), written: 0 };
     let mut reader = Reader::new(minified);
     shortener.value(&mut reader, limit, DEPTH_MAX)?;
@@ -22,6 +25,22 @@ pub(super) fn shorten(minified: &str, limit: usize) -> Option<String> {
     }
     shortener.out.push_str(&minified[shortener.written..]);
     Some(shortener.out)
+}
+
+/// Whether valid JSON has more containers within each other.
+fn is_deeper(text: &str, limit: usize) -> bool {
+    let bytes = text.as_bytes();
+    let (mut at, mut depth) = (0, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = json::string_end(bytes, at).unwrap_or(bytes.len()),
+            b'{' | b'[' if depth == limit => return true,
+            b'{' | b'[' => (at, depth) = (at + 1, depth + 1),
+            b'}' | b']' => (at, depth) = (at + 1, depth - 1),
+            _ => at += 1,
+        }
+    }
+    false
 }
 
 struct Shortener<'t> {
