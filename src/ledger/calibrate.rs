@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, Row, Transaction};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 use super::Entry;
 use super::lookup::plain_name;
@@ -52,7 +52,7 @@ impl Ratio {
 }
 
 /// What has been learnt about a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Learnt {
     pub(crate) requests: u64,
     /// Faded sums of tokens.
@@ -61,6 +61,13 @@ pub(crate) struct Learnt {
 }
 
 impl Learnt {
+    /// One more request.
+    fn add(&mut self, billed: u64, counted: u64) {
+        self.requests += 1;
+        self.billed = self.billed - self.billed / FADE + billed;
+        self.counted = self.counted - self.counted / FADE + counted;
+    }
+
     /// `None` as long as it rests on too little.
     pub(crate) fn ratio(self) -> Option<Ratio> {
         let enough = self.requests >= REQUESTS_MIN && self.counted >= COUNTED_MIN;
@@ -87,24 +94,36 @@ impl Calibration {
         Ok(())
     }
 
-    /// Teaches the database what an entry shows, in the transaction of its row. What it then knows
+    /// Teaches the database what entries show, in the transaction of their rows. What it then knows
     /// is for `keep`, after the commit.
     pub(super) fn learn(
         &self,
         change: &Transaction<'_>,
-        entry: &Entry,
-    ) -> rusqlite::Result<Option<(String, Learnt)>> {
-        let Some((model, billed, counted)) = lesson(entry) else { return Ok(None) };
-        let models = self.models();
-        if models.len() >= MODELS_MAX && !models.contains_key(&model) {
-            return Ok(None);
+        entries: &[&Entry],
+    ) -> rusqlite::Result<HashMap<String, Learnt>> {
+        let known = self.models().len();
+        let mut learnt: HashMap<String, Learnt> = HashMap::new();
+        for (model, billed, counted) in entries.iter().filter_map(|entry| lesson(entry)) {
+            if let Some(learnt) = learnt.get_mut(&model) {
+                learnt.add(billed, counted);
+                continue;
+            }
+            let full = known + learnt.len() >= MODELS_MAX;
+            if full && !self.models().contains_key(&model) {
+                continue;
+            }
+            // The database has the truth.
+            let mut so_far = of_key(change, &model)?.unwrap_or_default();
+            so_far.add(billed, counted);
+            learnt.insert(model, so_far);
         }
-        drop(models);
-        let mut statement = change.prepare_cached(LEARN)?;
-        let fade = FADE as i64;
-        statement
-            .query_row(rusqlite::params![model, billed as i64, counted as i64, fade], learnt)
-            .map(Some)
+        let mut statement = change.prepare_cached(KEEP)?;
+        for (model, Learnt { requests, billed, counted }) in &learnt {
+            let [requests, billed, counted] = [requests, billed, counted].map(|sum| *sum as i64);
+            statement.execute(rusqlite::params![model, requests, billed, counted])?;
+        }
+        drop(statement);
+        Ok(learnt)
     }
 
     pub(super) fn keep(&self, (model, learnt): (String, Learnt)) {
@@ -117,13 +136,8 @@ impl Calibration {
     }
 }
 
-const LEARN: &str = "INSERT INTO calibration (model, requests, billed_tokens, counted_tokens)
-    VALUES (?1, 1, ?2, ?3)
-    ON CONFLICT (model) DO UPDATE SET
-        requests = requests + 1,
-        billed_tokens = billed_tokens - billed_tokens / ?4 + excluded.billed_tokens,
-        counted_tokens = counted_tokens - counted_tokens / ?4 + excluded.counted_tokens
-    RETURNING *";
+const KEEP: &str = "INSERT OR REPLACE INTO calibration
+    (model, requests, billed_tokens, counted_tokens) VALUES (?, ?, ?, ?)";
 
 fn learnt(row: &Row<'_>) -> rusqlite::Result<(String, Learnt)> {
     let count = |name| row.get::<_, i64>(name).map(|count| count.unsigned_abs());
@@ -137,9 +151,13 @@ fn learnt(row: &Row<'_>) -> rusqlite::Result<(String, Learnt)> {
 
 /// What is known of a model in an open database.
 pub(super) fn of_model(connection: &Connection, model: &str) -> rusqlite::Result<Option<Learnt>> {
-    let mut statement = connection.prepare("SELECT * FROM calibration WHERE model = ?")?;
-    let mut rows = statement.query_map([key(model)], learnt)?;
-    rows.next().transpose().map(|row| row.map(|(_, learnt)| learnt))
+    of_key(connection, &key(model))
+}
+
+fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<Option<Learnt>> {
+    let sql = "SELECT * FROM calibration WHERE model = ?";
+    let row = connection.prepare_cached(sql)?.query_row([key], learnt).optional()?;
+    Ok(row.map(|(_, learnt)| learnt))
 }
 
 /// The model, the billed and the counted tokens of an entry that teaches something.

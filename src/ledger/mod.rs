@@ -14,6 +14,7 @@ mod price;
 mod prices;
 mod query;
 mod retention;
+mod roll_up;
 mod schema;
 mod sums;
 mod traces;
@@ -46,6 +47,9 @@ use crate::wire::Usage;
 /// Records that may wait for the disk. At a thousand requests a second this bridges four seconds,
 /// and takes two megabytes at most.
 const QUEUE_RECORDS_MAX: usize = 4096;
+
+/// With so many of them the writer is woken before its time.
+const HURRY_AT: usize = QUEUE_RECORDS_MAX / 2;
 
 /// How long a stopping proxy waits for the last rows: a disk that hangs must not keep it alive.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
@@ -145,6 +149,7 @@ pub(crate) fn examine(path: &Path) -> Result<Option<Examined>, Fault> {
 pub(crate) struct Ledger {
     records: Sender<Box<Entry>>,
     stop: Sender<()>,
+    hurry: Sender<()>,
     /// Closed when the writer has ended.
     done: Receiver<()>,
     state: Arc<State>,
@@ -171,6 +176,8 @@ impl Ledger {
         // Boxed, because the queue's memory is touched in full at start.
         let (records, records_out) = bounded(QUEUE_RECORDS_MAX);
         let (stop, stop_out) = bounded(1);
+        let (hurry, hurry_out) = bounded(1);
+        let calls = writer::Calls { stop: stop_out, hurry: hurry_out };
         let (done_in, done) = bounded(0);
         let state = Arc::new(State::default());
         state.retention_days.store(keeping.retention_days, Ordering::Relaxed);
@@ -182,20 +189,24 @@ impl Ledger {
             Box::new(warn),
         );
         let run = move || {
-            writer.run(&stop_out);
+            writer.run(&calls);
             drop(done_in);
         };
         if std::thread::Builder::new().name("ledger".into()).spawn(run).is_err() {
             // The receivers are gone with the closure, so every record is counted as lost.
             state.failing.store(true, Ordering::Relaxed);
         }
-        Ledger { records, stop, done, state }
+        Ledger { records, stop, hurry, done, state }
     }
 
-    /// Hands over a record. Never waits: with a full queue the record is lost, and counted.
+    /// Hands over a record. Never waits: with a full queue the record is lost, and counted. It takes
+    /// no lock and makes no system call, unless the writer has rested for long or has to hurry.
     pub(crate) fn record(&self, entry: Entry) {
         if self.records.try_send(Box::new(entry)).is_err() {
             self.state.lost.fetch_add(1, Ordering::Relaxed);
+        } else if self.records.len() > HURRY_AT {
+            // Full: it has been told.
+            let _ = self.hurry.try_send(());
         }
     }
 

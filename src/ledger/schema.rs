@@ -13,7 +13,7 @@ use super::patience;
 const APPLICATION_ID: i64 = 0x746f_6b70;
 
 /// Step i makes version i + 1 of a database of version i. What has been released never changes.
-const STEPS: &[&str] = &[
+pub(super) const STEPS: &[&str] = &[
     include_str!("schema/requests.sql"),
     include_str!("schema/roll-up.sql"),
     include_str!("schema/calibration.sql"),

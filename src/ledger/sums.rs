@@ -90,6 +90,11 @@ impl Latency {
         self.0[class] += requests;
     }
 
+    /// One more request, which took so many microseconds.
+    pub(super) fn take(&mut self, us: i64) {
+        self.0[CLASSES_US.partition_point(|class| *class < us)] += 1;
+    }
+
     pub(crate) fn add(&mut self, other: &Latency) {
         self.0.iter_mut().zip(other.0).for_each(|(sum, part)| *sum += part);
     }

@@ -50,16 +50,17 @@ pub(crate) enum Which<'a> {
     Named(&'a str),
 }
 
-/// Writes what is known of a request beside its row.
-pub(super) fn keep(change: &Connection, entry: &Entry) -> rusqlite::Result<()> {
-    let detail = entry.trace.as_ref().and_then(|trace| serde_json::to_string(trace).ok());
-    let Some(detail) = detail else { return Ok(()) };
-    let sql = "INSERT INTO traces (request_id, detail) VALUES (?, ?)";
-    change.prepare_cached(sql)?.execute(params![entry.request_id, detail]).map(drop)
-}
-
-/// Deletes all but the last.
-pub(super) fn trim(change: &Connection) -> rusqlite::Result<()> {
+/// Writes what is known of requests beside their rows, and deletes what is older than the last ones:
+/// those that would go at once are not written.
+pub(super) fn keep(change: &Connection, entries: &[&Entry]) -> rusqlite::Result<()> {
+    let mut last: Vec<_> =
+        entries.iter().rev().filter(|it| it.trace.is_some()).take(KEPT).collect();
+    last.reverse();
+    for entry in last {
+        let detail = entry.trace.as_ref().and_then(|trace| serde_json::to_string(trace).ok());
+        let sql = "INSERT INTO traces (request_id, detail) VALUES (?, ?)";
+        change.prepare_cached(sql)?.execute(params![entry.request_id, detail])?;
+    }
     let sql = "DELETE FROM traces WHERE id <= (SELECT max(id) FROM traces) - ?";
     change.prepare_cached(sql)?.execute([KEPT as i64]).map(drop)
 }

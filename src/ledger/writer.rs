@@ -7,17 +7,22 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, select};
-use rusqlite::{Connection, ErrorCode, Statement, TransactionBehavior, params};
+use rusqlite::{ErrorCode, Statement, TransactionBehavior, params};
 
 use super::calibrate::Calibration;
 use super::fault::Fault;
 use super::file::{self, Base};
 use super::retention::Retention;
+use super::roll_up::RollUp;
 use super::traces;
 use super::{Entry, State};
 
 /// Rows per transaction: most of the speed of larger ones, and little to lose.
-const BATCH_ROWS_MAX: usize = 256;
+const BATCH_ROWS_MAX: usize = 1024;
+
+/// After so long without a row the writer sleeps until there is one. Before that it looks by itself,
+/// so that whoever hands over a row need not wake it, which takes a lock and a system call.
+const REST_AFTER: Duration = Duration::from_secs(10);
 
 /// Between two tries to write to a failing disk.
 const RETRY: Duration = Duration::from_secs(1);
@@ -28,6 +33,13 @@ const ASIDE_PAUSE: Duration = Duration::from_secs(60);
 /// Names come from clients and may have any length.
 const NAME_BYTES_MAX: usize = 200;
 
+/// What others tell the writer.
+pub(super) struct Calls {
+    pub(super) stop: Receiver<()>,
+    /// The queue is filling.
+    pub(super) hurry: Receiver<()>,
+}
+
 pub(super) struct Writer {
     path: PathBuf,
     hold: Duration,
@@ -37,6 +49,7 @@ pub(super) struct Writer {
     warn: Box<dyn Fn(&str) + Send>,
     base: Option<Base>,
     batch: Vec<Entry>,
+    last_row: Instant,
     last_aside: Option<Instant>,
 }
 
@@ -58,19 +71,21 @@ impl Writer {
             warn,
             base: None,
             batch: Vec::new(),
+            last_row: Instant::now(),
             last_aside: None,
         }
     }
 
-    pub(super) fn run(mut self, stop: &Receiver<()>) {
+    pub(super) fn run(mut self, calls: &Calls) {
         // Opens the database, so that a bad one is known at once and reports find an empty one.
         self.flush();
-        while self.gather(stop) {
-            self.flush();
+        while self.gather(calls) {
+            if !self.batch.is_empty() {
+                self.flush();
+            }
         }
         loop {
-            let room = BATCH_ROWS_MAX - self.batch.len();
-            self.batch.extend(self.records.try_iter().take(room).map(|entry| *entry));
+            self.take();
             if self.batch.is_empty() {
                 return;
             }
@@ -82,35 +97,39 @@ impl Writer {
         }
     }
 
-    /// Waits for rows, then for more of them as long as they may wait. False: time to stop.
-    fn gather(&mut self, stop: &Receiver<()>) -> bool {
+    /// Waits as long as rows may wait, and takes them. False: time to stop.
+    fn gather(&mut self, calls: &Calls) -> bool {
         if !self.batch.is_empty() {
             // The last try failed. What comes in meanwhile stays in the queue, which is bounded.
-            return stop.recv_timeout(RETRY).is_err_and(|err| err.is_timeout());
+            return calls.stop.recv_timeout(RETRY).is_err_and(|err| err.is_timeout());
         }
-        select! {
-            recv(self.records) -> entry => match entry {
-                Ok(entry) => self.batch.push(*entry),
-                Err(_) => return false,
-            },
-            recv(stop) -> _ => return false,
-        }
-        let deadline = Instant::now() + self.hold;
-        while self.batch.len() < BATCH_ROWS_MAX {
-            if let Ok(entry) = self.records.try_recv() {
-                self.batch.push(*entry);
-                continue;
-            }
+        if self.last_row.elapsed() > REST_AFTER {
             select! {
                 recv(self.records) -> entry => match entry {
                     Ok(entry) => self.batch.push(*entry),
                     Err(_) => return false,
                 },
-                recv(stop) -> _ => return false,
-                default(deadline.saturating_duration_since(Instant::now())) => break,
+                recv(calls.stop) -> _ => return false,
             }
         }
+        if self.records.len() < BATCH_ROWS_MAX {
+            select! {
+                recv(calls.stop) -> _ => return false,
+                recv(calls.hurry) -> _ => {}
+                default(self.hold) => {}
+            }
+        }
+        self.take();
+        if !self.batch.is_empty() {
+            self.last_row = Instant::now();
+        }
         true
+    }
+
+    /// Takes what is waiting, as much as goes into one transaction.
+    fn take(&mut self) {
+        let room = BATCH_ROWS_MAX - self.batch.len();
+        self.batch.extend(self.records.try_iter().take(room).map(|entry| *entry));
     }
 
     /// Writes the batch and empties it. False: it failed, and the batch is as it was.
@@ -175,7 +194,7 @@ impl Writer {
             None => self.open()?,
         };
         let calibration = &self.state.calibration;
-        let refused = insert(&mut base.connection, &self.batch, calibration)
+        let refused = insert(&mut base, &self.batch, calibration)
             .map_err(|err| Fault::new(&self.path, err))?;
         self.state.lost.fetch_add(refused, Ordering::Relaxed);
         self.batch.clear();
@@ -195,38 +214,34 @@ impl Writer {
     }
 }
 
-/// Writes the rows in one transaction, with what they teach. Returns how many were refused: rows that no repetition would
-/// make good, such as a second one with the same id.
-fn insert(
-    connection: &mut Connection,
-    batch: &[Entry],
-    calibration: &Calibration,
-) -> rusqlite::Result<u64> {
+/// Writes the rows in one transaction, with what they teach. Returns how many were refused: rows
+/// that no repetition would make good, such as a second one with the same id.
+fn insert(base: &mut Base, batch: &[Entry], calibration: &Calibration) -> rusqlite::Result<u64> {
     if batch.is_empty() {
         return Ok(0);
     }
-    let mut refused = 0;
-    let mut learnt = Vec::new();
-    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let change = base.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut roll_up = RollUp::default();
+    let mut written = Vec::with_capacity(batch.len());
     {
         let mut statement = change.prepare_cached(INSERT)?;
         for entry in batch {
             match insert_row(&mut statement, entry) {
-                Err(err) if err.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                    refused += 1
-                }
+                Err(err) if err.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {}
                 other => {
                     other?;
-                    learnt.extend(calibration.learn(&change, entry)?);
-                    traces::keep(&change, entry)?;
+                    roll_up.add(entry);
+                    written.push(entry);
                 }
             }
         }
     }
-    traces::trim(&change)?;
+    roll_up.write(&change)?;
+    let learnt = calibration.learn(&change, &written)?;
+    traces::keep(&change, &written)?;
     change.commit()?;
     learnt.into_iter().for_each(|known| calibration.keep(known));
-    Ok(refused)
+    Ok((batch.len() - written.len()) as u64)
 }
 
 const INSERT: &str = "INSERT INTO requests (
@@ -271,7 +286,8 @@ fn insert_row(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<
     Ok(())
 }
 
-fn name(text: &str) -> &str {
+/// As much of a name as is kept.
+pub(super) fn name(text: &str) -> &str {
     let mut end = text.len().min(NAME_BYTES_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -281,7 +297,7 @@ fn name(text: &str) -> &str {
 
 /// SQLite's integers are signed, and a sum that overflows is an error in every report. So one
 /// nonsensical count must not get in: it is cut to what no honest one reaches.
-fn whole(count: u64) -> i64 {
+pub(super) fn whole(count: u64) -> i64 {
     const COUNT_MAX: i64 = 1 << 40;
     i64::try_from(count).unwrap_or(COUNT_MAX).min(COUNT_MAX)
 }

@@ -135,16 +135,23 @@ fn old_requests_go_and_reports_still_know_of_them() {
     assert_eq!(read(&scratch.db(), "PRAGMA freelist_count"), ["0"], "all space is given back");
 }
 
-/// What version 1 wrote is found in reports after the migration, and nothing of it is lost.
+/// What any earlier version wrote is found in reports after the migration, and nothing of it is lost.
 #[test]
 fn an_earlier_database_is_brought_up() {
+    (1..schema::VERSION).for_each(check_that_it_is_brought_up);
+}
+
+#[track_caller]
+fn check_that_it_is_brought_up(version: i64) {
     let scratch = Scratch::new();
     let path = scratch.0.join("old.db");
     let old = Connection::open(&path).unwrap();
-    old.execute_batch(include_str!("../schema/requests.sql")).unwrap();
+    for step in &schema::STEPS[..version as usize] {
+        old.execute_batch(step).unwrap();
+    }
     old.execute_batch("CREATE VIEW daily AS SELECT ts AS date FROM requests").unwrap();
     old.pragma_update(None, "application_id", 0x746f_6b70).unwrap();
-    old.pragma_update(None, "user_version", 1).unwrap();
+    old.pragma_update(None, "user_version", version).unwrap();
     let row = "INSERT INTO requests (request_id, ts, provider, api, model, status, stream,
         tokens_before, tokens_after, cost_nano, basis, mode, level, proxy_us, total_ms)
         VALUES (?, ?, 'openai', ?, 'gpt-4o', 200, 0, 10, 7, 5, 'usage', 'hybrid', 'light', 90, 1)";
@@ -155,13 +162,80 @@ fn an_earlier_database_is_brought_up() {
     // Reading alone changes nothing.
     let fault = Reader::open(&path).err().unwrap();
     assert_eq!(fault.exit_code(), 65);
-    assert!(fault.to_string().contains("has schema 1; it is brought to"), "{fault}");
+    assert!(
+        fault.to_string().contains(&format!("has schema {version}; it is brought to")),
+        "{fault}"
+    );
     write(&path, [entry("d")]);
     assert_eq!(read(&path, "PRAGMA user_version"), [schema::VERSION.to_string()]);
     assert_eq!(read(&path, "PRAGMA integrity_check"), ["ok"]);
     let sums = "SELECT date, requests, tokens_saved, round(cost_usd * 1e9) FROM daily ORDER BY 1";
     assert_eq!(read(&path, sums), ["2026-10-14 1 3 5", "2026-11-23 2 503 4800005"]);
     assert_eq!(read(&path, "SELECT sum(us_100), sum(us_500) FROM quarterly"), ["2 1"]);
+}
+
+/// The writer adds up in memory what the view says of each row.
+#[test]
+fn roll_up_is_that_of_the_requests_whoever_wrote_them() {
+    let scratch = Scratch::new();
+    let mut random = 7_u64;
+    let mut pick = move |limit: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) as usize % limit
+    };
+    let mut any = |number: usize| {
+        let some = |is: usize, text: &str| (is > 0).then(|| text.to_owned());
+        let count = |of: usize| [None, Some(0), Some(70), Some(1 << 41), Some(u64::MAX)][of];
+        Entry {
+            ts: NOW - 450 * pick(600) as i64,
+            api: ["chat", "messages", "chat", "other"][pick(4)],
+            model: some(pick(3), ["a", "b"][pick(2)]),
+            project: some(pick(2), &"e\u{301}".repeat(100)),
+            client: some(pick(2), ""),
+            status: [None, Some(200), Some(399), Some(400), Some(529)][pick(5)],
+            error: [None, None, Some("cut"), Some("client_gone")][pick(4)],
+            tokens_before: count(pick(5)),
+            usage: (pick(4) > 0).then(|| Usage {
+                input: count(pick(5)),
+                output: count(pick(5)),
+                cache_read: count(pick(5)),
+                ..Usage::default()
+            }),
+            mode: ["strict", "hybrid"][pick(2)],
+            proxy_us: [0, 50, 51, 99_999, 1_000_000, u64::MAX][pick(6)],
+            ..entry(&format!("id{number}"))
+        }
+    };
+    write(&scratch.db(), (0..500).map(&mut any));
+    // A second batch meets the sums of the first, and rows of another program come between.
+    let other = Connection::open(scratch.db()).unwrap();
+    let columns = "ts, provider, api, model, status, stream, tokens_before, cost_nano, basis,
+        mode, level, proxy_us, total_ms";
+    let sql = format!(
+        "INSERT INTO requests (request_id, {columns}) SELECT 'x' || id, {columns} FROM requests"
+    );
+    assert_eq!(other.execute(&sql, []).unwrap(), 500);
+    drop(other);
+    write(&scratch.db(), (500..800).map(&mut any));
+
+    let sums = "sum(requests), sum(errors), sum(tokens_before), sum(tokens_after),
+        sum(input_tokens), sum(cache_read_tokens), sum(cache_write_tokens), sum(output_tokens),
+        sum(cost_nano), sum(saved_nano), sum(no_usage), sum(no_price)";
+    let names = "provider, model, project, client, mode, status";
+    let rows = |keys: &str, table: &str| {
+        let sql = format!("SELECT {keys}, {sums} FROM {table} GROUP BY {keys} ORDER BY {keys}");
+        read(&scratch.db(), &sql)
+    };
+    let (quarter, day) = (format!("quarter, {names}"), format!("day, {names}"));
+    let start = format!("start, {names}");
+    assert_eq!(rows("start", "quarters"), rows("quarter", "measured"));
+    assert_eq!(rows(&start, "quarter_parts"), rows(&quarter, "measured"));
+    assert_eq!(rows(&start, "day_parts"), rows(&day, "measured"));
+    let classes = "SELECT sum(us_50), sum(us_70), sum(us_100000), sum(us_1000000), sum(us_more) FROM quarters";
+    let raw = "SELECT sum(proxy_us <= 50), sum(proxy_us BETWEEN 51 AND 70),
+        sum(proxy_us BETWEEN 70001 AND 100000), sum(proxy_us BETWEEN 500001 AND 1000000),
+        sum(proxy_us > 1000000) FROM measured";
+    assert_eq!(read(&scratch.db(), classes), read(&scratch.db(), raw));
 }
 
 #[test]
