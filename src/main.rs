@@ -6,6 +6,8 @@ mod cli;
 mod cmd;
 mod compress;
 mod config;
+#[cfg(test)]
+mod costs;
 mod debug;
 mod error;
 mod footer;

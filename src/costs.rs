@@ -1,0 +1,138 @@
+//! What fixed pieces of work allocate: the guard against getting slower without noticing.
+//!
+//! Times depend on the machine and what else it does, and instruction counts on the compiler and the
+//! C library; how often a piece of work allocates, and how much, depends on the code alone. A copy
+//! that is not needed, a cache that no longer holds, a history that is read anew each turn: all of them
+//! show here. The bounds are what was measured and a fifth more. Whoever has to raise one says why in
+//! the commit; whoever can lower one does.
+
+use allocation_counter::measure;
+use serde_json::json;
+
+use crate::compress::Mode;
+use crate::ledger::{Entry, Keeping, Ledger, Money, Ratio};
+use crate::pack::{self, Memo, Plan};
+use crate::tokens::{self, Counter};
+use crate::wire::{Format, Usage};
+
+/// Runs a piece of work that may allocate so often, and so many bytes in all.
+#[track_caller]
+fn check(what: &str, (times_max, bytes_max): (u64, u64), work: impl FnOnce()) {
+    let spent = measure(work);
+    let (times, bytes) = (spent.count_total, spent.bytes_total);
+    println!("{what}: {times} allocations of {bytes} bytes, at most {} at once", spent.bytes_max);
+    assert!(times <= times_max, "{what}: {times} allocations instead of {times_max}");
+    assert!(bytes <= bytes_max, "{what}: {bytes} bytes instead of {bytes_max}");
+}
+
+/// Lines of code with numbers, as tools give them back.
+fn listing(file: usize, lines: usize) -> String {
+    (1..=lines)
+        .map(|line| format!("{line:6}\u{2192}    let value_{line} = call({file}, {line});\n"))
+        .collect()
+}
+
+/// A session of so many turns, each of which reads another file.
+fn session(turns: usize) -> Vec<u8> {
+    let mut messages = vec![json!({"role": "system", "content": "word ".repeat(5000)})];
+    for turn in 0..turns {
+        let id = format!("call_{turn}");
+        let arguments = format!("{{\"path\":\"f{turn}\"}}");
+        let call = json!({"id": id, "type": "function",
+            "function": {"name": "Read", "arguments": arguments}});
+        messages.push(json!({"role": "assistant", "tool_calls": [call]}));
+        let content = listing(turn, 100);
+        messages.push(json!({"role": "tool", "tool_call_id": id, "content": content}));
+    }
+    json!({"model": "gpt-4o", "messages": messages}).to_string().into_bytes()
+}
+
+/// Without a pattern, as a process takes it from the system.
+fn random(at: usize) -> u64 {
+    let mixed = (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+#[test]
+fn counting_allocates_nothing() {
+    let text = listing(1, 2000);
+    let mut counter = Counter::new();
+    check("counting 70 KB, cold", (0, 0), || _ = counter.count(&text));
+    check("counting 70 KB, warm", (0, 0), || _ = counter.count(&text));
+}
+
+#[test]
+fn a_turn_costs_its_new_part_and_little_for_the_history() {
+    let memo = Memo::new(4 << 20, random);
+    let mut counter = Counter::with_memo(std::sync::Arc::new(tokens::Memo::new(random)));
+    let plan = Plan::of(Mode::Hybrid);
+    let mut pack = |body: &[u8]| {
+        let scope = memo.scope(std::iter::empty());
+        drop(pack::pack_in(scope, &mut counter, &plan, Format::Chat, body));
+    };
+    let [short, long, longer] = [20, 200, 201].map(session);
+    check("20 turns, all new", (1024, 1_024_000), || pack(&short));
+    check("20 turns again", (167, 400_000), || pack(&short));
+    check("200 turns, all new", (8643, 9_515_000), || pack(&long));
+    check("200 turns again", (1263, 3_724_000), || pack(&long));
+    check("one more turn", (1317, 4_047_000), || pack(&longer));
+}
+
+/// The memo, which has a bound of its own, is part of it.
+#[test]
+fn compressing_takes_two_and_a_half_bodies_and_a_megabyte_at_most() {
+    for turns in [20, 200, 800] {
+        let body = session(turns);
+        let (memo, plan) = (Memo::new(4 << 20, random), Plan::of(Mode::Hybrid));
+        let scope = memo.scope(std::iter::empty());
+        let mut counter = Counter::new();
+        let peak = measure(|| drop(pack::pack_in(scope, &mut counter, &plan, Format::Chat, &body)));
+        let most = 5 * body.len() as u64 / 2 + 1_000_000;
+        assert!(peak.bytes_max <= most, "{} bytes: {} at once", body.len(), peak.bytes_max);
+    }
+}
+
+fn entry(number: i64) -> Entry {
+    let usage = Usage { input: Some(1000), output: Some(100), ..Usage::default() };
+    Entry {
+        request_id: format!("{number:016}"),
+        ts: 1_795_435_200 + number * 60,
+        provider: "anthropic".into(),
+        api: "messages",
+        model: Some(format!("model-{}", number % 5)),
+        project: None,
+        client: Some("claude-cli/2.1".into()),
+        status: Some(200),
+        error: None,
+        stream: true,
+        tokens_before: Some(1500),
+        tokens_after: Some(1000),
+        usage: Some(usage),
+        cuts: vec![(100, 400)],
+        ratio: Ratio::of_hundredths(100),
+        is_calibrated: false,
+        is_text_only: false,
+        money: Some(Money { cost_nano: 1000, saved_nano: 100 }),
+        mode: "hybrid",
+        level: "balanced",
+        skip_reason: None,
+        footer: None,
+        proxy_us: 500,
+        ttfb_ms: Some(300),
+        total_ms: 2000,
+        trace: None,
+    }
+}
+
+#[test]
+fn a_row_costs_its_sender_one_allocation() {
+    let folder = std::env::temp_dir().join(format!("tokenpak-costs-{}", std::process::id()));
+    let keeping = Keeping { flush_ms: 60_000, retention_days: 0 };
+    let ledger = Ledger::start(&folder.join("monitor.db"), keeping, |line| panic!("{line}"));
+    let row = entry(2);
+    // The first use of a channel on a thread has something to set up.
+    ledger.record(entry(1));
+    check("a row, for who hands it over", (1, 560), || ledger.record(row));
+    ledger.close();
+    std::fs::remove_dir_all(&folder).unwrap();
+}
