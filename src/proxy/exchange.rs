@@ -46,6 +46,11 @@ impl Worker {
         Worker { counter: Counter::with_memo(Arc::clone(counts)), buffer: Buffer::new() }
     }
 
+    /// Room for something else between two requests.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        self.buffer.room()
+    }
+
     /// Another like this one, for after a panic.
     pub(crate) fn anew(&self) -> Worker {
         Worker { counter: self.counter.anew(), buffer: Buffer::new() }

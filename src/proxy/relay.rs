@@ -27,6 +27,11 @@ impl Buffer {
     pub(crate) fn new() -> Buffer {
         Buffer(vec![0; CHUNK_HEAD_BYTES + PIECE_BYTES + 2].into_boxed_slice())
     }
+
+    /// Room for something else between two answers.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
 }
 
 /// How the answer's end is marked for the client.

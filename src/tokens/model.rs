@@ -80,8 +80,8 @@ impl Around {
 
     pub(crate) fn openai(model: &str) -> Around {
         let tiles = ["gpt-4o", "gpt-4.1", "gpt-4.5", "o1", "o3"];
-        let is_small = model.contains("4.1-mini") || model.contains("4.1-nano");
-        let has_tiles = !is_small && tiles.iter().any(|name| model.contains(name));
+        let is_small = has(model, "4.1-mini") || has(model, "4.1-nano");
+        let has_tiles = !is_small && tiles.iter().any(|name| has(model, name));
         let picture = if has_tiles { Rule::Tiles } else { Rule::Patches };
         Around { fixed: 3, message: 3, call: 9, tools: 12, picture }
     }
@@ -99,13 +99,21 @@ impl Family {
         if matches!(name, [b'o', digit, ..] if digit.is_ascii_digit()) {
             return REASONING;
         }
-        FAMILIES.iter().find(|family| model.contains(family.part)).copied().unwrap_or(OTHER)
+        FAMILIES.iter().find(|family| has(&model, family.part)).copied().unwrap_or(OTHER)
     }
 
     /// About as many tokens of this family as there are of o200k.
     pub(crate) fn tokens(self, o200k: u64) -> u64 {
         (o200k * self.percent + 50) / 100
     }
+}
+
+/// Whether a name has this part. Names are short: trying each place is cheaper than to prepare a
+/// search, and every request asks a dozen times.
+fn has(name: &str, part: &str) -> bool {
+    let first = part.as_bytes()[0];
+    let is_it = |place: &[u8]| place[0] == first && place == part.as_bytes();
+    name.as_bytes().windows(part.len()).any(is_it)
 }
 
 #[cfg(test)]

@@ -75,11 +75,12 @@ impl Refrain {
         let (first, rest) = self.pieces.split_first()?;
         let mut at = bytes.starts_with(first).then_some(first.len())?;
         for piece in rest {
-            at = value_end(bytes, at)?;
-            at = bytes[at..].starts_with(piece).then_some(at + piece.len())?;
+            let end = value_end(bytes, at)?;
+            // As readable as the event that was learnt.
+            std::str::from_utf8(&bytes[at..end]).ok()?;
+            at = bytes[end..].starts_with(piece).then_some(end + piece.len())?;
         }
-        // As readable as the event that was learnt.
-        std::str::from_utf8(&bytes[..at]).is_ok().then_some(at)
+        Some(at)
     }
 }
 

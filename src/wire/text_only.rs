@@ -64,10 +64,11 @@ pub(crate) fn is_text_only(body: &[u8]) -> bool {
         // Most quotes end a text, and no key begins like what follows it.
         match rest.get(1) {
             Some(b't') => value(rest, TYPE).is_some_and(is_type),
-            Some(b'a'..=b'z') => KEYS.iter().any(|key| {
-                value(rest, key.as_bytes()).is_some_and(|value| !value.starts_with(b"null"))
+            Some(first) => KEYS.iter().any(|key| {
+                key.as_bytes()[1] == *first
+                    && value(rest, key.as_bytes()).is_some_and(|value| !value.starts_with(b"null"))
             }),
-            _ => false,
+            None => false,
         }
     };
     !memchr_iter(b'"', body).any(is_foreign)

@@ -28,7 +28,7 @@ struct Counts<'u>(Vec<(&'u str, &'u str, u64)>);
 impl<'u> Counts<'u> {
     /// `None` if it is no object, or no JSON.
     fn read(json: &'u [u8]) -> Option<Counts<'u>> {
-        let text = std::str::from_utf8(json).ok()?;
+        let text = std::str::from_utf8(json).ok().filter(|text| !text.is_empty())?;
         let mut found = Vec::with_capacity(COUNTS_USUAL);
         let mut reader = Reader::new(text);
         reader.object(|reader, key| {

@@ -32,7 +32,7 @@ fn pass(format: Format, pieces: &[&[u8]], is_whole: bool) -> (String, Refusal) {
     let mut passage = Passage::new(Some(Tap::new(format, true)), edit);
     let mut out = Vec::new();
     for piece in pieces {
-        out.extend_from_slice(passage.feed(piece).unwrap());
+        out.extend_from_slice(passage.feed(piece).unwrap_or(piece));
     }
     out.extend_from_slice(passage.rest(is_whole));
     (String::from_utf8(out).unwrap(), passage.finish().1.unwrap())
@@ -76,6 +76,29 @@ fn chats_get_a_chunk_before_the_reason() {
     // Some send the usage with the reason.
     let both = stop.replace("}]}", r#"}],"usage":{"prompt_tokens":2,"completion_tokens":1}}"#);
     check(Format::Chat, &format!("{hi}{both}{DONE}"), &format!("{hi}{footer}{both}{DONE}"), ADDED);
+}
+
+#[test]
+fn texts_of_one_shape_pass_between_events_of_others() {
+    let texts = ["Hi", "", " you\\n", "\\\"\u{e9}", "{}"];
+    let texts = texts.map(|text| chunk(&format!("\"content\":\"{text}\""), "null")).concat();
+    let stop = chunk("", "\"stop\"");
+    let footer = footer_chunk(FOOTER);
+    check(
+        Format::Chat,
+        &format!("{texts}: ping\n\n{texts}{stop}{USAGE}{DONE}"),
+        &format!("{texts}: ping\n\n{texts}{footer}{stop}{USAGE}{DONE}"),
+        ADDED,
+    );
+    for (other, outcome) in [
+        (chunk(r#""refusal":"No.""#, "null"), "no-text"),
+        (chunk(r#""content":"x""#, "\"length\""), "unfinished"),
+        (chunk(r#""content":"x""#, "null").replace("\"index\":0", "\"index\":1"), "odd"),
+        (chunk(r#""content":"x"y"#, "null"), "odd"),
+    ] {
+        let stream = format!("{texts}{other}{texts}{stop}{DONE}");
+        check(Format::Chat, &stream, &stream, outcome);
+    }
 }
 
 #[test]

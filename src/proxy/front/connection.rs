@@ -237,6 +237,7 @@ impl Connection {
 
     /// The worker is done.
     pub(crate) fn come_back(&mut self) {
+        self.link.note_pause();
         self.expect_head();
         if let Some(left) = self.link.take_left() {
             (self.phase, self.buffer) = (left.phase, left.buffer);

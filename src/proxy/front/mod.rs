@@ -348,7 +348,6 @@ impl Front<'_> {
             if connection.link.is_aborted() {
                 return self.close(index);
             }
-            connection.link.note_pause();
             connection.come_back();
         }
         self.turn(index);

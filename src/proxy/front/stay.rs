@@ -21,18 +21,20 @@ use crate::proxy::setup::Setup;
 const STAY: Duration = Duration::from_millis(8);
 /// From a request's first byte to its last, or the front thread goes on with it.
 const REQUEST_TIME: Duration = Duration::from_millis(50);
-/// What is received at once of heads, and of bodies that fit behind them.
-const READ_BYTES: usize = 16 * 1024;
 
 /// The client's next request, if it comes at once. Otherwise the connection has been given back.
-pub(super) fn next(context: &Context, setup: &Setup, client: &Client) -> Option<Box<Job>> {
+pub(super) fn next(
+    (context, setup): (&Context, &Setup),
+    client: &Client,
+    scratch: &mut [u8],
+) -> Option<Box<Job>> {
     if !may_stay(context) || client.link.wait(&client.stream, STAY).is_err() {
         client.go(None);
         return None;
     }
     client.link.quiet(&client.stream);
     let mut connection = Connection::of(client);
-    let job = read(context, setup, &mut connection);
+    let job = read((context, setup), &mut connection, scratch);
     match job {
         Ok(job) => {
             let rest = connection.rest();
@@ -59,8 +61,11 @@ fn may_stay(context: &Context) -> bool {
 }
 
 /// Reads one request. `Err`: the front thread goes on; whether it must first wait for more bytes.
-fn read(context: &Context, setup: &Setup, connection: &mut Connection) -> Result<Box<Job>, bool> {
-    let mut scratch = [0; READ_BYTES];
+fn read(
+    (context, setup): (&Context, &Setup),
+    connection: &mut Connection,
+    scratch: &mut [u8],
+) -> Result<Box<Job>, bool> {
     let began = Instant::now();
     loop {
         match connection.advance() {
@@ -77,7 +82,7 @@ fn read(context: &Context, setup: &Setup, connection: &mut Connection) -> Result
             return Err(false);
         }
         // An end or a fault is the front thread's to see again.
-        match connection.receive_with(RecvFlags::empty(), &mut scratch) {
+        match connection.receive_with(RecvFlags::empty(), scratch) {
             Ok(count) if count > 0 => {}
             _ => return Err(true),
         }

@@ -123,7 +123,10 @@ fn work(context: &Arc<Context>, crew: &Mutex<Crew>, seat: &Arc<Seat>) {
             context.setups.refresh(&mut setup);
             let client = next.client.clone();
             carry((context, &setup), &mut worker, next);
-            job = client.is_ours().then(|| stay::next(context, &setup, &client)).flatten();
+            job = client
+                .is_ours()
+                .then(|| stay::next((context, &setup), &client, worker.room()))
+                .flatten();
         }
     }
 }
