@@ -1,8 +1,8 @@
 //! The roll-up of what the writer writes, once for a batch of rows.
 //!
-//! The database's trigger adds each row by itself, whoever writes it, and takes three times as long
-//! for it as the row takes. The writer's connection has triggers off: it adds up a batch in memory and
-//! its sums go into the file in the same transaction, so nobody ever sees rows without their sums.
+//! The database's trigger adds each row by itself, whoever writes it, and takes longer for it than the
+//! row takes. The writer's connection has triggers off: it adds up a batch in memory and its sums go
+//! into the file in the same transaction, so nobody ever sees rows without their sums.
 //! What a row counts as is thus said twice, here and in the view `measured`; a test compares them.
 
 use std::collections::HashMap;

@@ -151,20 +151,8 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
     entry.trace = Some(Box::new(trace));
     match sent {
         Ok(answer) => {
-            entry.status = Some(answer.reply.head.status());
-            if answer.is_refused {
-                account::undo_savings(&mut entry);
-            }
             let look = look.get().copied().unwrap_or_default();
-            account::rate(&mut entry, &context.ledger, look.is_text_only);
-            let relayed = exchange.relay(buffer, &route, answer, (&entry, look.no_footer));
-            (entry.error, entry.footer) = (relayed.error, relayed.footer);
-            account::settle(&mut entry, &setup.config.prices, relayed.reading);
-            exchange.finish(entry);
-            match relayed.must_abort {
-                true => client.abort(),
-                false => client.release(relayed.keep_alive),
-            }
+            exchange.deliver((buffer, look), &route, answer, entry);
         }
         Err(failure) => {
             let failure = upload.as_ref().and_then(Upload::failure).unwrap_or(failure);
@@ -248,6 +236,29 @@ impl Exchange<'_> {
             self.context.refused.note(&route.provider, format, Instant::now());
         }
         Ok(Answer { is_refused: true, ..again })
+    }
+
+    /// Passes an answer on, and records the exchange.
+    fn deliver(
+        &self,
+        (buffer, look): (&mut Buffer, Look),
+        route: &Route,
+        answer: Answer,
+        mut entry: Entry,
+    ) {
+        entry.status = Some(answer.reply.head.status());
+        if answer.is_refused {
+            account::undo_savings(&mut entry);
+        }
+        account::rate(&mut entry, &self.context.ledger, look.is_text_only);
+        let relayed = self.relay(buffer, route, answer, (&entry, look.no_footer));
+        (entry.error, entry.footer) = (relayed.error, relayed.footer);
+        account::settle(&mut entry, &self.setup.config.prices, relayed.reading);
+        self.finish(entry);
+        match relayed.must_abort {
+            true => self.client.abort(),
+            false => self.client.release(relayed.keep_alive),
+        }
     }
 
     /// Copies the answer to the client, with a footer if it may have one.

@@ -86,7 +86,7 @@ fn open(path: &Path) -> Connection {
 /// A request like those of coding agents, with some models, projects and clients.
 pub(crate) fn entry(number: usize, apart_s: f64) -> Entry {
     const MODELS: [&str; 4] = ["claude-sonnet-4-5", "claude-haiku-4-5", "gpt-5", "gpt-4o"];
-    let pick = |from: usize| number.wrapping_mul(0x9e37_79b9) >> 7 & from - 1;
+    let pick = |from: usize| (number.wrapping_mul(0x9e37_79b9) >> 7) & (from - 1);
     let usage = Usage {
         input: Some(20_000 + pick(1024) as u64),
         cache_read: Some(18_000),

@@ -6,6 +6,7 @@
 
 // The product's own modules and the tests' sandbox, of which this uses a part.
 #![allow(dead_code, unused_imports, unreachable_pub)]
+#![allow(clippy::unwrap_used)] // In the sandbox: a figure that cannot be taken is a failure.
 
 #[path = "../../src/compress/mod.rs"]
 mod compress;
@@ -54,8 +55,11 @@ struct Means {
     texts: Vec<String>,
 }
 
-/// A name to ask for it, and what prints it; false: a figure that must hold does not.
-const TABLES: &[(&str, fn(&Means) -> bool)] = &[
+/// Prints a table. False: a figure that must hold does not.
+type Print = fn(&Means) -> bool;
+
+/// By the names to ask for them.
+const TABLES: &[(&str, Print)] = &[
     ("counting", counting::table),
     ("savings", savings::table),
     ("bills", savings::bills),
