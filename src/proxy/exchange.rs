@@ -88,7 +88,7 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
     if let Some(page) = guard::page(&setup.config, &client.stream, &head) {
         return pages::answer((context, &setup.config), page, &client, &head);
     }
-    let plan = setup.config.plan(asked_mode(&head));
+    let (read_time, plan) = (arrived.elapsed(), setup.config.plan(asked_mode(&head)));
     if plan.mode != Mode::Off {
         body = encoding::open(&mut head, body, &context.memory, setup.config.large_bytes());
     }
@@ -104,7 +104,6 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
     let Some(route) = exchange.route() else {
         return exchange.no_route(body.has_come());
     };
-    let read_time = arrived.elapsed();
     let (original, mut upload) = match body {
         Incoming::Whole(held) => (Some(held), None),
         Incoming::Streamed(upload) => (None, Some(upload)),
@@ -115,9 +114,9 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
         Some(held) => preparing.prepare(counter, &held.bytes),
         None => Prepared::streamed(),
     };
-    let proxy_time = arrived.elapsed();
+    let times = [read_time, arrived.elapsed()];
     let (look, counter) = (OnceCell::new(), RefCell::new(counter));
-    let witness = Witness::new(&context.debug, &exchange.id, &head, &route);
+    let witness = Witness::new(&context.debug, &exchange.id, (&head, &route), times);
     let meanwhile = || {
         let original = bytes_of(&original);
         let packed = preparing.count(&mut counter.borrow_mut(), &prepared, original);
@@ -136,13 +135,9 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
     };
     // Nothing was sent if it was not counted yet.
     let packed = preparing.count(&mut counter.borrow_mut(), &prepared, bytes_of(&original));
-    let mut trace = caught(|| witness.tell(packed, &prepared)).unwrap_or_default();
-    if original.is_some() {
-        trace.read_us = Some(read_time.as_micros() as u64);
-        trace.pack_us = Some((proxy_time - read_time).as_micros() as u64);
-    }
+    let trace = caught(|| witness.tell(packed, &prepared)).unwrap_or_default();
     let parts = (&*head, &route, &plan);
-    let mut entry = account::open(&exchange.id, parts, packed, proxy_time);
+    let mut entry = account::open(&exchange.id, parts, packed, times[1]);
     // A stream may last for minutes, and needs none of it.
     drop(prepared);
     drop(original);

@@ -4,6 +4,7 @@
 //! that a key which is said to be unchanged is unchanged.
 
 use std::cell::{OnceCell, RefCell};
+use std::time::Duration;
 
 use super::prepare::Prepared;
 use super::request::Head;
@@ -19,6 +20,8 @@ pub(super) struct Witness<'a> {
     request_id: &'a str,
     head: &'a Head,
     route: &'a Route,
+    /// From the end of its head until a worker had the request, and until it was ready to be sent.
+    times: [Duration; 2],
     /// What debug mode wants, and whether the bodies were stored; asked once for a request.
     wish: OnceCell<(Option<Switch>, bool)>,
     seen: RefCell<Option<Trace>>,
@@ -28,11 +31,11 @@ impl<'a> Witness<'a> {
     pub(super) fn new(
         debug: &'a Debug,
         request_id: &'a str,
-        head: &'a Head,
-        route: &'a Route,
+        (head, route): (&'a Head, &'a Route),
+        times: [Duration; 2],
     ) -> Witness<'a> {
         let (wish, seen) = (OnceCell::new(), RefCell::new(None));
-        Witness { debug, request_id, head, route, wish, seen }
+        Witness { debug, request_id, head, route, times, wish, seen }
     }
 
     /// Looks at what was just sent. `original` is what the client sent.
@@ -50,6 +53,7 @@ impl<'a> Witness<'a> {
         let received = Side { target: head.target(), headers: head.headers().collect() };
         let headers = wish.and(sent.as_ref()).map(|sent| trace::headers(&received, sent));
         let saved = packed.per_pass.iter();
+        let [read, ready] = self.times;
         self.seen.replace(Some(Trace {
             method: head.method().to_owned(),
             path: trace::path(head.target()),
@@ -59,7 +63,10 @@ impl<'a> Witness<'a> {
             passes: saved.map(|(pass, tokens)| ((*pass).to_owned(), *tokens)).collect(),
             headers,
             bodies: *has_bodies,
-            ..Trace::default()
+            read_us: Some(read.as_micros() as u64),
+            // Of a body that was passed on as it came nothing was counted.
+            pack_us: (packed.before > 0).then(|| ready.saturating_sub(read).as_micros() as u64),
+            stop: None,
         }));
     }
 

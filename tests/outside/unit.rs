@@ -71,6 +71,8 @@ fn life() -> (Sandbox, String) {
     };
     assert_eq!(ask(&proxy, Api::Messages), 200);
     assert_eq!(ask(&proxy, Api::Chat), 502);
+    // The pages show what is on disk.
+    traced.rows(2);
     for page in ["/health", "/metrics", "/stats"] {
         assert_eq!(proxy.ask("GET", page, &[], b"").status(), 200);
     }
