@@ -242,8 +242,8 @@ fn every_exit_status_is_in_the_manual() {
     let number = |word: &str| word.trim_end_matches([',', ';']).parse::<u8>().is_ok();
     let real = status.split_whitespace().filter(|word| number(word));
     let mut real = names(real.map(|word| word.trim_end_matches(',')));
-    // Success, and main's own, after a panic.
-    assert!(include_str!("../../src/main.rs").contains("const BUG: u8 = 70;"));
+    // Success, and what should not happen.
+    assert!(error.contains("const BUG: u8 = 70;"));
     real.extend(names(["0", "70"]));
     let heads =
         section(PROGRAM, "EXIT STATUS").lines().filter_map(|line| line.strip_prefix(".It "));

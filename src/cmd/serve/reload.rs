@@ -62,9 +62,9 @@ impl Reload {
         match self.read(voice) {
             Ok(setup) => {
                 let config = setup.config.clone();
-                voice.set_level(config.log);
                 context.reload(setup);
                 say_settings(self.claim.as_deref(), (&config, &self.around, &self.flags()), voice);
+                voice.set_level(config.log);
                 // Whoever reads this line can rely on it.
                 voice.reloaded(&config);
             }
