@@ -2,11 +2,12 @@
 //! plain. Codex sends zstd.
 //!
 //! A small body can stand for a huge one, so nothing is decoded beyond the size that would be
-//! compressed, and the result takes its share of the memory for bodies as it grows. On any doubt,
-//! down to a byte behind the end, the body goes upstream as it came.
+//! compressed, and the result takes its share of the memory for bodies as it grows, as does what the
+//! decoder keeps of it. On any doubt, down to a byte behind the end, the body goes upstream as it
+//! came.
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
@@ -20,7 +21,9 @@ use crate::wire::Format;
 
 /// The window that every zstd decoder must support (RFC 8878 3.1.1.1.2), and more than its usual
 /// levels use.
-const WINDOW_BYTES_MAX: u64 = 8 * 1024 * 1024;
+const WINDOW_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What decodes to more waits for its turn.
+const MUCH_BYTES: usize = 256 * 1024;
 /// Bytes that are decoded between two looks at the limits.
 const PIECE_BYTES: usize = 32 * 1024;
 
@@ -30,7 +33,7 @@ pub(crate) fn open(head: &mut Head, body: Incoming, memory: &Arc<Memory>, max: u
     let Incoming::Whole(encoded) = body else { return body };
     let is_prompt = head.method() == "POST" && Format::of_path(head.target()).is_some();
     let Some(coding) = coding(head).filter(|_| is_prompt) else { return Incoming::Whole(encoded) };
-    let mut out = Output { held: Held::new(memory), max };
+    let mut out = Output::new(memory, max);
     let run = || match coding {
         Coding::Gzip => gunzip(&encoded.bytes, &mut out),
         Coding::Zstd => unzstd(&encoded.bytes, &mut out),
@@ -62,30 +65,52 @@ fn coding(head: &Head) -> Option<Coding> {
 }
 
 /// What has been decoded, within its limits.
-struct Output {
+struct Output<'a> {
     held: Held,
+    /// Nothing but the share of the memory that is the decoder's.
+    window: Held,
+    memory: &'a Memory,
+    /// Held by the one that decodes much.
+    turn: Option<MutexGuard<'a, ()>>,
     max: usize,
 }
 
-impl Output {
+impl<'a> Output<'a> {
+    fn new(memory: &'a Arc<Memory>, max: usize) -> Output<'a> {
+        Output { held: Held::new(memory), window: Held::new(memory), memory, turn: None, max }
+    }
+
     fn push(&mut self, piece: &[u8]) -> Option<()> {
-        let is_small = self.held.bytes.len() + piece.len() <= self.max;
-        (is_small && self.held.grow(piece.len())).then(|| self.held.bytes.extend_from_slice(piece))
+        let total = self.held.bytes.len() + piece.len();
+        (total <= self.max && self.held.grow(piece.len()))
+            .then(|| self.held.bytes.extend_from_slice(piece))
+    }
+
+    /// The decoder keeps all of `total` bytes that fit into its window; while that grows, twice.
+    fn is_window_granted(&mut self, total: usize) -> bool {
+        if total > MUCH_BYTES && self.turn.is_none() {
+            self.turn = Some(self.memory.turn());
+        }
+        self.window.reserve(2 * total.min(WINDOW_BYTES_MAX))
     }
 }
 
 /// All frames, of which there must be one and which must fill the body.
+// A worker keeps what its stack has touched once, and most never need this much.
+#[inline(never)]
 fn unzstd(mut encoded: &[u8], out: &mut Output) -> Option<()> {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
         let before = out.held.bytes.len();
         let mut decoder =
-            StreamingDecoder::new_with_max_window_size(&mut encoded, WINDOW_BYTES_MAX).ok()?;
+            StreamingDecoder::new_with_max_window_size(&mut encoded, WINDOW_BYTES_MAX as u64)
+                .ok()?;
         loop {
             match decoder.read(&mut piece).ok()? {
                 0 => break,
                 count => out.push(&piece[..count])?,
             }
+            out.is_window_granted(out.held.bytes.len() - before).then_some(())?;
         }
         let frame = decoder.into_frame_decoder();
         // Sum and length are optional; where they are, they must be right.
@@ -101,6 +126,7 @@ fn unzstd(mut encoded: &[u8], out: &mut Output) -> Option<()> {
 }
 
 /// One member (RFC 1952), which must fill the body; its sum and length must be right.
+#[inline(never)]
 fn gunzip(encoded: &[u8], out: &mut Output) -> Option<()> {
     let data = &encoded[member_head(encoded)?..];
     let mut state = DecompressorOxide::new();
@@ -177,8 +203,8 @@ mod tests {
 
     const MAX: usize = 100_000;
 
-    fn output(memory: &Arc<Memory>) -> Output {
-        Output { held: Held::new(memory), max: MAX }
+    fn output(memory: &Arc<Memory>) -> Output<'_> {
+        Output::new(memory, MAX)
     }
 
     fn gzip(plain: &[u8]) -> Vec<u8> {
@@ -204,6 +230,18 @@ mod tests {
             }
         }
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926, "the check value of this sum");
+    }
+
+    #[test]
+    fn decoders_share_the_memory() {
+        let plain = vec![b'a'; MAX];
+        let encoded = zstd_to_vec(plain.as_slice(), CompressionLevel::Fastest);
+        // Its output, the window twice, and no more.
+        for (share, works) in [(3, false), (5, true)] {
+            let memory = Memory::new(share * MAX);
+            assert_eq!(unzstd(&encoded, &mut output(&memory)).is_some(), works, "{share}");
+            assert!(Held::new(&memory).reserve(MAX), "it is given back");
+        }
     }
 
     #[test]

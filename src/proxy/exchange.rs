@@ -1,9 +1,8 @@
 //! One request's life, from its last byte to the ledger. `run` is the only function that knows the
 //! order; the steps do not know each other.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::OnceCell;
 use std::io::{Cursor, Read};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,7 @@ use super::local::pages;
 use super::local::{self, Trouble};
 use super::mishap::caught;
 use super::prepare::{Prepared, Preparing};
-use super::relay::{Buffer, Relay, Relayed};
+use super::relay::{Relay, Relayed};
 use super::request::Head;
 use super::setup::Setup;
 use super::upstream::Reply;
@@ -29,33 +28,10 @@ use crate::footer;
 use crate::ledger::Entry;
 use crate::pack::Packed;
 use crate::route::{self, Asked, Route, Upstreams};
-use crate::tokens::{self, Counter};
 use crate::wire::{Format, Usage};
 
 /// Of an answer 400, as much as its reason needs.
 const REASON_BYTES_MAX: u64 = 64 * 1024;
-
-/// What a worker keeps from one request to the next.
-pub(crate) struct Worker {
-    counter: Counter,
-    buffer: Buffer,
-}
-
-impl Worker {
-    pub(crate) fn new(counts: &Arc<tokens::Memo>) -> Worker {
-        Worker { counter: Counter::with_memo(Arc::clone(counts)), buffer: Buffer::new() }
-    }
-
-    /// Room for something else between two requests.
-    pub(crate) fn room(&mut self) -> &mut [u8] {
-        self.buffer.room()
-    }
-
-    /// Another like this one, for after a panic.
-    pub(crate) fn anew(&self) -> Worker {
-        Worker { counter: self.counter.anew(), buffer: Buffer::new() }
-    }
-}
 
 /// A finished exchange, for people who watch.
 pub(crate) struct Done {
@@ -83,7 +59,7 @@ struct Exchange<'a> {
 }
 
 /// The whole life of one request.
-pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Job) {
+pub(crate) fn run(context: &Context, setup: &Setup, job: Job) {
     let Job { client, mut head, mut body, arrived, .. } = job;
     if let Some(page) = guard::page(&setup.config, &client.stream, &head) {
         return pages::answer((context, &setup.config), page, &client, &head);
@@ -108,18 +84,17 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
         Incoming::Whole(held) => (Some(held), None),
         Incoming::Streamed(upload) => (None, Some(upload)),
     };
-    let Worker { counter, buffer } = worker;
     let preparing = Preparing { context, setup, head: &head, plan: &plan, route: &route, arrived };
     let prepared = match &original {
-        Some(held) => preparing.prepare(counter, &held.bytes),
+        Some(held) => preparing.prepare(&held.bytes),
         None => Prepared::streamed(),
     };
     let times = [read_time, arrived.elapsed()];
-    let (look, counter) = (OnceCell::new(), RefCell::new(counter));
+    let look = OnceCell::new();
     let witness = Witness::new(&context.debug, &exchange.id, (&head, &route), times);
     let meanwhile = || {
         let original = bytes_of(&original);
-        let packed = preparing.count(&mut counter.borrow_mut(), &prepared, original);
+        let packed = preparing.count(&prepared, original);
         look.get_or_init(|| exchange.look(&route, packed, original));
         caught(|| witness.look(packed, &prepared, original));
     };
@@ -134,7 +109,7 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
         }
     };
     // Nothing was sent if it was not counted yet.
-    let packed = preparing.count(&mut counter.borrow_mut(), &prepared, bytes_of(&original));
+    let packed = preparing.count(&prepared, bytes_of(&original));
     let trace = caught(|| witness.tell(packed, &prepared)).unwrap_or_default();
     let parts = (&*head, &route, &plan);
     let mut entry = account::open(&exchange.id, parts, packed, times[1]);
@@ -147,7 +122,7 @@ pub(crate) fn run(context: &Context, setup: &Setup, worker: &mut Worker, job: Jo
     match sent {
         Ok(answer) => {
             let look = look.get().copied().unwrap_or_default();
-            exchange.deliver((buffer, look), &route, answer, entry);
+            exchange.deliver(&route, answer, entry, look);
         }
         Err(failure) => {
             let failure = upload.as_ref().and_then(Upload::failure).unwrap_or(failure);
@@ -234,19 +209,13 @@ impl Exchange<'_> {
     }
 
     /// Passes an answer on, and records the exchange.
-    fn deliver(
-        &self,
-        (buffer, look): (&mut Buffer, Look),
-        route: &Route,
-        answer: Answer,
-        mut entry: Entry,
-    ) {
+    fn deliver(&self, route: &Route, answer: Answer, mut entry: Entry, look: Look) {
         entry.status = Some(answer.reply.head.status());
         if answer.is_refused {
             account::undo_savings(&mut entry);
         }
         account::rate(&mut entry, &self.context.ledger, look.is_text_only);
-        let relayed = self.relay(buffer, route, answer, (&entry, look.no_footer));
+        let relayed = self.relay(route, answer, (&entry, look.no_footer));
         (entry.error, entry.footer) = (relayed.error, relayed.footer);
         account::settle(&mut entry, &self.setup.config.prices, relayed.reading);
         self.finish(entry);
@@ -259,12 +228,11 @@ impl Exchange<'_> {
     /// Copies the answer to the client, with a footer if it may have one.
     fn relay(
         &self,
-        buffer: &mut Buffer,
         route: &Route,
         answer: Answer,
         (entry, no_footer): (&Entry, Option<footer::Refusal>),
     ) -> Relayed {
-        let Answer { reply: Reply { head, framing, mut body }, read, asks_usage, .. } = answer;
+        let Answer { reply: Reply { head, framing, body }, read, asks_usage, .. } = answer;
         let kind = head.header("content-type").unwrap_or_default();
         let is_stream = is_event_stream(kind);
         // Whatever comes in place of a stream may come as slowly, and must not be waited for.
@@ -297,7 +265,7 @@ impl Exchange<'_> {
             ours: &account::headers(entry),
             must_close: self.must_close,
         };
-        let mut relayed = relay.copy(&mut dressed.body, buffer, dressed.passage);
+        let mut relayed = relay.copy(&mut dressed.body, dressed.passage);
         relayed.reading = relayed.reading.or(dressed.reading);
         let footer = refusal.or(relayed.footer).or(dressed.footer);
         relayed.footer = footer.filter(|_| entry.api != "other");

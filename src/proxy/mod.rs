@@ -12,7 +12,7 @@
 //! bytes outside ASCII are refused, though a proxy has to pass them on. Sockets cannot be handed in
 //! from outside either.
 //!
-//! Towards providers, ureq writes requests and speaks TLS; the answers are read here as well. ureq
+//! Towards providers, ureq writes requests; connections, TLS and the reading of answers are ours. ureq
 //! stops at 128 headers and at chunk extensions over 17 bytes, looks at an answer only when the
 //! whole request has been sent, and takes a reset for the end of an answer without a length.
 
@@ -81,8 +81,7 @@ pub(crate) struct Context {
     pub(crate) stats: Stats,
     metrics: local::metrics::Metrics,
     debug: Debug,
-    /// Counts of texts that came before, for all workers.
-    counts: Arc<tokens::Memo>,
+    counters: tokens::Counters,
     ids: identity::Ids,
     started: Instant,
     draining: AtomicBool,
@@ -113,7 +112,7 @@ impl Context {
         let seed = RandomState::new();
         let config = &setup.config;
         Context {
-            counts: Arc::new(tokens::Memo::new(|at| seed.hash_one(at))),
+            counters: tokens::Counters::new(tokens::Memo::new(|at| seed.hash_one(at))),
             ids: identity::Ids::new(),
             refused: upstream::refused::Refused::default(),
             totals: Totals::default(),

@@ -14,8 +14,11 @@ use crate::compress::Mode;
 use crate::footer;
 use crate::pack::{self, Packed, Plan, Scope, Skip, Untouched};
 use crate::route::Route;
-use crate::tokens::Counter;
+use crate::tokens::{Counter, Counters};
 use crate::wire::{Format, ask_usage};
+
+/// Larger bodies are compressed one after the other.
+const LARGE_BYTES: usize = 1024 * 1024;
 
 /// Who is asked for the usage of streams.
 const ASKED: &str = "https://api.openai.com/";
@@ -56,9 +59,10 @@ pub(super) struct Preparing<'a> {
 impl Preparing<'_> {
     /// Takes our footers out, compresses, and asks for the usage. Whatever is in doubt goes out as
     /// it came.
-    pub(super) fn prepare<'b>(&self, counter: &mut Counter, body: &'b [u8]) -> Prepared<'b> {
+    pub(super) fn prepare<'b>(&self, body: &'b [u8]) -> Prepared<'b> {
+        let _turn = (body.len() > LARGE_BYTES).then(|| self.context.memory.turn());
         let unread = || Prepared { packed: unread().into(), ..Prepared::default() };
-        with_care(counter, unread, |counter| self.understood(counter, body))
+        with_care(&self.context.counters, unread, |counter| self.understood(counter, body))
     }
 
     fn understood<'b>(&self, counter: &mut Counter, body: &'b [u8]) -> Prepared<'b> {
@@ -88,14 +92,10 @@ impl Preparing<'_> {
     }
 
     /// Counts what was left to be counted. `body` is what the client sent.
-    pub(super) fn count<'p>(
-        &self,
-        counter: &mut Counter,
-        prepared: &'p Prepared,
-        body: &[u8],
-    ) -> &'p Packed {
+    pub(super) fn count<'p>(&self, prepared: &'p Prepared, body: &[u8]) -> &'p Packed {
         prepared.packed.get_or_init(|| {
-            with_care(counter, unread, |counter| self.counted(counter, prepared, body))
+            let counters = &self.context.counters;
+            with_care(counters, unread, |counter| self.counted(counter, prepared, body))
         })
     }
 
@@ -174,14 +174,11 @@ impl Preparing<'_> {
 /// What `look` gives. A body that cannot be looked into without a panic is one that we do not
 /// understand, and whatever the panic left in the counter is thrown away.
 fn with_care<T>(
-    counter: &mut Counter,
+    counters: &Counters,
     unread: impl FnOnce() -> T,
     look: impl FnOnce(&mut Counter) -> T,
 ) -> T {
-    caught(|| look(counter)).unwrap_or_else(|| {
-        *counter = counter.anew();
-        unread()
-    })
+    caught(|| counters.lend(look)).unwrap_or_else(unread)
 }
 
 fn unread() -> Packed {
@@ -196,16 +193,17 @@ fn refused(skip: Option<Skip>) -> Option<Skip> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::Memo;
 
     #[test]
     fn what_cannot_be_prepared_goes_out_as_it_came() {
-        let mut counter = Counter::new();
-        let got = with_care(&mut counter, unread, |_| panic!("a fault, made for this test"));
+        let counters = Counters::new(Memo::new(|at| at as u64));
+        let got = with_care(&counters, unread, |_| panic!("a fault, made for this test"));
         assert_eq!(got.body, None);
         assert_eq!(got.skip, Some(Skip::Unreadable), "and is not counted");
-        // The next one finds the counter as good as new.
+        // The next one finds a counter as good as new.
         let body = br#"{"model":"m","messages":[{"role":"user","content":"Hello"}]}"#;
-        let got = with_care(&mut counter, unread, |counter| {
+        let got = with_care(&counters, unread, |counter| {
             pack::pack(counter, &Plan::of(Mode::Off), Format::Chat, body)
         });
         assert!(got.before > 0);

@@ -11,28 +11,13 @@ use super::WRITE_WAITS_MAX;
 use super::request::Head;
 use super::upstream::forward::is_hop_by_hop;
 use super::upstream::transport::Watch;
-use super::upstream::{Framing, ReplyHead};
+use super::upstream::{Framing, PIECE_BYTES_MAX, ReplyHead, first_piece, next_piece};
 use crate::footer::amend::Passage;
 use crate::wire::answer::Reading;
 
-/// Bytes of an answer that are read at once; a chunk's size fits into four hexadecimal digits.
-const PIECE_BYTES: usize = 32 * 1024;
 /// `7fff` and CRLF before a chunk; leading zeros are allowed (RFC 9112 7.1).
 const CHUNK_HEAD_BYTES: usize = 6;
-
-/// A worker's buffer, kept from one answer to the next.
-pub(crate) struct Buffer(Box<[u8]>);
-
-impl Buffer {
-    pub(crate) fn new() -> Buffer {
-        Buffer(vec![0; CHUNK_HEAD_BYTES + PIECE_BYTES + 2].into_boxed_slice())
-    }
-
-    /// Room for something else between two answers.
-    pub(super) fn room(&mut self) -> &mut [u8] {
-        &mut self.0
-    }
-}
+const _: () = assert!(PIECE_BYTES_MAX < 1 << 16, "its size has four digits");
 
 /// How the answer's end is marked for the client.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,12 +59,7 @@ pub(crate) struct Relay<'a> {
 
 impl Relay<'_> {
     /// Copies the head and all of `body`.
-    pub(crate) fn copy(
-        &self,
-        body: &mut dyn Read,
-        buffer: &mut Buffer,
-        mut passage: Passage,
-    ) -> Relayed {
+    pub(crate) fn copy(&self, body: &mut dyn Read, mut passage: Passage) -> Relayed {
         let end = self.end();
         let keep_alive = self.request.keep_alive && end != End::Close && !self.must_close;
         let mut head = self.head(end, keep_alive);
@@ -90,7 +70,7 @@ impl Relay<'_> {
         }
         let copied = match end {
             End::None => self.write(&[&head]).map_err(|_| Fault::Client),
-            _ => self.pieces(body, buffer, (&mut head, end), &mut passage),
+            _ => self.pieces(body, (&mut head, end), &mut passage),
         };
         let (reading, footer) = passage.finish();
         let error = self.judge(copied, end, reading.as_ref());
@@ -105,13 +85,14 @@ impl Relay<'_> {
     fn pieces(
         &self,
         body: &mut dyn Read,
-        buffer: &mut Buffer,
         (head, end): (&mut Vec<u8>, End),
         passage: &mut Passage,
     ) -> Result<(), Fault> {
-        let out = &mut buffer.0;
+        let room = |bytes| vec![0; CHUNK_HEAD_BYTES + bytes + 2];
+        let mut bytes_max = first_piece(self.framing);
+        let mut out = room(bytes_max);
         loop {
-            let piece = CHUNK_HEAD_BYTES..CHUNK_HEAD_BYTES + PIECE_BYTES;
+            let piece = CHUNK_HEAD_BYTES..CHUNK_HEAD_BYTES + bytes_max;
             let count = match body.read(&mut out[piece]) {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -129,13 +110,17 @@ impl Relay<'_> {
             };
             let bytes = match (&changed, end) {
                 (Some(changed), _) => changed,
-                (None, End::Chunks) => frame(out, count),
+                (None, End::Chunks) => frame(&mut out, count),
                 (None, _) => &out[data],
             };
             self.write(&[head, bytes]).map_err(|_| Fault::Client)?;
             head.clear();
             if count == 0 {
                 return Ok(());
+            }
+            let next = next_piece(bytes_max, count);
+            if std::mem::replace(&mut bytes_max, next) != next {
+                out = room(next);
             }
         }
     }

@@ -19,7 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use block::Pieces;
 use cache::{Cache, Key};
@@ -27,6 +27,38 @@ pub(crate) use digest::Digest;
 use layout::NO_RANK;
 pub(crate) use memo::Memo;
 use merge::Merger;
+
+/// Counters for as many requests as are counted at once, with one memory of texts that came before.
+/// A request needs one for a millisecond, and a thread that waits for a provider none.
+pub(crate) struct Counters {
+    idle: Mutex<Vec<Counter>>,
+    memo: Arc<Memo>,
+}
+
+impl Counters {
+    /// More are made when they are needed, and not kept.
+    const KEPT_MAX: usize = 4;
+
+    pub(crate) fn new(memo: Memo) -> Counters {
+        Counters { idle: Mutex::default(), memo: Arc::new(memo) }
+    }
+
+    /// If `work` panics, its counter is gone with it.
+    pub(crate) fn lend<T>(&self, work: impl FnOnce(&mut Counter) -> T) -> T {
+        let used_last = self.lock().pop();
+        let mut counter = used_last.unwrap_or_else(|| Counter::with_memo(Arc::clone(&self.memo)));
+        let result = work(&mut counter);
+        let mut idle = self.lock();
+        if idle.len() < Counters::KEPT_MAX {
+            idle.push(counter);
+        }
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Counter>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Counts tokens; what it keeps between texts makes it faster, and is no more than 150 KB.
 pub(crate) struct Counter {
@@ -44,11 +76,6 @@ impl Counter {
     /// For texts that come again, here or on another thread.
     pub(crate) fn with_memo(memo: Arc<Memo>) -> Counter {
         Counter { memo: Some(memo), ..Counter::new() }
-    }
-
-    /// Another with the same memo, and nothing else of this one.
-    pub(crate) fn anew(&self) -> Counter {
-        Counter { memo: self.memo.clone(), ..Counter::new() }
     }
 
     /// The number of o200k_base tokens of a text, exactly.

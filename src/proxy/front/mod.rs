@@ -50,6 +50,8 @@ const BODY_IDLE: Duration = Duration::from_secs(30);
 const BODY_IDLE_SHORT: Duration = Duration::from_secs(2);
 /// Between two requests.
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(75);
+/// For a worker to become free, which streams may not be for minutes.
+const SHED: Duration = Duration::from_secs(10);
 /// For a client to take a refusal, or to send a body that nobody wants.
 const LINGER: Duration = Duration::from_secs(5);
 const READ_BYTES: usize = 64 * 1024;
@@ -419,6 +421,11 @@ impl Front<'_> {
             }
             return Next::Keep;
         };
+        self.not_taken(index, &job)
+    }
+
+    /// No worker has time for this request.
+    fn not_taken(&mut self, index: usize, job: &Job) -> Next {
         self.context.in_flight.fetch_sub(1, Ordering::AcqRel);
         job.client.not_taken();
         self.refuse(index, ALL_BUSY)
@@ -431,12 +438,28 @@ impl Front<'_> {
         self.pump(index)
     }
 
+    /// Refuses what no worker has had time for.
+    fn shed(&mut self) {
+        let late = self.workers.take_back(|job| {
+            let connection = self.find(job.client.link.token).map(|at| &self.connections[at]);
+            connection.is_some_and(|it| it.as_ref().is_some_and(|it| it.since.elapsed() > SHED))
+        });
+        for job in late {
+            if let Some(index) = self.find(job.client.link.token)
+                && let Next::Close = self.not_taken(index, &job)
+            {
+                self.close(index);
+            }
+        }
+    }
+
     /// Twice a second: deadlines.
     fn tick(&mut self) {
         if self.is_resting {
             self.listen();
         }
         self.settle();
+        self.shed();
         let is_short = !self.blocked.is_empty();
         for index in 0..self.connections.len() {
             let Some(connection) = &self.connections[index] else { continue };

@@ -21,12 +21,14 @@ use crate::proxy::setup::Setup;
 const STAY: Duration = Duration::from_millis(8);
 /// From a request's first byte to its last, or the front thread goes on with it.
 const REQUEST_TIME: Duration = Duration::from_millis(50);
+/// What is received at once of heads, and of bodies that fit behind them.
+const READ_BYTES: usize = 16 * 1024;
 
 /// The client's next request, if it comes at once. Otherwise the connection has been given back.
 pub(super) fn next(
     (context, setup): (&Context, &Setup),
     client: &Client,
-    scratch: &mut [u8],
+    room: &mut Vec<u8>,
 ) -> Option<Box<Job>> {
     if !may_stay(context) || client.link.wait(&client.stream, STAY).is_err() {
         client.go(None);
@@ -34,7 +36,8 @@ pub(super) fn next(
     }
     client.link.quiet(&client.stream);
     let mut connection = Connection::of(client);
-    let job = read((context, setup), &mut connection, scratch);
+    room.resize(READ_BYTES, 0);
+    let job = read((context, setup), &mut connection, room);
     match job {
         Ok(job) => {
             let rest = connection.rest();

@@ -2,7 +2,7 @@
 //!
 //! A stream holds a worker for minutes, so the pool must not be what limits streams: threads are
 //! started when none is free, up to `proxy.workers`, and end when idle. Beyond that requests wait
-//! in a bounded queue, then are refused.
+//! in a queue, and are refused when streams have kept every worker for a while.
 //!
 //! A request goes to the thread that was busy last, whose memory is still at hand, and straight to
 //! where that thread waits: one wake-up. So the others stay idle, and end.
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::client::{Client, Job};
 use super::stay;
-use crate::proxy::exchange::{self, Worker};
+use crate::proxy::exchange;
 use crate::proxy::setup::Setup;
 use crate::proxy::{Context, local};
 
@@ -88,6 +88,15 @@ impl Workers {
         Ok(())
     }
 
+    /// Takes back the requests that wait for a worker and are `late`.
+    pub(crate) fn take_back(&self, late: impl Fn(&Job) -> bool) -> VecDeque<Box<Job>> {
+        let mut crew = lock(&self.crew);
+        let waiting = std::mem::take(&mut crew.waiting).into_iter();
+        let (taken, others) = waiting.partition(|job| late(job));
+        crew.waiting = others;
+        taken
+    }
+
     /// Starts one more thread with this request, if there may be one.
     fn start(&self, job: Box<Job>) -> Result<(), Box<Job>> {
         let count = &self.context.threads;
@@ -115,18 +124,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn work(context: &Arc<Context>, crew: &Mutex<Crew>, seat: &Arc<Seat>) {
-    let mut worker = Worker::new(&context.counts);
     let mut setup = context.setups.current();
     while let Some(job) = next(context, crew, seat) {
-        let mut job = Some(job);
+        let (mut job, mut room) = (Some(job), Vec::new());
         while let Some(next) = job {
             context.setups.refresh(&mut setup);
             let client = next.client.clone();
-            carry((context, &setup), &mut worker, next);
-            job = client
-                .is_ours()
-                .then(|| stay::next((context, &setup), &client, worker.room()))
-                .flatten();
+            carry(context, &setup, next);
+            let stay = || stay::next((context, &setup), &client, &mut room);
+            job = client.is_ours().then(stay).flatten();
         }
     }
 }
@@ -154,16 +160,15 @@ fn next(context: &Context, crew: &Mutex<Crew>, seat: &Arc<Seat>) -> Option<Box<J
     })
 }
 
-fn carry((context, setup): (&Arc<Context>, &Setup), worker: &mut Worker, job: Box<Job>) {
+fn carry(context: &Arc<Context>, setup: &Setup, job: Box<Job>) {
     let client = job.client.clone();
-    guard(&client, worker, |worker| exchange::run(context, setup, worker, *job));
+    guard(&client, || exchange::run(context, setup, *job));
     context.in_flight.fetch_sub(1, Ordering::AcqRel);
 }
 
 /// A panic ends one request, not the process.
-fn guard(client: &Client, worker: &mut Worker, run: impl FnOnce(&mut Worker)) {
-    if catch_unwind(AssertUnwindSafe(|| run(worker))).is_err() {
-        *worker = worker.anew();
+fn guard(client: &Client, run: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(run)).is_err() {
         let text = "a fault in tokenpak ended this request; please report it";
         client.close_with(&local::closing(&local::plain(500, text)));
     }
@@ -173,13 +178,8 @@ fn guard(client: &Client, worker: &mut Worker, run: impl FnOnce(&mut Worker)) {
 mod tests {
     use super::*;
     use crate::proxy::front::client::Link;
-    use crate::tokens::Memo;
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
-
-    fn worker() -> Worker {
-        Worker::new(&Arc::new(Memo::new(|at| at as u64)))
-    }
 
     /// A client as a worker gets it, and its other end.
     fn client() -> (Client, TcpStream) {
@@ -195,23 +195,23 @@ mod tests {
 
     #[test]
     fn panic_ends_one_request_with_500() {
-        let (mut worker, (client, mut outside)) = (worker(), client());
-        guard(&client, &mut worker, |_| panic!("a fault, made for this test"));
+        let (client, mut outside) = client();
+        guard(&client, || panic!("a fault, made for this test"));
         let mut answer = String::new();
         outside.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
         assert!(answer.contains("connection: close") && !answer.contains("made for this test"));
         // The thread goes on with the next one.
         let mut is_served = false;
-        guard(&client, &mut worker, |_| is_served = true);
+        guard(&client, || is_served = true);
         assert!(is_served);
     }
 
     #[test]
     fn panic_inside_an_answer_adds_nothing_to_it() {
         use std::io::Write;
-        let (mut worker, (client, mut outside)) = (worker(), client());
-        guard(&client, &mut worker, |_| {
+        let (client, mut outside) = client();
+        guard(&client, || {
             (&*client.stream).write_all(b"HTTP/1.1 200 OK\r\n\r\nhalf").unwrap();
             client.release(true);
             panic!("a fault, made for this test");

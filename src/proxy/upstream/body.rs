@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::unversioned::transport::NextTimeout;
 use ureq::unversioned::transport::time::Duration as Wait;
+use ureq::unversioned::transport::{Buffers, NextTimeout};
 use ureq::{Error, Timeout};
 
 use super::connect::{Connection, Pool};
@@ -59,6 +59,7 @@ impl Reader<'_> {
                 _ => {}
             }
             let framing = head.framing(self.method).map_err(Lost::Malformed)?;
+            connection.room.expect(framing);
             let is_reusable = head.is_persistent() && !self.is_refused && framing != Framing::Close;
             let mut body = Body {
                 connection: Some(connection),
@@ -85,7 +86,7 @@ fn next_head(
 ) -> Result<ReplyHead, Lost> {
     let mut reader = HeadReader::default();
     loop {
-        let buffers = connection.transport.buffers();
+        let buffers = &mut connection.room;
         if !buffers.input().is_empty() {
             *is_silent = false;
             let (used, head) = reader.feed(buffers.input()).map_err(Lost::Malformed)?;
@@ -94,7 +95,7 @@ fn next_head(
                 return Ok(head);
             }
         }
-        let error = match connection.transport.await_input(wait) {
+        let error = match connection.receive(wait) {
             Ok(true) => continue,
             Ok(false) => io::Error::from(io::ErrorKind::UnexpectedEof).into(),
             Err(error) => error,
@@ -116,9 +117,8 @@ pub(crate) struct Body {
 
 impl Body {
     /// Whether reading needs nothing more from the provider for now.
-    pub(crate) fn is_ready(&mut self) -> bool {
-        let input =
-            self.connection.as_mut().map(|held| !held.transport.buffers().input().is_empty());
+    pub(crate) fn is_ready(&self) -> bool {
+        let input = self.connection.as_ref().map(|held| !held.room.input().is_empty());
         input.unwrap_or(true)
     }
 
@@ -127,7 +127,7 @@ impl Body {
             && let Some(mut connection) = self.connection.take()
             && let Some(pool) = self.pool.take()
             // More than was announced: nobody knows what it is.
-            && connection.transport.buffers().input().is_empty()
+            && connection.is_spent()
         {
             // First, or a client that leaves now would end somebody else's request.
             self.watch.release();
@@ -148,7 +148,7 @@ impl Read for Body {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
             let Some(connection) = &mut self.connection else { return Ok(0) };
-            let buffers = connection.transport.buffers();
+            let buffers = &mut connection.room;
             let (used, filled) = self
                 .left
                 .take(buffers.input(), out)
@@ -158,7 +158,7 @@ impl Read for Body {
                 self.end_if_done();
                 return Ok(filled);
             }
-            match connection.transport.await_input(self.wait) {
+            match connection.receive(self.wait) {
                 Ok(true) => {}
                 Ok(false) => return self.closed(),
                 // TLS whose end was not announced: as common as an end without TLS.

@@ -2,11 +2,13 @@
 //!
 //! ureq resolves, pools and reads answers by rules that are not ours: a name lookup for each
 //! request even when a connection is at hand, an answer that is not looked at before the whole
-//! body is sent, limits that a provider may exceed. So ureq writes requests and speaks TLS; the
-//! connection is handed over to us (`Handover`) the moment ureq would begin to read.
+//! body is sent, limits that a provider may exceed, buffers of 144 KB for each silent stream, twice
+//! that with TLS. So ureq writes requests; the connection is ours, and is handed over to us
+//! (`Handover`) the moment ureq would begin to read.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::{self, IoSlice};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,14 +17,13 @@ use ureq::config::Config as Settings;
 use ureq::http::Uri;
 use ureq::http::uri::Authority;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ChainedConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector,
-    Transport,
-};
-use ureq::{Error, Proxy};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
+use ureq::{Error, Proxy, Timeout};
 
-use super::dial::Dial;
-use super::transport::{Attempt, attempt};
+use super::dial;
+use super::room::Room;
+use super::tls::{Session, Settings as Tls};
+use super::transport::{Attempt, Socket, attempt};
 
 /// Idle connections older than this are not trusted.
 const IDLE: Duration = Duration::from_secs(60);
@@ -36,9 +37,67 @@ fn key(uri: &Uri) -> Option<Key> {
 
 /// A connection to a provider, with what has been received on it and not read yet.
 pub(crate) struct Connection {
-    pub(super) transport: Box<dyn Transport>,
-    stream: Arc<TcpStream>,
+    line: Line,
+    pub(super) room: Room,
+    /// A head that waits for the first piece of its body.
+    head: Vec<u8>,
+    /// Between the end of one request and the start of the next.
+    is_idle: bool,
     key: Key,
+}
+
+enum Line {
+    Plain(Socket),
+    Secure(Box<Session>),
+}
+
+impl Connection {
+    fn new(line: Line, key: Key) -> Connection {
+        Connection { line, room: Room::new(), head: Vec::new(), is_idle: true, key }
+    }
+
+    fn socket(&self) -> &Socket {
+        match &self.line {
+            Line::Plain(socket) => socket,
+            Line::Secure(session) => &session.socket,
+        }
+    }
+
+    /// Sends what waits and the first `amount` bytes of the output.
+    fn send(&mut self, amount: usize) -> io::Result<()> {
+        let parts = [self.head.as_slice(), self.room.sent(amount)];
+        match &mut self.line {
+            Line::Plain(socket) => socket.send(&mut parts.map(IoSlice::new)),
+            Line::Secure(session) => session.send(parts)?,
+        }
+        self.head = Vec::new();
+        Ok(())
+    }
+
+    /// Waits for more of the answer; false at its end.
+    pub(super) fn receive(&mut self, wait: NextTimeout) -> Result<bool, Error> {
+        let out = self.room.input_append_buf();
+        let count = match &mut self.line {
+            Line::Plain(socket) => socket.receive(out, wait)?,
+            Line::Secure(session) => session.receive(out, wait)?,
+        };
+        self.room.input_appended(count);
+        Ok(count > 0)
+    }
+
+    /// Whether nothing is left of what has come.
+    pub(super) fn is_spent(&mut self) -> bool {
+        let is_spent = match &mut self.line {
+            Line::Plain(_) => true,
+            Line::Secure(session) => session.is_spent(),
+        };
+        is_spent && self.room.input().is_empty()
+    }
+
+    /// Asked before the next request: nothing may wait to be read.
+    fn is_open(&self) -> bool {
+        self.socket().is_open()
+    }
 }
 
 /// Connections that wait for their next request.
@@ -52,7 +111,8 @@ impl Pool {
         Pool { idle: Mutex::default(), per_host_max }
     }
 
-    pub(crate) fn put(&self, connection: Connection) {
+    pub(crate) fn put(&self, mut connection: Connection) {
+        connection.room.end_input();
         let now = Instant::now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         for list in idle.values_mut() {
@@ -74,7 +134,8 @@ impl Pool {
                 idle.get_mut(key)?.pop()?
             };
             let (mut connection, since) = newest;
-            if since.elapsed() < IDLE && connection.transport.is_open() {
+            if since.elapsed() < IDLE && connection.is_open() {
+                connection.is_idle = true;
                 return Some(connection);
             }
         }
@@ -84,12 +145,30 @@ impl Pool {
 /// Finds a connection for each request; ureq's connector.
 pub(crate) struct Ways {
     pub(crate) pool: Arc<Pool>,
-    new: ChainedConnector<(), Dial, RustlsConnector>,
+    proxy: Option<Proxy>,
+    tls: Tls,
 }
 
 impl Ways {
-    pub(crate) fn new(pool: Arc<Pool>, proxy: Option<Proxy>) -> Ways {
-        Ways { pool, new: Dial { proxy }.chain(RustlsConnector::default()) }
+    pub(crate) fn new(pool: Arc<Pool>, proxy: Option<Proxy>, tls: Tls) -> Ways {
+        Ways { pool, proxy, tls }
+    }
+
+    /// A new connection, with its TLS, in the time there is.
+    fn open(&self, details: &ConnectionDetails, key: Key) -> Result<Connection, Error> {
+        let limit = *details.timeout.not_zero().ok_or(Error::Timeout(Timeout::Connect))?;
+        let deadline = Instant::now() + limit;
+        let stream = Arc::new(dial::dial(details.uri, self.proxy.as_ref(), limit)?);
+        attempt(|attempt| hold(attempt, &stream));
+        let socket = Socket::new(stream);
+        let line = match key.0 {
+            false => Line::Plain(socket),
+            true => {
+                let (host, _) = dial::place(details.uri).ok_or(Error::HostNotFound)?;
+                Line::Secure(Box::new(Session::open(&self.tls, host, socket, deadline)?))
+            }
+        };
+        Ok(Connection::new(line, key))
     }
 }
 
@@ -111,22 +190,17 @@ impl Connector<()> for Ways {
             Some(connection) => {
                 attempt(|attempt| {
                     attempt.is_reused = true;
-                    hold(attempt, &connection.stream);
+                    hold(attempt, &connection.socket().stream);
                 });
                 connection
             }
-            None => {
-                let transport = self.new.connect(details, None)?.ok_or(Error::ConnectionFailed)?;
-                let stream = attempt(|attempt| attempt.socket.clone());
-                let stream = stream.ok_or(Error::ConnectionFailed)?;
-                Connection { transport: Box::new(transport), stream, key }
-            }
+            None => self.open(details, key)?,
         };
-        Ok(Some(Handover { connection: Some(connection), has_head: false, over: Over }))
+        Ok(Some(Handover { connection: Some(connection), has_head: false, nothing: Room::new() }))
     }
 }
 
-pub(super) fn hold(attempt: &mut Attempt, stream: &Arc<TcpStream>) {
+fn hold(attempt: &mut Attempt, stream: &Arc<TcpStream>) {
     attempt.socket = Some(Arc::clone(stream));
     if let Some(watch) = &attempt.watch {
         watch.hold(stream);
@@ -149,19 +223,23 @@ impl Resolver for Unresolved {
     }
 }
 
-/// Lets ureq send, and takes the connection away when it wants to read. ureq is told that all is
-/// over; the answer is read by `body`.
+/// Lets ureq send, and takes the connection away when it wants to read: what ureq takes for a
+/// failure then is none. The answer is read by `body`.
 #[derive(Debug)]
 pub(crate) struct Handover {
     connection: Option<Connection>,
     /// All of the head was noted.
     has_head: bool,
-    over: Over,
+    /// What ureq gets to see without a connection.
+    nothing: Room,
 }
 
 impl Handover {
     fn hand_over(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(mut connection) = self.connection.take() {
+            // Of a failure to send, reading learns.
+            let _ = if connection.head.is_empty() { Ok(()) } else { connection.send(0) };
+            connection.room.end_output();
             attempt(|attempt| attempt.connection = Some(connection));
         }
     }
@@ -170,25 +248,28 @@ impl Handover {
 impl Transport for Handover {
     fn buffers(&mut self) -> &mut dyn Buffers {
         match &mut self.connection {
-            Some(connection) => connection.transport.buffers(),
-            None => &mut self.over,
+            Some(connection) => &mut connection.room,
+            None => &mut self.nothing,
         }
     }
 
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
         let Some(connection) = &mut self.connection else { return Ok(()) };
-        let sent = connection.transport.transmit_output(amount, timeout);
+        if std::mem::take(&mut connection.is_idle) && attempt(|attempt| attempt.has_body) {
+            connection.head.extend_from_slice(connection.room.sent(amount));
+        } else {
+            connection.send(amount)?;
+        }
         // Afterwards, so that it costs the request nothing.
         if !self.has_head {
-            let piece = &connection.transport.buffers().output()[..amount];
-            self.has_head = attempt(|attempt| attempt.note(piece));
+            self.has_head = attempt(|attempt| attempt.note(connection.room.sent(amount)));
         }
-        sent
+        Ok(())
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
         self.hand_over();
-        Ok(true)
+        Err(Error::ConnectionFailed)
     }
 
     fn is_open(&mut self) -> bool {
@@ -196,37 +277,7 @@ impl Transport for Handover {
     }
 
     fn is_tls(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.transport.is_tls())
-    }
-}
-
-/// What ureq reads after the handover: an answer without a body, on a connection that ends.
-#[derive(Debug)]
-struct Over;
-
-impl Buffers for Over {
-    fn output(&mut self) -> &mut [u8] {
-        &mut []
-    }
-
-    fn input(&self) -> &[u8] {
-        b"HTTP/1.0 204 \r\n\r\n"
-    }
-
-    fn input_append_buf(&mut self) -> &mut [u8] {
-        &mut []
-    }
-
-    fn input_appended(&mut self, _: usize) {}
-
-    fn input_consume(&mut self, _: usize) {}
-
-    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        (&mut [], &mut [])
-    }
-
-    fn can_use_input(&self) -> bool {
-        false
+        self.connection.as_ref().is_some_and(|connection| connection.key.0)
     }
 }
 

@@ -1,49 +1,25 @@
 //! New connections: straight, or through the proxy that the environment names.
 
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::http::Uri;
-use ureq::unversioned::transport::{ConnectionDetails, Connector};
 use ureq::{Error, Proxy, Timeout};
-
-use super::connect::hold;
-use super::transport::{Socket, attempt};
 
 /// A proxy's answer to CONNECT.
 const TUNNEL_HEAD_BYTES_MAX: usize = 8 * 1024;
 
-/// Opens sockets; TLS is chained behind it.
-pub(super) struct Dial {
-    pub(super) proxy: Option<Proxy>,
-}
-
-impl Connector<()> for Dial {
-    type Out = Socket;
-
-    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Socket>, Error> {
-        let (host, port) = place(details.uri).ok_or(Error::HostNotFound)?;
-        let limit = *details.timeout.not_zero().ok_or(Error::Timeout(Timeout::Connect))?;
-        let stream = match self.proxy.as_ref().filter(|_| details.needs_tls()) {
-            Some(proxy) if !is_local(host) && !proxy.is_no_proxy(details.uri) => {
-                let stream = open(proxy.host(), proxy.port(), limit)?;
-                tunnel(&stream, proxy, (host, port), limit)?;
-                stream
-            }
-            _ => open(host, port, limit)?,
-        };
-        let stream = Arc::new(stream);
-        attempt(|attempt| hold(attempt, &stream));
-        Ok(Some(Socket::new(stream, details)))
-    }
-}
-
-impl fmt::Debug for Dial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Dial")
+/// Opens a connection to the host of `uri` within `limit`.
+pub(super) fn dial(uri: &Uri, proxy: Option<&Proxy>, limit: Duration) -> Result<TcpStream, Error> {
+    let (host, port) = place(uri).ok_or(Error::HostNotFound)?;
+    match proxy.filter(|_| uri.scheme_str() == Some("https")) {
+        Some(proxy) if !is_local(host) && !proxy.is_no_proxy(uri) => {
+            let stream = open(proxy.host(), proxy.port(), limit)?;
+            tunnel(&stream, proxy, (host, port), limit)?;
+            Ok(stream)
+        }
+        _ => open(host, port, limit),
     }
 }
 

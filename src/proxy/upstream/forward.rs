@@ -7,16 +7,18 @@ use std::time::Duration;
 use ureq::config::Config as Settings;
 use ureq::http::uri::PathAndQuery;
 use ureq::http::{HeaderName, HeaderValue, Method, Request, Uri};
-use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, SendBody, Timeout};
 
-use super::transport::{self, Attempt, Watch};
+use super::transport::{self, Attempt, Watch, begin};
 use super::uploading::Uploading;
-use super::{Lost, Pool, Reader, Reply, Unresolved, Ways};
+use super::{Lost, Pool, Reader, Reply, Tls, Unresolved, Ways};
 use crate::config::Config;
 use crate::error::Error;
 use crate::proxy::front::client::Upload;
-use crate::proxy::request::{Framing, HEAD_BYTES_MAX, Head, Refusal};
+use crate::proxy::request::{Framing, Head, Refusal};
+
+/// Of a body, what is sent at once.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// Headers that belong to one connection and not to the message (RFC 9110 7.6.1), the ones that
 /// the next hop writes itself, and `Expect`, which we have answered.
@@ -82,10 +84,10 @@ pub(crate) enum Failure {
 impl Upstream {
     pub(crate) fn new(config: &Config) -> Result<Upstream, Error> {
         let pool = Arc::new(Pool::new(config.workers));
-        let ways = Ways::new(Arc::clone(&pool), super::proxy(config)?);
-        let settings = settings(config, super::load_roots(&config.tls_roots)?);
+        let tls = Tls::new(super::load_roots(&config.tls_roots)?);
+        let ways = Ways::new(Arc::clone(&pool), super::proxy(config)?, tls);
         Ok(Upstream {
-            agent: Agent::with_parts(settings, ways, Unresolved),
+            agent: Agent::with_parts(settings(config), ways, Unresolved),
             pool,
             first_byte: Duration::from_secs(config.first_byte_timeout_s),
             stream_idle: Duration::from_secs(config.stream_idle_timeout_s),
@@ -111,7 +113,15 @@ impl Upstream {
                     parts.headers_mut().insert("content-length", HeaderValue::from(length));
                 }
                 // What the client sends is gone once it is sent: no connection that may be dead.
-                begin(watch, true, true);
+                let output_bytes = head_bytes(&parts).max(PIECE_BYTES);
+                begin(Attempt {
+                    watch: Some(Arc::clone(watch)),
+                    has_body: true,
+                    must_be_fresh: true,
+                    output_bytes,
+                    piece_bytes: PIECE_BYTES,
+                    ..Attempt::default()
+                });
                 let method = parts.method().clone();
                 let mut uploading = Uploading(upload);
                 let body = SendBody::from_reader(&mut uploading);
@@ -132,7 +142,13 @@ impl Upstream {
     ) -> Result<Reply, Failure> {
         let mut is_repeat = false;
         loop {
-            begin(watch, !bytes.is_empty(), is_repeat);
+            begin(Attempt {
+                watch: Some(Arc::clone(watch)),
+                has_body: !bytes.is_empty(),
+                must_be_fresh: is_repeat,
+                output_bytes: head_bytes(parts).max(bytes.len().min(PIECE_BYTES)),
+                ..Attempt::default()
+            });
             let sent = self.run(parts.clone(), bytes);
             let is_reused = transport::attempt(|attempt| attempt.is_reused);
             meanwhile();
@@ -188,7 +204,7 @@ impl Upstream {
     }
 }
 
-fn settings(config: &Config, roots: RootCerts) -> Settings {
+fn settings(config: &Config) -> Settings {
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -201,11 +217,7 @@ fn settings(config: &Config, roots: RootCerts) -> Settings {
         // Both are ours: see `connect`.
         .proxy(None)
         .max_idle_connections(0)
-        .tls_config(TlsConfig::builder().root_certs(roots).build())
         .timeout_connect(Some(Duration::from_secs(config.connect_timeout_s)))
-        .input_buffer_size(64 * 1024)
-        // A header line must fit whole: the client's, or the base URL's path before its target.
-        .output_buffer_size(HEAD_BYTES_MAX + 16 * 1024)
         .build()
 }
 
@@ -263,9 +275,16 @@ fn expects_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
-fn begin(watch: &Arc<Watch>, has_body: bool, must_be_fresh: bool) {
-    let watch = Some(Arc::clone(watch));
-    transport::begin(Attempt { watch, has_body, must_be_fresh, ..Attempt::default() });
+/// Room for a head with what ureq adds to it; no less, as a line must fit whole.
+fn head_bytes(request: &Request<()>) -> usize {
+    const ADDED: usize = 256;
+    let lines = request.headers().iter();
+    let lines: usize = lines.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let uri = request.uri();
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    // The host has a line of its own.
+    let host = uri.authority().map_or(0, |host| host.as_str().len());
+    request.method().as_str().len() + target + 2 * host + lines + ADDED
 }
 
 /// Whether a connection has ended, rather than the time or the patience.
@@ -304,10 +323,6 @@ fn failure(lost: Lost, watch: &Watch) -> Failure {
             Failure::Unreachable("the connection was closed".into())
         }
         Error::Io(error) => Failure::Unreachable(crate::error::reason(&error)),
-        Error::Rustls(error) => {
-            let error = io::Error::new(io::ErrorKind::InvalidData, error.to_string());
-            Failure::Unreachable(super::tls_reason(&error).into())
-        }
         _ => Failure::Unreachable("the request could not be sent".into()),
     }
 }

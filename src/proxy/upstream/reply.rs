@@ -145,6 +145,8 @@ impl HeadReader {
             return Err(Malformed("its head is too large"));
         }
         self.raw.truncate(end);
+        // It stays for as long as the answer takes.
+        self.raw.shrink_to_fit();
         let head = parse(std::mem::take(&mut self.raw))?;
         Ok((end - before, Some(head)))
     }

@@ -1,13 +1,15 @@
 //! Whom we trust to vouch for a provider (`tls.roots`), and what to say when nobody does.
 //!
-//! The system's roots are read from the one file that every distribution keeps for OpenSSL. ureq's
-//! own way to the system's store would bring a verifier of its own and a dozen crates; the file
-//! has the same certificates.
+//! The system's roots are read from the one file that every distribution keeps for OpenSSL. The
+//! crates for the system's store bring a verifier of their own and a dozen others; the file has the
+//! same certificates.
 
 use std::io;
 use std::path::Path;
 
-use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use crate::config::TlsRoots;
 use crate::error::Error;
@@ -21,9 +23,12 @@ const SYSTEM_FILES: &[&str] = &[
 ];
 
 /// Reads the certificates that `tls.roots` names.
-pub(crate) fn load(roots: &TlsRoots) -> Result<RootCerts, Error> {
+pub(crate) fn load(roots: &TlsRoots) -> Result<RootCertStore, Error> {
     let file = match roots {
-        TlsRoots::Bundled => return Ok(RootCerts::WebPki),
+        TlsRoots::Bundled => {
+            let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
+            return Ok(roots.collect());
+        }
         TlsRoots::File(path) => path.as_path(),
         TlsRoots::System(Some(path)) => path.as_path(),
         TlsRoots::System(None) => {
@@ -33,15 +38,12 @@ pub(crate) fn load(roots: &TlsRoots) -> Result<RootCerts, Error> {
     };
     let name = file.display().to_string();
     let text = std::fs::read(file).map_err(|error| fault(&name, &crate::error::reason(&error)))?;
-    let certificates: Vec<Certificate> = parse_pem(&text)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    match certificates.is_empty() {
-        true => Err(fault(&name, "no certificate in it")),
-        false => Ok(RootCerts::new_with_certs(&certificates)),
+    let certificates = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok);
+    let mut roots = RootCertStore::empty();
+    // One that is not understood vouches for nobody; the others do.
+    match roots.add_parsable_certificates(certificates) {
+        (0, _) => Err(fault(&name, "no certificate in it")),
+        _ => Ok(roots),
     }
 }
 

@@ -6,7 +6,6 @@
 //! request on the caller's thread, so a thread-local says whose socket it is.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,9 +15,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use ureq::Error;
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport,
-};
+use ureq::unversioned::transport::NextTimeout;
 
 use super::Connection;
 use crate::proxy::request::HEAD_BYTES_MAX;
@@ -70,6 +67,10 @@ pub(crate) struct Attempt {
     pub(crate) has_body: bool,
     /// The request cannot be sent twice, so it gets no connection that may have died in the pool.
     pub(crate) must_be_fresh: bool,
+    /// Room for the whole head, and for large pieces of the body.
+    pub(crate) output_bytes: usize,
+    /// Of a body that is read while it is sent; 0 if there is none.
+    pub(crate) piece_bytes: usize,
     /// The socket that serves the request.
     pub(crate) socket: Option<Arc<TcpStream>>,
     /// The connection had served a request before.
@@ -108,102 +109,61 @@ pub(crate) fn attempt<T>(look: impl FnOnce(&mut Attempt) -> T) -> T {
     ATTEMPT.with_borrow_mut(look)
 }
 
+/// The socket of a connection.
 pub(crate) struct Socket {
-    stream: Arc<TcpStream>,
-    buffers: LazyBuffers,
-    /// A head that waits for the first piece of its body.
-    head: Vec<u8>,
-    /// Between the end of one request and the start of the next.
-    is_idle: bool,
+    pub(super) stream: Arc<TcpStream>,
     /// Set when the provider stopped reading: what it said may still be read.
     write_error: Option<io::Error>,
     read_wait: Option<Duration>,
 }
 
 impl Socket {
-    pub(crate) fn new(stream: Arc<TcpStream>, details: &ConnectionDetails) -> Socket {
-        let config = details.config;
-        Socket {
-            stream,
-            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
-            head: Vec::new(),
-            is_idle: true,
-            write_error: None,
-            read_wait: None,
-        }
+    pub(super) fn new(stream: Arc<TcpStream>) -> Socket {
+        Socket { stream, write_error: None, read_wait: None }
     }
 
-    /// Sends what waits and the first `amount` bytes of the output.
-    fn send(&mut self, amount: usize) {
-        let piece = &self.buffers.output()[..amount];
-        let sent = match (&self.write_error, self.head.is_empty()) {
-            (Some(_), _) => return,
-            (None, true) => write_all(&self.stream, &mut [IoSlice::new(piece)]),
-            (None, false) => {
-                write_all(&self.stream, &mut [IoSlice::new(&self.head), IoSlice::new(piece)])
-            }
-        };
-        self.head.clear();
-        if let Err(error) = sent {
+    /// Sends all, or notes why not.
+    pub(super) fn send(&mut self, parts: &mut [IoSlice]) {
+        if self.write_error.is_none()
+            && let Err(error) = write_all(&self.stream, parts)
+        {
             // An early 413 or 429 is here or on its way; reading decides.
             self.write_error = Some(error);
             attempt(|attempt| attempt.is_refused = true);
         }
     }
-}
 
-impl Transport for Socket {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
-        if std::mem::take(&mut self.is_idle) && attempt(|attempt| attempt.has_body) {
-            self.head.extend_from_slice(&self.buffers.output()[..amount]);
-        } else {
-            self.send(amount);
-        }
-        Ok(())
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        if !self.head.is_empty() {
-            self.send(0);
-        }
-        let wait = timeout.not_zero().map(|wait| *wait);
+    /// Waits for bytes; how many have come, 0 at the end.
+    pub(super) fn receive(&mut self, out: &mut [u8], wait: NextTimeout) -> Result<usize, Error> {
+        let limit = wait.not_zero().map(|limit| *limit);
         // Only when it changes: each setting is a system call.
-        if wait != self.read_wait {
-            self.stream.set_read_timeout(wait)?;
-            self.read_wait = wait;
+        if limit != self.read_wait {
+            self.stream.set_read_timeout(limit)?;
+            self.read_wait = limit;
         }
         let count = loop {
-            match (&*self.stream).read(self.buffers.input_append_buf()) {
+            match (&*self.stream).read(out) {
                 Ok(count) => break count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_timeout(&error) => return Err(Error::Timeout(timeout.reason)),
+                Err(error) if is_timeout(&error) => return Err(Error::Timeout(wait.reason)),
                 Err(error) => return Err(self.write_error.take().unwrap_or(error).into()),
             }
         };
-        if let (0, Some(error)) = (count, self.write_error.take()) {
-            return Err(error.into());
+        match (count, self.write_error.take()) {
+            (0, Some(error)) => Err(error.into()),
+            (_, error) => {
+                self.write_error = error;
+                Ok(count)
+            }
         }
-        self.buffers.input_appended(count);
-        Ok(count > 0)
     }
 
     /// Asked before the next request: nothing may wait to be read.
-    fn is_open(&mut self) -> bool {
-        self.is_idle = true;
+    pub(super) fn is_open(&self) -> bool {
         let mut byte = [0_u8; 1];
         let peeked =
             rustix::net::recv(&self.stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
         self.write_error.is_none() && peeked == Err(rustix::io::Errno::AGAIN)
-    }
-}
-
-impl fmt::Debug for Socket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Socket")
     }
 }
 

@@ -1,0 +1,144 @@
+//! TLS over our own socket: rustls turns bytes into records and back, and this moves them.
+//!
+//! ureq's TLS stands on ureq's buffers, which a connection keeps for its life, two pairs of them.
+//! The settings hold the sessions: there is one of them for all connections, so that a new
+//! connection to a known provider takes up an earlier session.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use ureq::unversioned::transport::{Buffers, NextTimeout};
+use ureq::{Error, Timeout};
+
+use super::room::Room;
+use super::transport::Socket;
+
+/// How TLS is spoken, and the sessions so far.
+#[derive(Clone)]
+pub(crate) struct Settings(Arc<ClientConfig>);
+
+impl Settings {
+    /// Believes these roots.
+    pub(crate) fn new(roots: RootCertStore) -> Settings {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .expect("the provider has ciphers for every version");
+        Settings(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+    }
+}
+
+/// One connection's TLS.
+pub(super) struct Session {
+    pub(super) socket: Socket,
+    tls: ClientConnection,
+    /// Received, and still encrypted.
+    received: Room,
+}
+
+impl Session {
+    /// Shakes hands with `host`. Apart, as a worker keeps what its stack has touched once.
+    #[inline(never)]
+    pub(super) fn open(
+        settings: &Settings,
+        host: &str,
+        socket: Socket,
+        deadline: Instant,
+    ) -> Result<Session, Error> {
+        let name = ServerName::try_from(host.to_owned());
+        let name = name.map_err(|_| Error::Tls("the host is no name"))?;
+        let tls = ClientConnection::new(Arc::clone(&settings.0), name).map_err(invalid)?;
+        let mut session = Session { socket, tls, received: Room::new() };
+        // What is sent at once is bounded by whoever sends.
+        session.tls.set_buffer_limit(None);
+        while session.tls.is_handshaking() {
+            session.flush()?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let reason = Timeout::Connect;
+            session.feed(NextTimeout { after: left.into(), reason, ..NextTimeout::default() })?;
+        }
+        session.flush()?;
+        Ok(session)
+    }
+
+    /// Sends all, or notes why not.
+    pub(super) fn send(&mut self, parts: [&[u8]; 2]) -> io::Result<()> {
+        for part in parts {
+            self.tls.writer().write_all(part)?;
+        }
+        self.flush()
+    }
+
+    /// Waits for bytes; how many have come, 0 at the end.
+    pub(super) fn receive(&mut self, out: &mut [u8], wait: NextTimeout) -> Result<usize, Error> {
+        loop {
+            match self.tls.reader().read(out) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.feed(wait)?,
+                outcome => return Ok(outcome?),
+            }
+            self.flush()?;
+        }
+    }
+
+    /// Takes in what comes next.
+    fn feed(&mut self, wait: NextTimeout) -> Result<(), Error> {
+        if self.received.input().is_empty() {
+            let count = self.socket.receive(self.received.input_append_buf(), wait)?;
+            self.received.input_appended(count);
+        }
+        let taken = self.tls.read_tls(&mut self.received.input())?;
+        self.received.input_consume(taken);
+        if let Err(error) = self.tls.process_new_packets() {
+            // The other side is told why.
+            self.flush()?;
+            return Err(invalid(error));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is left of what has come, so that the next bytes belong to the next answer.
+    pub(super) fn is_spent(&mut self) -> bool {
+        while !self.received.input().is_empty() {
+            let Ok(taken) = self.tls.read_tls(&mut self.received.input()) else { return false };
+            self.received.input_consume(taken);
+            if taken == 0 || self.tls.process_new_packets().is_err() {
+                return false;
+            }
+        }
+        self.received.end_input();
+        self.tls.process_new_packets().is_ok_and(|state| state.plaintext_bytes_to_read() == 0)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut Records(&mut self.socket))?;
+        }
+        Ok(())
+    }
+}
+
+fn invalid(error: rustls::Error) -> Error {
+    io::Error::new(io::ErrorKind::InvalidData, error).into()
+}
+
+/// Where records go.
+struct Records<'a>(&'a mut Socket);
+
+impl Write for Records<'_> {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(record)])
+    }
+
+    fn write_vectored(&mut self, records: &[IoSlice]) -> io::Result<usize> {
+        // What could not be sent will not be: the socket has noted it.
+        self.0.send(&mut records.to_vec());
+        Ok(records.iter().map(|record| record.len()).sum())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
