@@ -34,6 +34,7 @@ mod headers;
 mod ledger_faults;
 mod machines;
 mod manual;
+mod memory;
 mod money;
 mod pages;
 mod quick;

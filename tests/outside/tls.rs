@@ -1,8 +1,9 @@
 //! TLS to the provider, whom to believe, and the ways there: straight, by proxy, or not at all.
 
-use crate::provider::{Authority, Gate, Provider, Script, Tunnel, tls, tls_versions};
+use crate::provider::{Authority, Gate, Provider, Script, Tunnel, tls, tls_versions, tls_watched};
 use crate::sandbox::{Proxy, Sandbox};
 use crate::support::{Api, sandbox};
+use rustls::HandshakeKind;
 use std::net::TcpListener;
 
 /// A sandbox whose providers are at `url`, which believes `authority`.
@@ -30,6 +31,12 @@ fn works(provider: &Provider, proxy: &Proxy) {
             assert!(answer.body == provider.last().answer, "{api:?}");
         }
     }
+}
+
+#[track_caller]
+fn works_once(proxy: &Proxy) {
+    let answer = proxy.post("/v1/messages", &Api::Messages.headers(), &Api::Messages.small(false));
+    assert_eq!(answer.status(), 200, "{}", answer.text());
 }
 
 /// A 502 in every dialect, whose words hold `reason` and no address.
@@ -146,6 +153,41 @@ fn stale_connections_through_tls_fail_no_request() {
         provider.drop_idle();
     }
     assert_eq!(provider.seen().len(), 30);
+}
+
+#[test]
+fn new_connections_take_up_the_session_of_earlier_ones() {
+    let authority = Authority::new();
+    for version in rustls::ALL_VERSIONS {
+        let provider = Provider::start();
+        let identity = authority.sign("localhost");
+        let (port, handshakes) = tls_watched(provider.port(), identity, &[version]);
+        let sandbox = believing(&authority, &format!("https://localhost:{port}"));
+        let proxy = sandbox.serve();
+        for _ in 0..3 {
+            works_once(&proxy);
+            provider.drop_idle();
+            provider.wait_idle();
+        }
+        let first = [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed];
+        assert_eq!(handshakes.lock().unwrap()[..], first, "{version:?}");
+    }
+}
+
+#[test]
+fn early_refusal_of_an_upload_comes_through_tls() {
+    let (provider, authority) = (Provider::start(), Authority::new());
+    let port = tls(provider.port(), authority.sign("localhost"));
+    let sandbox = believing(&authority, &format!("https://localhost:{port}"));
+    let proxy = sandbox.serve();
+    let prompt = Api::Messages.with_result(false, &"word ".repeat(2 << 20));
+    let headers = [Api::Messages.headers(), vec![("x-tokenpak-mode", "off")]].concat();
+    for status in [413, 429] {
+        provider.next(Script { early: true, ..Script::status(status) });
+        let answer = proxy.post("/v1/messages", &headers, &prompt);
+        assert_eq!((answer.status(), answer.clean), (status, true), "{}", answer.text());
+    }
+    works_once(&proxy);
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod tls;
 
 pub(crate) use connection::headers;
 pub(crate) use script::{Billed, End, Framing, Gate, Script};
-pub(crate) use tls::{Authority, Tunnel, tls, tls_versions};
+pub(crate) use tls::{Authority, Tunnel, tls, tls_versions, tls_watched};
 
 use std::collections::VecDeque;
 use std::io;

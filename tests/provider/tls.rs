@@ -2,7 +2,7 @@
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, SupportedProtocolVersion};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -56,32 +56,46 @@ pub(crate) fn tls_versions(
     identity: Identity,
     versions: &[&'static SupportedProtocolVersion],
 ) -> u16 {
+    tls_watched(port, identity, versions).0
+}
+
+/// How each connection's keys were agreed upon: anew, or from an earlier session.
+pub(crate) type Handshakes = Arc<Mutex<Vec<HandshakeKind>>>;
+
+pub(crate) fn tls_watched(
+    port: u16,
+    identity: Identity,
+    versions: &[&'static SupportedProtocolVersion],
+) -> (u16, Handshakes) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider);
     let config = config.with_protocol_versions(versions).unwrap().with_no_client_auth();
     let config = Arc::new(config.with_single_cert(identity.chain, identity.key).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let own = listener.local_addr().unwrap().port();
+    let handshakes = Handshakes::default();
+    let seen = handshakes.clone();
     thread::spawn(move || {
         for outside in listener.incoming().flatten() {
-            let config = config.clone();
+            let (config, seen) = (config.clone(), seen.clone());
             thread::spawn(move || {
                 let inside = TcpStream::connect(("127.0.0.1", port))?;
-                terminate(ServerConnection::new(config).unwrap(), &outside, &inside)
+                terminate(ServerConnection::new(config).unwrap(), (&outside, &inside), &seen)
             });
         }
     });
-    own
+    (own, handshakes)
 }
 
 /// Carries bytes between an encrypted and a plain connection until one of them ends.
 fn terminate(
     mut session: ServerConnection,
-    mut outside: &TcpStream,
-    mut inside: &TcpStream,
+    (mut outside, mut inside): (&TcpStream, &TcpStream),
+    seen: &Handshakes,
 ) -> io::Result<()> {
     use rustix::event::{PollFd, PollFlags, poll};
     let mut piece = vec![0; 16 * 1024];
+    let mut kind = None;
     loop {
         while session.wants_write() {
             session.write_tls(&mut outside)?;
@@ -96,6 +110,10 @@ fn terminate(
             if let Err(error) = session.process_new_packets() {
                 let _ = session.write_tls(&mut outside);
                 return Err(io::Error::other(error));
+            }
+            if kind.is_none() {
+                kind = session.handshake_kind();
+                seen.lock().unwrap().extend(kind);
             }
             loop {
                 match session.reader().read(&mut piece) {
