@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(sizes([100, 4096, 200, 200]), [4, 4, 8, 4], "events");
         assert_eq!(sizes([1 << 20; 4]), [4, 8, 16, 32], "as much as there is room for");
         assert_eq!(sizes([1 << 20; 4]), [60; 4]);
-        assert_eq!(sizes([8000, 4000, 2000, 1000]), [60, 30, 15, 7], "ever less");
+        assert_eq!(sizes([7000, 3000, 1500, 700]), [60, 30, 15, 7], "ever less");
         room.expect(Framing::Length(1 << 30));
         assert_eq!(room.input_append_buf().len(), PIECE_BYTES_MAX);
         room.end_input();
