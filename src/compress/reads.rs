@@ -104,8 +104,23 @@ pub(crate) fn is_read(call: Option<&Call>, text: &str) -> bool {
     }
     match arguments.paths {
         Some(paths) => !has(NOT_READING) && paths.iter().any(|path| names_file(path)),
-        None => true,
+        None => program_may_read(&call.input),
     }
+}
+
+/// What a program of Codex's may call without the answer being a file.
+const RUNNERS: &[&str] = &[".exec_command(", ".apply_patch("];
+
+/// Whether a program that calls other tools, as Codex writes them in JavaScript, may have read a file: no
+/// only where it runs nothing but commands, and no piece of it between quotes prints a file.
+fn program_may_read(program: &str) -> bool {
+    let runs = |rest: &str| RUNNERS.iter().any(|name| rest.starts_with(name));
+    let mut uses = program.split("tools").skip(1).peekable();
+    let only_runs = uses.peek().is_some() && uses.all(runs);
+    // What it has kept from earlier may be anything.
+    let remembers = program.contains("load(") || program.contains("ALL_TOOLS");
+    let lines = program.replace("\\n", "\n");
+    !only_runs || remembers || lines.split(['"', '\'', '`']).any(prints_file)
 }
 
 /// The path of the file that `call` read, if it names one file and does nothing else.
@@ -328,6 +343,17 @@ mod tests {
             ("get_weather", r#"{"city":"Bern"}"#, false),
             ("get_weather", "{broken", true),
             ("Bash", r#"{"cmd":42}"#, false),
+            ("exec", r#"text((await tools.exec_command({"cmd":"npm ci"})).output);"#, false),
+            ("exec", "const r = await tools.exec_command({cmd: 'cat build.log'}); text(r)", false),
+            ("exec", "text(await tools.apply_patch(\"*** Begin Patch\"))", false),
+            ("exec", r#"text((await tools.exec_command({"cmd":"cat -n a.py"})).output);"#, true),
+            ("exec", r#"text(await tools.exec_command({cmd: "cd x\ncat a.py"}))"#, true),
+            ("exec", r#"text(await tools.exec_command({cmd: "bash -c \"cat a.py\""}))"#, true),
+            ("exec", "text(await tools.exec_command({cmd: `sed -n '1,9p' ${f}`}))", true),
+            ("exec", "text(await tools.exec_command({cmd: load('cmd')}))", true),
+            ("exec", "text(await tools.mcp__fs__read_file('a.py'))", true),
+            ("exec", "const {exec_command} = tools; exec_command('ls')", true),
+            ("exec", "text(load('file'))", true),
         ] {
             let call = Call { name: name.into(), input: input.into() };
             assert_eq!(is_read(Some(&call), "text"), want, "{name} {input}");

@@ -10,6 +10,7 @@ pub(crate) struct Request<'a> {
     pub(crate) format: Option<Format>,
     /// As the client sent it.
     pub(crate) body: &'a [u8],
+    /// All of them, if there are several.
     pub(crate) user_agent: &'a [u8],
     /// The setting, the flag or the request's own header says no.
     pub(crate) is_off: bool,
@@ -26,8 +27,28 @@ pub(crate) struct Answer<'a> {
 
 /// Programs whose answers are read by programs: their side requests carry no tools, and the titles
 /// and commit messages that come back are parsed.
-const AGENTS: &[&str] =
-    &["claude-cli", "claude-code", "codex", "opencode", "aider", "cursor", "copilot"];
+const AGENTS: &[&str] = &[
+    "claude-cli",
+    "claude-code",
+    "codex",
+    "opencode",
+    "aider",
+    "cursor",
+    "copilot",
+    "qwencode",
+    "continue",
+];
+
+/// What such programs tell the model where their user agent is a library's. aider does without tools:
+/// it looks for edits in the text, and puts what the model says of a diff into the history of git.
+const PROMPTS: &[&str] = &[
+    "commit message",
+    "SEARCH/REPLACE",
+    "Act as an expert software developer",
+    "Act as an expert architect engineer",
+    "Act as an expert code analyst",
+    "*Briefly* summarize this partial conversation about programming",
+];
 
 /// An answer that may be shorter than this in tokens is a label, not a text.
 const MAX_TOKENS_MIN: u64 = 32;
@@ -68,7 +89,9 @@ pub(crate) fn request_refusal(request: &Request) -> Option<Refusal> {
         _ if request.is_off => Some("off"),
         _ if AGENTS.iter().any(is) => Some("agent"),
         _ if !request.is_counted => Some("uncounted"),
-        Ok(body) => of_body(format, body).unwrap_or(Some("unreadable")),
+        Ok(body) => of_body(format, body)
+            .unwrap_or(Some("unreadable"))
+            .or_else(|| is_agents_prompt(body).then_some("agent")),
         Err(_) => Some("unreadable"),
     }
 }
@@ -89,6 +112,10 @@ fn is_known_type(content_type: &[u8]) -> bool {
     [&b"application/json"[..], b"text/event-stream"]
         .iter()
         .any(|known| kind.eq_ignore_ascii_case(known))
+}
+
+fn is_agents_prompt(body: &str) -> bool {
+    PROMPTS.iter().any(|words| memchr::memmem::find(body.as_bytes(), words.as_bytes()).is_some())
 }
 
 /// `None`: the body is not understood.
@@ -193,6 +220,9 @@ mod tests {
         both(r#""max_completion_tokens":16"#, Some("max-tokens"));
         both(r#""max_tokens":"many""#, Some("max-tokens"));
         both(r#""to\u006fls":[{}]"#, Some("unreadable"));
+        both(r#""system":"Write one-line Git commit messages.""#, Some("agent"));
+        both(r#""system":"Act as an expert software developer.\nAlways""#, Some("agent"));
+        both(r#""system":"Act as an expert gardener.""#, None);
         both(r#""temperature":0.5,"stream":true"#, None);
 
         #[track_caller]
@@ -243,7 +273,14 @@ mod tests {
         check(Request { format: None, ..request() }, ok(), Some("api"));
         check(Request { is_off: true, ..request() }, ok(), Some("off"));
         check(Request { is_counted: false, ..request() }, ok(), Some("uncounted"));
-        for agent in ["claude-cli/2.1 (external)", "Codex_CLI/1", "GitHubCopilot/1.1", "Cursor/3"] {
+        for agent in [
+            "claude-cli/2.1 (external)",
+            "Codex_CLI/1",
+            "GitHubCopilot/1.1",
+            "Cursor/3",
+            "QwenCode/0.24.4 (linux; x64)",
+            "ls/JS 5.23.2 Continue/1.5.47",
+        ] {
             check(Request { user_agent: agent.as_bytes(), ..request() }, ok(), Some("agent"));
         }
         check(Request { user_agent: b"OpenAI/Python 2.0", ..request() }, ok(), None);

@@ -27,7 +27,6 @@ pub(super) fn open(
     let format = route.format;
     let counted = is_counted(route, packed);
     let text = |name| head.header(name).and_then(|value| std::str::from_utf8(value).ok());
-    let client = text("user-agent").and_then(|agent| agent.split(' ').next());
     let project = text("x-tokenpak-project").map(str::to_owned).or_else(|| route.project.clone());
     let path = head.target();
     let model = packed.model.clone();
@@ -38,7 +37,7 @@ pub(super) fn open(
         api: format.map_or("other", |format| format.name()),
         model: model.or_else(|| format.and_then(|_| model_in_path(path))),
         project,
-        client: client.filter(|name| !name.is_empty()).map(str::to_owned),
+        client: client(head),
         status: None,
         error: None,
         stream: packed.stream || path.contains("treamGenerateContent"),
@@ -59,6 +58,16 @@ pub(super) fn open(
         total_ms: 0,
         trace: None,
     }
+}
+
+/// Name and version of the program that asks: the first word of its user agent. Of two user agents
+/// the first is a library's and the last the program's own (Continue), and behind the version may
+/// stand the model (Gemini CLI), which is not the client.
+fn client(head: &Head) -> Option<String> {
+    let agent = std::str::from_utf8(head.values("user-agent").last()?).ok()?;
+    let word = agent.split(' ').next().filter(|word| !word.is_empty())?;
+    let end = word.match_indices('/').nth(1).map_or(word.len(), |(at, _)| at);
+    Some(word[..end].to_owned())
 }
 
 /// The provider has answered the client's own bytes, and nothing was saved.

@@ -275,11 +275,13 @@ impl Exchange<'_> {
     /// What the client's body says to footer and calibration.
     fn look(&self, route: &Route, packed: &Packed, original: &[u8]) -> Look {
         let asked = self.head.header("x-tokenpak-footer").unwrap_or_default();
+        let agents: Vec<&[u8]> = self.head.values("user-agent").collect();
+        let agents = agents.join(&b' ');
         let look = || {
             let request = footer::Request {
                 format: route.format,
                 body: original,
-                user_agent: self.head.header("user-agent").unwrap_or_default(),
+                user_agent: &agents,
                 is_off: !self.setup.config.stats_footer || asked.eq_ignore_ascii_case(b"off"),
                 is_counted: account::is_counted(route, packed),
             };

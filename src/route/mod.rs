@@ -44,6 +44,8 @@ const PATHS: &[(&str, &str)] = &[
     ("/v1/chat/completions", "openai"),
     ("/v1/responses", "openai"),
     ("/v1beta/", "google"),
+    // Claude Code opens its connection with it, before it sends a key.
+    ("/api/hello", "anthropic"),
 ];
 
 /// Decides; `None` if no rule claims the request.

@@ -114,6 +114,7 @@ goes! {
     rule_path_below_messages: "/v1/messages/batches/1", [] => "anthropic", "https://a.test/v1/messages/batches/1";
     rule_path_chat: "/v1/chat/completions", [] => "openai", "https://o.test/v1/chat/completions";
     rule_path_responses: "/v1/responses/r1/cancel", [] => "openai", "https://o.test/v1/responses/r1/cancel";
+    rule_path_hello: "/api/hello", [] => "anthropic", "https://a.test/api/hello";
     rule_path_google: "/v1beta/models/m:x", [] => "google", "https://g.test/v1beta/models/m:x";
     rule_passthrough: "/x?a=b", [] => "passthrough", "https://p.test/pass/x?a=b";
 }

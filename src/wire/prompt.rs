@@ -212,6 +212,14 @@ impl<'a> Parts<'a> {
         self.list.push(Part { span, message: self.messages, role });
     }
 
+    fn tools(&mut self, tools: &Option<Span>) {
+        if let Some(span) = tools
+            && first_byte(self.body, span) == b'['
+        {
+            self.push(span.clone(), Role::Tools);
+        }
+    }
+
     /// A text of somebody; not a string, not a text.
     fn text(&mut self, span: &Option<Span>, role: Role) {
         if let Some(span) = span

@@ -57,9 +57,11 @@ fn read_item(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
         "action",
         "output",
         "summary",
+        "tools",
     ];
     let (item, found) = reader.members(keys)?;
-    let [kind, role, content, id, call_id, name, arguments, input, action, output, summary] = found;
+    let [kind, role, content, id, call_id, name, arguments, input, action, output, summary, tools] =
+        found;
     let call_id = call_id.or(id);
     match text_at(body, &kind).as_deref().unwrap_or("message") {
         "message" => {
@@ -79,22 +81,34 @@ fn read_item(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
         | "local_shell_call_output"
         | "apply_patch_call_output" => {
             let result = parts.result(&call_id, false);
-            let (texts, list) = match output {
-                Some(text) if is_string(body, &text) => (vec![text], None),
-                list => (Vec::new(), list),
-            };
+            let mut texts = Vec::new();
+            elements(body, &output, |reader| read_output_part(parts, reader, &mut texts))?;
+            texts.extend(output.filter(|span| is_string(body, span)));
             parts.result_texts(result, &texts);
-            read_content(parts, &list, |parts, text| parts.text(text, Role::Other))?;
         }
         "reasoning" => {
             read_content(parts, &summary, |parts, text| parts.text(text, Role::Assistant))?;
         }
+        // Codex offers the tools of its newer models here instead of at the top.
+        "additional_tools" => parts.tools(&tools),
         kind if kind.starts_with("compaction") => parts.reset(item),
         // Calls that the provider answers itself bring their output with them.
         _ => {
             parts.text(&arguments, Role::Other);
             parts.text(&output, Role::Other);
         }
+    }
+    Some(())
+}
+
+/// Of a result that is an array, as Codex's programs give it.
+fn read_output_part(parts: &mut Parts, reader: &mut Reader, texts: &mut Vec<Span>) -> Option<()> {
+    let body = parts.body;
+    let (part, [kind, text]) = reader.members(["type", "text"])?;
+    match text_at(body, &kind).as_deref().unwrap_or_default() {
+        "input_text" => texts.extend(text.filter(|span| is_string(body, span))),
+        "input_image" => parts.push(part, Role::Image),
+        _ => parts.text(&text, Role::Other),
     }
     Some(())
 }

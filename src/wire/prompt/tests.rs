@@ -73,16 +73,17 @@ fn responses_are_read_in_prefix_order() {
          5 Input2 free text
          6 Input3 {\"type\":\"exec\",\"command\":[\"cat\",\"x\"]}
          7 Result1(shell) result 1
-         8 Other list of result 2
+         8 Result2(patch) list of result 2
          9 Result3(local_shell_call) result 3
          11 Other {}
          11 Other from the provider
          12 Assistant said
          13 Reset
-         14 Result1(?) result 1 again",
+         14 Result1(?) result 1 again
+         15 Tools [{\"type\":\"namespace\"}]",
     );
     assert!(prompt.stream && !prompt.edits_history);
-    assert_eq!(prompt.messages, 14);
+    assert_eq!(prompt.messages, 15);
 }
 
 #[test]

@@ -184,6 +184,10 @@ fn may_change(case: &Case, body: &Value, change: &Change) -> bool {
             at("messages")["role"] == "tool"
         }
         (Format::Responses, ["input", _, "output"]) => true,
+        (Format::Responses, ["input", _, "output", part, "text"]) => {
+            let part = &at("input")["output"][part.parse::<usize>().expect("an index")];
+            part["type"] == "input_text"
+        }
         (
             Format::Gemini,
             ["contents", _, "parts", part, "functionResponse", "response", "output" | "content"],

@@ -99,7 +99,7 @@ const CHAT: Zones = Zones {
 const RESPONSES: Zones = Zones {
     format: Format::Responses,
     fixture: include_str!("../../../../fixtures/laws/zones-responses.json"),
-    open: &["input.6.output"],
+    open: &["input.6.output", "input.10.output.0.text"],
     closed: &[
         ("S2", &["input.4.content.0.text", "input.5.arguments", "input.7.input"]),
         ("S4", &["tools.0.description", "tools.0.parameters.description"]),
@@ -112,7 +112,6 @@ const RESPONSES: Zones = Zones {
                 "input.2.id",
                 "input.3.encrypted_content",
                 "input.3.summary.0.text",
-                "input.10.output.0.text",
                 "input.11.output.image_url",
                 "input.12.output",
                 "input.13.action.query",

@@ -1,5 +1,7 @@
-//! Whether clients started from this shell find the proxy. Claude Code also takes variables from
-//! its settings file.
+//! Whether clients find the proxy: those started from this shell, by its variables, and those that
+//! keep addresses in files of their own. Claude Code also takes variables from its settings.
+
+mod files;
 
 use std::path::Path;
 
@@ -21,34 +23,84 @@ impl Variables<'_> {
     }
 }
 
+/// The variables that hold a base URL, and the path that their clients want behind it.
+const ADDRESSES: &[(&str, &str)] = &[
+    ("ANTHROPIC_BASE_URL", ""),
+    ("OPENAI_BASE_URL", "/v1"),
+    ("GOOGLE_GEMINI_BASE_URL", ""),
+    // aider's and LiteLLM's names for the first two.
+    ("ANTHROPIC_API_BASE", ""),
+    ("OPENAI_API_BASE", "/v1"),
+];
+
 pub(super) fn check(case: &Case) -> Vec<Finding> {
     let running = instance::running(&case.around.home()).and_then(|running| running.address);
     let port = running.map_or(case.config.port, |address| address.port());
-    let home = case.around.variable("HOME").unwrap_or("/");
-    let settings = std::fs::read(Path::new(home).join(".claude/settings.json")).ok();
-    let settings = settings.and_then(|text| serde_json::from_slice(&text).ok());
-    let variables = Variables { case, settings: settings.unwrap_or(Value::Null) };
-    let anthropic = variables.get("ANTHROPIC_BASE_URL");
-    let openai = variables.get("OPENAI_BASE_URL");
-    let mut findings: Vec<Finding> = [
-        anthropic.map(|url| of_url("ANTHROPIC_BASE_URL", url, "", port)),
-        openai.map(|url| of_url("OPENAI_BASE_URL", url, "/v1", port)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let home = Path::new(case.around.variable("HOME").unwrap_or("/"));
+    let settings = json(&home.join(".claude/settings.json")).unwrap_or(Value::Null);
+    let variables = Variables { case, settings };
+    let set = ADDRESSES
+        .iter()
+        .filter_map(|(name, path)| variables.get(name).map(|url| of_url(name, url, path, port)));
+    let mut findings: Vec<Finding> = set.chain(files::check(home, port)).collect();
     if findings.is_empty() {
         let text = "neither ANTHROPIC_BASE_URL nor OPENAI_BASE_URL is set in this shell";
         let hint = format!("export ANTHROPIC_BASE_URL=http://localhost:{port}");
         findings.push(Finding::warn(text).hint(hint));
     }
-    let is_ours = anthropic.is_some_and(|url| path_below(url, port).is_some());
-    if is_ours && variables.get("ENABLE_TOOL_SEARCH").is_none() {
-        let text = "Claude Code leaves its tool search off at another base URL than its own";
-        findings.push(Finding::warn(text).hint("export ENABLE_TOOL_SEARCH=true"));
+    let leads_here =
+        |name: &str| variables.get(name).is_some_and(|url| path_below(url, port).is_some());
+    if leads_here("ANTHROPIC_BASE_URL") {
+        findings.extend(of_claude_code(&variables));
+    }
+    if leads_here("GOOGLE_GEMINI_BASE_URL") {
+        findings.extend(of_gemini_cli(home));
     }
     findings.extend(of_proxy(&variables));
     findings
+}
+
+fn json(path: &Path) -> Option<Value> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// What Claude Code does otherwise than its users expect while another address than its own is set.
+fn of_claude_code(variables: &Variables) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if variables.get("ENABLE_TOOL_SEARCH").is_none() {
+        let text = "Claude Code leaves its tool search off at another base URL than its own";
+        findings.push(Finding::warn(text).hint("export ENABLE_TOOL_SEARCH=true"));
+    }
+    let clouds = ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
+    let cloud = clouds.into_iter().find(|name| variables.get(name).is_some());
+    findings.extend(cloud.map(|name| {
+        let text = format!("{name} is set: Claude Code then asks that cloud, not the base URL");
+        Finding::warn(text).hint(format!("unset {name}"))
+    }));
+    findings
+}
+
+/// Gemini CLI has to be told to use its key: a base URL alone makes it refuse to start, and a login
+/// asks another host.
+fn of_gemini_cli(home: &Path) -> Option<Finding> {
+    const FILE: &str = ".gemini/settings.json";
+    // Without the folder it may be a library that the variable is for.
+    if !home.join(".gemini").is_dir() {
+        return None;
+    }
+    let settings = std::fs::read(home.join(FILE)).unwrap_or_else(|_| b"{}".to_vec());
+    // With comments in it, which are allowed there: not known, so not said.
+    let settings: Value = serde_json::from_slice(&settings).ok()?;
+    let kind = &settings["security"]["auth"]["selectedType"];
+    if kind == "gemini-api-key" {
+        return None;
+    }
+    let text = match kind.as_str() {
+        Some(kind) => format!("Gemini CLI is set to {kind}, which does not use the base URL"),
+        None => "Gemini CLI does not start with a base URL alone".to_owned(),
+    };
+    let hint = r#"{"security": {"auth": {"selectedType": "gemini-api-key"}}} in ~/"#;
+    Some(Finding::warn(text).hint(format!("{hint}{FILE}")))
 }
 
 /// Whether a base URL leads here, and with the path that this kind of client expects.
@@ -57,7 +109,10 @@ fn of_url(name: &str, url: &str, path: &str, port: u16) -> Finding {
     match path_below(url, port) {
         Some(found) if found == path => Finding::ok(format!("{name}={url}")),
         Some(_) => {
-            let rule = if path.is_empty() { "no path" } else { "the path /v1" };
+            let rule = match path.is_empty() {
+                true => "no path (only the Vercel AI SDK wants /v1)",
+                false => "the path /v1",
+            };
             Finding::warn(format!("{name}={url}: its clients want {rule}")).hint(hint)
         }
         // It may hold a credential.
