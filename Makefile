@@ -1,5 +1,5 @@
 # Targets for users (all, run, demo, install, uninstall, static, dist) and for developers (test, check,
-# test-static, bench, lint-man, clean).
+# test-static, test-clients, bench, lint-man, clean).
 # Building needs Rust and a C compiler, for the bundled SQLite; installing needs neither.
 
 CARGO   = cargo
@@ -17,6 +17,8 @@ PAGES   = $(wildcard man/*.[1-8])
 COMP_BASH = bash-completion/completions/tokenpak
 COMP_ZSH  = zsh/site-functions/_tokenpak
 COMP_FISH = fish/vendor_completions.d/tokenpak.fish
+# Where tests/clients/install puts what `test-clients` runs.
+CLIENTS = target/clients
 # Set it to run a program of another machine: its completions and units are printed by itself.
 RUN     =
 
@@ -58,6 +60,10 @@ demo: all
 test:
 	$(CARGO) test --locked
 
+# Real clients through the program. Get them before: tests/clients/install target/clients
+test-clients:
+	TOKENPAK_TEST_CLIENTS="$(abspath $(CLIENTS))" $(CARGO) test --locked --test clients -- --nocapture
+
 # The project's own figures. TABLES="counting ledger" prints some of the tables (counting savings bills
 # speed hostile sessions memory ledger reports start), TEXTS="file ..." counts yours, too; it fails where a
 # session gets dearer. What the proxy adds to requests on the wire is measured side by side with nginx and
@@ -74,6 +80,7 @@ bench:
 check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test clients -- -D warnings
 	$(MAKE) test
 	$(MAKE) lint-man
 
@@ -137,4 +144,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all run demo test check bench lint-man static test-static dist install uninstall clean
+.PHONY: all run demo test test-clients test-static check bench lint-man static dist install uninstall clean

@@ -3,6 +3,7 @@
 use crate::provider::{Provider, Script};
 use crate::sandbox::Sandbox;
 use crate::support::{Api, listing, prose, sandbox, scene};
+use serde_json::{Value, json};
 use std::collections::HashSet;
 
 #[test]
@@ -96,6 +97,39 @@ fn same_result_read_twice_is_sent_once() {
     assert!(answer.head.tokens("saved") > 2_500, "{:?}", answer.head);
     assert_eq!(sent[..end], text[..end], "the first one stays");
     assert_eq!(sent[end..].matches("Case 150:").count(), 0, "the second one points at it");
+}
+
+#[test]
+fn programs_of_codex_are_known_with_their_tools() {
+    let (provider, _sandbox, proxy) = scene();
+    let program = "text((await tools.exec_command({\"cmd\":\"list-issues\"})).output);";
+    let part = |text: &str| json!({"type": "input_text", "text": text});
+    let message =
+        |role: &str, text: &str| json!({"type": "message", "role": role, "content": [part(text)]});
+    let tool = json!({"type": "custom", "name": "exec", "description": prose(300)});
+    let body = json!({"model": "gpt-5", "input": [
+        {"type": "additional_tools", "role": "developer", "tools": [
+            {"type": "namespace", "name": "functions", "tools": [tool]},
+        ]},
+        message("developer", &prose(500)),
+        message("user", "List the open issues."),
+        {"type": "custom_tool_call", "call_id": "call_0", "name": "exec", "input": program},
+        {"type": "custom_tool_call_output", "call_id": "call_0",
+            "output": [part("Script completed"), part(&listing(120))]},
+    ]});
+    let post = |body: &Value| {
+        let body = body.to_string().into_bytes();
+        proxy.post("/v1/responses", &Api::Responses.headers(), &body).head
+    };
+    let head = post(&body);
+    assert!(head.tokens("saved") > 1_000, "a result that is a list: {head:?}");
+    let sent = provider.last().json();
+    assert_eq!(sent["input"][0], body["input"][0], "tools stay");
+    assert_eq!(sent["input"][4]["output"][0], body["input"][4]["output"][0]);
+    let mut without = body.clone();
+    without["input"][0]["tools"] = json!([]);
+    let tools = head.tokens("before") - post(&without).tokens("before");
+    assert!(tools > 1_000, "tools are counted where they stand in the input: {tools}");
 }
 
 #[test]

@@ -164,6 +164,57 @@ fn claude_codes_own_settings_count() {
 }
 
 #[test]
+fn gemini_cli_needs_more_than_a_base_url() {
+    let sandbox = sandbox().set("TOKENPAK_PORT", "9").set("GEMINI_API_KEY", "dummy");
+    let sandbox = sandbox.set("GOOGLE_GEMINI_BASE_URL", "http://localhost:9");
+    let warnings = |settings: Option<&str>| {
+        if let Some(text) = settings {
+            sandbox.write(".gemini/settings.json", text);
+        }
+        let (lines, _) = said(&sandbox, "client", &["--offline"]);
+        assert_eq!(lines[0], "ok GOOGLE_GEMINI_BASE_URL=http://localhost:9");
+        lines[1..].join("\n")
+    };
+    assert_eq!(warnings(None), "", "it may be a library's");
+    let kind =
+        |kind: &str| format!("{{\"security\": {{\"auth\": {{\"selectedType\": \"{kind}\"}}}}}}");
+    assert!(warnings(Some("{}")).contains("does not start with a base URL alone"));
+    assert!(warnings(Some(&kind("oauth-personal"))).contains("does not use the base URL"));
+    assert_eq!(warnings(Some(&kind("gemini-api-key"))), "");
+    assert_eq!(warnings(Some("// known to nobody\n{}")), "");
+}
+
+#[test]
+fn clients_with_files_of_their_own_are_looked_at() {
+    let sandbox = healthy().set("TOKENPAK_PORT", "9");
+    let codex = |base: &str, more: &str| {
+        let text = format!("{more}\n[model_providers.t]\nbase_url = \"{base}\"\n");
+        sandbox.write(".codex/config.toml", text);
+        said(&sandbox, "client", &["--offline"]).0
+    };
+    let at = "base_url is http://localhost:9/v1 in ~/.codex/config.toml";
+    let used = "model_provider = \"t\"";
+    assert_eq!(codex("http://localhost:9/v1", used), [format!("ok Codex: {at}")]);
+    assert!(codex("http://localhost:9/v1", "")[1].starts_with("warn Codex has a provider"));
+    assert!(codex("http://localhost:9", used)[0].starts_with("warn Codex: base_url"));
+    let chat = format!("{used}\nwire_api = \"chat\"");
+    assert!(codex("http://localhost:9/v1", &chat)[1].contains("no longer speaks Chat"));
+    // Of other addresses nothing is said, and no key is shown.
+    let elsewhere = codex("https://user:secret@example.com/v1", used);
+    assert!(elsewhere[0].contains("neither ANTHROPIC_BASE_URL"), "{elsewhere:?}");
+    assert!(!elsewhere.concat().contains("secret"));
+}
+
+#[test]
+fn claude_code_asks_no_base_url_where_a_cloud_is_set() {
+    let sandbox = sandbox().set("TOKENPAK_PORT", "9").set("ENABLE_TOOL_SEARCH", "true");
+    let sandbox = sandbox.set("ANTHROPIC_BASE_URL", "http://localhost:9");
+    assert_eq!(said(&sandbox, "client", &["--offline"]).0.len(), 1);
+    let sandbox = sandbox.set("CLAUDE_CODE_USE_BEDROCK", "1");
+    check(&sandbox, "client", &["warn", "CLAUDE_CODE_USE_BEDROCK is set"]);
+}
+
+#[test]
 fn proxies_of_clients_must_leave_localhost_alone() {
     let sandbox = healthy().set("HTTP_PROXY", "http://proxy.example:3128");
     check(&sandbox, "client", &["warn HTTP_PROXY is set"]);

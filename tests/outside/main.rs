@@ -15,6 +15,8 @@ mod answer_framing;
 mod answers;
 mod background;
 mod bills;
+mod client_table;
+mod clients;
 mod command_line;
 mod compression;
 mod corpus;

@@ -1,6 +1,7 @@
-//! What the providers answer: bodies and events of each dialect, with ids, usage and stop reasons.
+//! What the providers answer: which dialect a request speaks, and what stands in the answer.
 
 use super::Seen;
+use super::dialects::{self, Dialect, Turn};
 use super::script::{Billed, Script};
 use serde_json::{Value, json};
 
@@ -10,28 +11,23 @@ pub(super) const STAMP: &str = "stamp-goes-here_";
 const SENTENCE: &str = "The build failed because the lock file is older than the manifest; \
     run the install step again, commit the new lock file, and the pipeline will pass. ";
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Dialect {
-    Messages,
-    Chat,
-    Responses,
-    Gemini,
-    CountTokens,
-    Models,
-    Echo,
-}
-
 /// What a request asks for, as far as the answer depends on it.
 pub(super) struct Ask {
-    dialect: Dialect,
+    pub(super) dialect: Dialect,
     pub(super) method: String,
     pub(super) stream: bool,
     /// The other side wants the connection closed after the answer.
     pub(super) close: bool,
-    target: String,
-    model: String,
-    include_usage: bool,
-    body: Vec<u8>,
+    pub(super) target: String,
+    pub(super) model: String,
+    /// The body, if it is JSON.
+    pub(super) request: Value,
+    pub(super) include_usage: bool,
+    /// Models are wanted in Anthropic's words.
+    pub(super) anthropic: bool,
+    /// Models are wanted in Google's.
+    pub(super) google: bool,
+    pub(super) body: Vec<u8>,
     content_type: String,
     index: usize,
 }
@@ -40,7 +36,7 @@ impl Ask {
     pub(super) fn of(seen: &Seen, index: usize) -> Ask {
         let (method, target) = (seen.method(), seen.target());
         let path = target.split('?').next().unwrap_or_default();
-        let dialect = dialect(&method, path);
+        let dialect = Dialect::of(&method, path);
         let request: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
         let in_path = path.rsplit('/').next().and_then(|name| name.split(':').next());
         Ask {
@@ -51,27 +47,17 @@ impl Ask {
             },
             model: request["model"].as_str().or(in_path).unwrap_or_default().to_owned(),
             include_usage: request["stream_options"]["include_usage"] == true,
+            google: path.starts_with("/v1beta/") || seen.header("x-goog-api-key").is_some(),
+            anthropic: seen.header("anthropic-version").is_some(),
             close: seen.header("connection").is_some_and(|v| v.eq_ignore_ascii_case("close")),
             content_type: seen.header("content-type").unwrap_or("application/octet-stream".into()),
             body: seen.body.clone(),
             dialect,
             method,
             target,
+            request,
             index,
         }
-    }
-}
-
-fn dialect(method: &str, path: &str) -> Dialect {
-    match (method, path) {
-        ("GET", path) if path.ends_with("/models") => Dialect::Models,
-        ("POST", path) if path.ends_with("/messages/count_tokens") => Dialect::CountTokens,
-        ("POST", path) if path.ends_with("/messages") => Dialect::Messages,
-        ("POST", path) if path.ends_with("/chat/completions") => Dialect::Chat,
-        ("POST", path) if path.ends_with("/responses") => Dialect::Responses,
-        ("POST", path) if path.ends_with(":generateContent") => Dialect::Gemini,
-        ("POST", path) if path.ends_with(":streamGenerateContent") => Dialect::Gemini,
-        _ => Dialect::Echo,
     }
 }
 
@@ -83,39 +69,45 @@ pub(super) fn pieces(script: &Script, ask: &Ask) -> (String, Vec<Vec<u8>>) {
     if script.status >= 400 {
         return ("application/json".into(), vec![refusal(ask.dialect, script.status)]);
     }
-    let words = words(script);
-    let billed = script.billed.unwrap_or_else(|| billed(ask, words.len()));
+    let turn = match &script.session {
+        Some(session) => session.turn(ask),
+        None => prose(script, ask),
+    };
     if ask.stream {
-        let events = match ask.dialect {
-            Dialect::Messages => super::events::messages(&ask.model, ask.index, &words, billed),
-            Dialect::Chat => super::events::chat(
-                &ask.model,
-                ask.index,
-                &words,
-                ask.include_usage.then_some(billed),
-            ),
-            Dialect::Responses => super::events::responses(&ask.model, ask.index, &words, billed),
-            _ => super::events::gemini(&ask.model, ask.index, &words, billed),
-        };
-        return ("text/event-stream; charset=utf-8".into(), events);
+        return ("text/event-stream; charset=utf-8".into(), turn.events(ask.dialect));
     }
     if ask.dialect == Dialect::Echo && !ask.body.is_empty() {
         return (ask.content_type.clone(), vec![ask.body.clone()]);
     }
-    let text = words.concat();
     let body = match ask.dialect {
-        Dialect::Messages => message(&ask.model, ask.index, &text, billed),
-        Dialect::Chat => completion(&ask.model, ask.index, &text, billed),
-        Dialect::Responses => response(&ask.model, ask.index, "completed", &text, Some(billed)),
-        Dialect::Gemini => candidate(&ask.model, ask.index, &text, Some("STOP"), billed),
-        Dialect::CountTokens => json!({"input_tokens": billed.input}),
-        Dialect::Models => json!({"object": "list", "data": [{"id": "gpt-4o", "object": "model"}]}),
+        Dialect::CountTokens if ask.target.contains(":countTokens") => {
+            json!({"totalTokens": turn.billed.input})
+        }
+        Dialect::CountTokens => json!({"input_tokens": turn.billed.input}),
+        Dialect::Embeddings => dialects::embeddings(ask),
+        Dialect::Models => dialects::models(ask),
+        Dialect::Model => dialects::model(ask),
         Dialect::Echo => json!({"method": ask.method, "target": ask.target}),
+        dialect => turn.body(dialect),
     };
     // Two pieces, so that a plain answer can be cut, delayed and held back as well.
     let body = body.to_string().into_bytes();
     let (first, second) = body.split_at(body.len() / 2);
     ("application/json".into(), vec![first.to_vec(), second.to_vec()])
+}
+
+/// An answer of as many words as the script wants.
+fn prose(script: &Script, ask: &Ask) -> Turn {
+    let words = words(script);
+    Turn {
+        model: ask.model.clone(),
+        number: ask.index,
+        thinking: None,
+        billed: script.billed.unwrap_or_else(|| billed(ask, words.len())),
+        words,
+        call: None,
+        tells_usage: ask.include_usage,
+    }
 }
 
 /// What a provider would bill, roughly: a token for four bytes, most of them read from the cache.
@@ -162,101 +154,4 @@ fn refusal(dialect: Dialect, status: u16) -> Vec<u8> {
         _ => json!({"error": {"message": text, "type": kind, "param": null, "code": null}}),
     };
     body.to_string().into_bytes()
-}
-
-pub(super) fn messages_usage(billed: Billed, output: u64) -> Value {
-    let Billed { input, cache_read, cache_write, cache_write_1h, .. } = billed;
-    json!({
-        "input_tokens": input - cache_read - cache_write,
-        "cache_creation_input_tokens": cache_write,
-        "cache_read_input_tokens": cache_read,
-        "cache_creation": {
-            "ephemeral_5m_input_tokens": cache_write - cache_write_1h,
-            "ephemeral_1h_input_tokens": cache_write_1h,
-        },
-        "output_tokens": output,
-        "service_tier": "standard",
-    })
-}
-
-pub(super) fn chat_usage(billed: Billed) -> Value {
-    json!({
-        "prompt_tokens": billed.input,
-        "completion_tokens": billed.output,
-        "total_tokens": billed.input + billed.output,
-        "prompt_tokens_details": {"cached_tokens": billed.cache_read, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": billed.reasoning, "audio_tokens": 0},
-    })
-}
-
-fn responses_usage(billed: Billed) -> Value {
-    json!({
-        "input_tokens": billed.input,
-        "input_tokens_details": {"cached_tokens": billed.cache_read},
-        "output_tokens": billed.output,
-        "output_tokens_details": {"reasoning_tokens": billed.reasoning},
-        "total_tokens": billed.input + billed.output,
-    })
-}
-
-fn message(model: &str, index: usize, text: &str, billed: Billed) -> Value {
-    json!({
-        "id": format!("msg_01{index:022}"), "type": "message", "role": "assistant", "model": model,
-        "content": [{"type": "text", "text": text}],
-        "stop_reason": "end_turn", "stop_sequence": null, "usage": messages_usage(billed, billed.output),
-    })
-}
-
-fn completion(model: &str, index: usize, text: &str, billed: Billed) -> Value {
-    json!({
-        "id": format!("chatcmpl-{index:029}"), "object": "chat.completion", "created": 1763800000, "model": model,
-        "choices": [{
-            "index": 0, "logprobs": null, "finish_reason": "stop",
-            "message": {"role": "assistant", "content": text, "refusal": null, "annotations": []},
-        }],
-        "usage": chat_usage(billed), "service_tier": "default", "system_fingerprint": "fp_0000000000",
-    })
-}
-
-pub(super) fn response(
-    model: &str,
-    index: usize,
-    status: &str,
-    text: &str,
-    billed: Option<Billed>,
-) -> Value {
-    let output = json!({
-        "id": format!("msg_{index:048}"), "type": "message", "status": status, "role": "assistant",
-        "content": [{"type": "output_text", "text": text, "annotations": []}],
-    });
-    json!({
-        "id": format!("resp_{index:048}"), "object": "response", "created_at": 1763800000, "status": status,
-        "error": null, "model": model, "output": if text.is_empty() { json!([]) } else { json!([output]) },
-        "usage": billed.map(responses_usage),
-    })
-}
-
-pub(super) fn candidate(
-    model: &str,
-    index: usize,
-    text: &str,
-    finish: Option<&str>,
-    billed: Billed,
-) -> Value {
-    let mut candidate =
-        json!({"content": {"role": "model", "parts": [{"text": text}]}, "index": 0});
-    if let Some(finish) = finish {
-        candidate["finishReason"] = finish.into();
-    }
-    json!({
-        "candidates": [candidate],
-        "usageMetadata": {
-            "promptTokenCount": billed.input,
-            "cachedContentTokenCount": billed.cache_read,
-            "candidatesTokenCount": billed.output - billed.reasoning,
-            "thoughtsTokenCount": billed.reasoning,
-            "totalTokenCount": billed.input + billed.output,
-        },
-        "modelVersion": model, "responseId": format!("{index:022}"),
-    })
 }

@@ -27,7 +27,10 @@ pub(super) fn serve(shared: &Shared, stream: TcpStream, number: usize) {
             return;
         };
         shared.busy(number, true);
-        let script = shared.script();
+        let script = match websocket(&head) {
+            true => Script::status(426),
+            false => shared.script(),
+        };
         let body = if script.early { Ok(Vec::new()) } else { read_body(&mut reader, &head) };
         let Ok(body) = body else { return };
         let seen = Seen {
@@ -257,6 +260,11 @@ fn reason(status: u16) -> &'static str {
         500..=599 => "Failed",
         _ => "Other",
     }
+}
+
+/// Whether somebody wants another protocol, which is not spoken here.
+fn websocket(head: &[u8]) -> bool {
+    headers(head).iter().any(|(name, value)| name == "upgrade" && value == b"websocket")
 }
 
 /// A head with its empty line; `None` when the connection ended before one.

@@ -9,12 +9,14 @@
 #[path = "mod.rs"]
 mod provider;
 
-use provider::{Provider, Script};
+use provider::{Provider, Script, Session};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const USAGE: &str =
     "usage: provider [--port N] [--words N] [--word-bytes N] [--gap-ms N] [--delay-ms N]
-                [--status CODE] [--stamps] [--hang] [--bodies]";
+                [--status CODE] [--stamps] [--hang] [--bodies]
+                [--session DIRECTORY]";
 
 fn main() {
     let mut script = Script::default();
@@ -33,6 +35,11 @@ fn main() {
             "--stamps" => script.stamps = true,
             "--hang" => script.hang = true,
             "--bodies" => bodies = true,
+            // Writes the task's project into the directory; let the client work there.
+            "--session" => {
+                let project = args.next().map(PathBuf::from).unwrap_or_else(|| usage());
+                script.session = Some(Session::create(&project));
+            }
             _ => usage(),
         }
     }

@@ -1,7 +1,7 @@
 //! A stand-in for the providers: a real server on loopback that answers by script and remembers
 //! every request exactly as it came.
 //!
-//! It knows the four wire formats, count_tokens and the list of models; anything else is echoed.
+//! It knows the four wire formats, counts of tokens, embeddings and models; anything else is echoed.
 //! A thread for each connection: with a handful of clients, plain code beats clever code.
 
 // Shared by the tests, the demo and the program, none of which uses all of it.
@@ -9,12 +9,14 @@
 
 mod answers;
 mod connection;
-mod events;
+mod dialects;
 mod script;
+mod session;
 mod tls;
 
 pub(crate) use connection::headers;
 pub(crate) use script::{Billed, End, Framing, Gate, Script};
+pub(crate) use session::{CLOSING, EDITED, Session};
 pub(crate) use tls::{Authority, Tunnel, tls, tls_versions, tls_watched};
 
 use std::collections::VecDeque;

@@ -1,5 +1,6 @@
 //! What the stand-in shall do with a request: a realistic answer by default, a fault on demand.
 
+use super::session::Session;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -79,6 +80,8 @@ pub(crate) struct Script {
     /// A body of so many bytes that nobody keeps: `Seen::flooded` tells how far it is.
     pub(crate) flood: Option<usize>,
     pub(crate) billed: Option<Billed>,
+    /// The model works through a task with the client's tools.
+    pub(crate) session: Option<Session>,
     pub(crate) gate: Option<Gate>,
 }
 
@@ -108,6 +111,7 @@ impl Default for Script {
             raw_open: false,
             flood: None,
             billed: None,
+            session: None,
             gate: None,
         }
     }
@@ -130,6 +134,10 @@ impl Script {
 
     pub(crate) fn flood(bytes: usize, framing: Framing) -> Script {
         Script { flood: Some(bytes), framing, ..Script::default() }
+    }
+
+    pub(crate) fn session(session: Session) -> Script {
+        Script { session: Some(session), ..Script::default() }
     }
 
     pub(crate) fn hang() -> Script {
