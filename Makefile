@@ -68,8 +68,8 @@ test-clients:
 # speed hostile sessions memory ledger reports start), TEXTS="file ..." counts yours, too; it fails where a
 # session gets dearer. What the proxy adds to requests on the wire is measured side by side with nginx and
 # haproxy by the harness in ../shared/bench; the last lines of the output are its commands.
-bench:
-	$(CARGO) build --locked --release --bin tokenpak --example bench
+bench: all
+	$(CARGO) rustc --locked --release --example bench -- $(SMALL)
 	@target/release/examples/bench --binary $(BINARY) $(TABLES) $(TEXTS)
 	@echo "Requests on the wire, beside nginx and haproxy, in one sitting:"
 	@echo "    ../shared/bench/run.sh 'env TOKENPAK_HOME=/tmp/tokenpak-bench" \

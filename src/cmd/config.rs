@@ -100,8 +100,10 @@ fn remarks(around: &Surroundings, key: &str, variable: Option<String>) {
         }
     }
     // It may take two changes to get from one sound configuration to another.
-    if let Err(faults) = config::check(around, None) {
-        eprintln!("tokenpak: warning: no command takes the configuration as it is now\n{faults}");
+    if let Err(faults) = config::load(around, None, &[]) {
+        say(format_args!(
+            "tokenpak: warning: no command takes the configuration as it is now\n{faults}"
+        ));
     }
     if key.starts_with("compression.") || key == "proxy.mode" {
         say(format_args!(

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Flag, Origin, Providers, Surroundings, values};
-use crate::error::Error;
+use super::{Config, Flag, Origin, Providers, Surroundings, variables};
 
 /// No secret is among them; a URL here has no user, password or query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,13 +25,9 @@ pub(crate) struct InForce {
 
 impl InForce {
     /// What these settings are, and what of them comes from the environment and from flags.
-    pub(crate) fn of(
-        config: &Config,
-        around: &Surroundings,
-        flags: &[Flag],
-    ) -> Result<InForce, Error> {
+    pub(crate) fn of(config: &Config, around: &Surroundings, flags: &[Flag]) -> InForce {
         let plan = config.plan(None);
-        let variables = values(around)?.into_iter().filter_map(|value| match &value.origin {
+        let variables = variables(around).into_iter().filter_map(|value| match &value.origin {
             Origin::Variable(name) => Some(format!("{name}={}", value.shown().unwrap_or(""))),
             _ => None,
         });
@@ -40,7 +35,7 @@ impl InForce {
             "proxy.stats_footer" => "--no-footer".to_owned(),
             key => format!("--{} {value}", key.rsplit('.').next().unwrap_or(key)),
         });
-        Ok(InForce {
+        InForce {
             compression: config.enabled,
             mode: config.mode.name().to_owned(),
             level: plan.level.name().to_owned(),
@@ -52,7 +47,7 @@ impl InForce {
             config_exists: config.file.1,
             overrides: variables.chain(flags).collect(),
             database: config.database.clone(),
-        })
+        }
     }
 
     /// What `here`, the settings as they would be read now, has otherwise; each as `name: value`.
@@ -72,7 +67,9 @@ impl InForce {
             lines.extend(all.providers.iter().map(|(name, url)| format!("{name}: {url}")));
             lines
         };
-        let ours = lines(self);
-        lines(here).into_iter().filter(|line| !ours.contains(line)).collect()
+        let (ours, theirs) = (lines(self), lines(here));
+        let gone = |name: &&String| !here.providers.contains_key(name.as_str());
+        let gone = self.providers.keys().filter(gone).map(|name| format!("{name}: none"));
+        theirs.into_iter().filter(|line| !ours.contains(line)).chain(gone).collect()
     }
 }

@@ -233,6 +233,14 @@ pub(crate) fn values(around: &Surroundings) -> Result<Vec<Value>, Error> {
     Ok(loader.finish()?.values)
 }
 
+/// The variables that are set for settings, right or wrong.
+fn variables(around: &Surroundings) -> Vec<Value> {
+    let mut loader = Loader::new(around);
+    loader.environment(around);
+    let is_variable = |value: &Value| matches!(value.origin, Origin::Variable(_));
+    loader.values.into_iter().filter(is_variable).collect()
+}
+
 /// The configuration file, there or not, and whether somebody named it.
 pub(crate) fn path(around: &Surroundings) -> (PathBuf, bool) {
     match around.variable("TOKENPAK_CONFIG") {

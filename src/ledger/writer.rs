@@ -195,6 +195,7 @@ impl Writer {
         };
         let calibration = &self.state.calibration;
         let refused = insert(&mut base, &self.batch, calibration)
+            .or_else(|err| one_by_one(err, &mut base, &self.batch, calibration))
             .map_err(|err| Fault::new(&self.path, err))?;
         self.state.lost.fetch_add(refused, Ordering::Relaxed);
         self.batch.clear();
@@ -227,7 +228,7 @@ fn insert(base: &mut Base, batch: &[Entry], calibration: &Calibration) -> rusqli
         let mut statement = change.prepare_cached(INSERT)?;
         for entry in batch {
             match insert_row(&mut statement, entry) {
-                Err(err) if err.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {}
+                Err(err) if is_refusal(&err) => {}
                 other => {
                     other?;
                     roll_up.add(entry);
@@ -242,6 +243,31 @@ fn insert(base: &mut Base, batch: &[Entry], calibration: &Calibration) -> rusqli
     change.commit()?;
     learnt.into_iter().for_each(|known| calibration.keep(known));
     Ok((batch.len() - written.len()) as u64)
+}
+
+/// What a batch is not written for may be the fault of one row: a sum that no column can hold. The
+/// others must not wait for it for ever.
+fn one_by_one(
+    err: rusqlite::Error,
+    base: &mut Base,
+    batch: &[Entry],
+    calibration: &Calibration,
+) -> rusqlite::Result<u64> {
+    if !is_refusal(&err) {
+        return Err(err);
+    }
+    let mut refused = 0;
+    for entry in batch {
+        refused += match insert(base, std::slice::from_ref(entry), calibration) {
+            Err(err) if is_refusal(&err) => 1,
+            outcome => outcome?,
+        };
+    }
+    Ok(refused)
+}
+
+fn is_refusal(err: &rusqlite::Error) -> bool {
+    err.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }
 
 const INSERT: &str = "INSERT INTO requests (

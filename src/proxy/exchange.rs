@@ -84,7 +84,11 @@ pub(crate) fn run(context: &Context, setup: &Setup, job: Job) {
         Incoming::Whole(held) => (Some(held), None),
         Incoming::Streamed(upload) => (None, Some(upload)),
     };
-    let preparing = Preparing { context, setup, head: &head, plan: &plan, route: &route, arrived };
+    let is_paused = route
+        .format
+        .is_some_and(|format| context.refused.is_paused(&route.provider, format, arrived));
+    let preparing =
+        Preparing { context, setup, head: &head, plan: &plan, route: &route, is_paused };
     let prepared = match &original {
         Some(held) => preparing.prepare(&held.bytes),
         None => Prepared::streamed(),
@@ -265,7 +269,9 @@ impl Exchange<'_> {
             ours: &account::headers(entry),
             must_close: self.must_close,
         };
-        let mut relayed = relay.copy(&mut dressed.body, dressed.passage);
+        // A mistake in reading along must not look like the end of an answer.
+        let copied = caught(|| relay.copy(&mut dressed.body, dressed.passage));
+        let mut relayed = copied.unwrap_or_else(Relayed::broken);
         relayed.reading = relayed.reading.or(dressed.reading);
         let footer = refusal.or(relayed.footer).or(dressed.footer);
         relayed.footer = footer.filter(|_| entry.api != "other");

@@ -89,6 +89,8 @@ pub(crate) struct Context {
     is_crowded: AtomicBool,
     /// Requests that a worker carries or that wait for one.
     in_flight: AtomicUsize,
+    /// Workers that wait for a next request, which may come any moment.
+    staying: AtomicUsize,
 }
 
 /// Makes the default report, as JSON or as a page.
@@ -124,6 +126,7 @@ impl Context {
             draining: AtomicBool::new(false),
             is_crowded: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
+            staying: AtomicUsize::new(0),
             database: config.database.clone(),
             workers_max: config.workers,
             threads: Arc::default(),
@@ -141,7 +144,7 @@ impl Context {
     }
 
     fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.load(Ordering::SeqCst)
     }
 }
 

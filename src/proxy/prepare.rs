@@ -4,7 +4,6 @@
 //! whatever the counts are, they are made while the provider is thinking.
 
 use std::cell::OnceCell;
-use std::time::Instant;
 
 use super::Context;
 use super::mishap::caught;
@@ -53,7 +52,8 @@ pub(super) struct Preparing<'a> {
     pub(super) head: &'a Head,
     pub(super) plan: &'a Plan,
     pub(super) route: &'a Route,
-    pub(super) arrived: Instant,
+    /// The provider has refused changed bodies lately.
+    pub(super) is_paused: bool,
 }
 
 impl Preparing<'_> {
@@ -69,9 +69,9 @@ impl Preparing<'_> {
         let Some(format) = self.format_of(body) else { return Prepared::default() };
         let healed = footer::heal(format, body);
         if healed.is_none()
-            && let Some(untouched) = Untouched::read(&self.course(format).0, format, body)
+            && let Some(untouched) = Untouched::read(&self.course(), format, body)
         {
-            let asks = self.may_ask_usage(untouched.is_stream(), self.early_skip(format));
+            let asks = self.may_ask_usage(untouched.is_stream(), self.early_skip());
             let body = asks.then(|| ask_usage::inject(body)).flatten();
             let asks_usage = body.is_some();
             return Prepared {
@@ -102,10 +102,9 @@ impl Preparing<'_> {
     fn counted(&self, counter: &mut Counter, prepared: &Prepared, body: &[u8]) -> Packed {
         match (self.route.format, &prepared.untouched) {
             (Some(format), Some(untouched)) => {
-                let (plan, is_paused) = self.course(format);
-                let packed = untouched.pack_in(self.scope(), counter, &plan, format);
+                let packed = untouched.pack_in(self.scope(), counter, &self.course(), format);
                 Packed {
-                    skip: if is_paused { refused(packed.skip) } else { packed.skip },
+                    skip: if self.is_paused { refused(packed.skip) } else { packed.skip },
                     ..packed
                 }
             }
@@ -129,30 +128,26 @@ impl Preparing<'_> {
         }
     }
 
-    /// By which plan, and whether that is because the provider has refused changed bodies: those
-    /// are counted all the same.
-    fn course(&self, format: Format) -> (Plan, bool) {
-        let is_paused = self.context.refused.is_paused(&self.route.provider, format, self.arrived);
-        (if is_paused { Plan::of(Mode::Off) } else { *self.plan }, is_paused)
+    /// By which plan. Where the provider has refused changed bodies, they are counted all the same.
+    fn course(&self) -> Plan {
+        if self.is_paused { Plan::of(Mode::Off) } else { *self.plan }
     }
 
     /// What is known of the reason before anything is counted.
-    fn early_skip(&self, format: Format) -> Option<Skip> {
-        let (plan, is_paused) = self.course(format);
-        match plan.mode {
-            Mode::Off if is_paused => Some(Skip::Refused),
+    fn early_skip(&self) -> Option<Skip> {
+        match self.course().mode {
+            Mode::Off if self.is_paused => Some(Skip::Refused),
             Mode::Off => Some(Skip::Off),
             _ => Some(Skip::BelowThreshold),
         }
     }
 
     fn pack(&self, counter: &mut Counter, format: Format, body: &[u8]) -> Packed {
-        let (plan, is_paused) = self.course(format);
-        if is_paused {
-            let packed = pack::pack(counter, &plan, format, body);
+        if self.is_paused {
+            let packed = pack::pack(counter, &self.course(), format, body);
             return Packed { skip: refused(packed.skip), ..packed };
         }
-        pack::pack_in(self.scope(), counter, &plan, format, body)
+        pack::pack_in(self.scope(), counter, self.plan, format, body)
     }
 
     /// Keys are told apart and never kept: a digest under a secret of this process is.

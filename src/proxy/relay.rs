@@ -15,7 +15,7 @@ use super::upstream::{Framing, PIECE_BYTES_MAX, ReplyHead, first_piece, next_pie
 use crate::footer::amend::Passage;
 use crate::wire::answer::Reading;
 
-/// `7fff` and CRLF before a chunk; leading zeros are allowed (RFC 9112 7.1).
+/// `f000` and CRLF before a chunk; leading zeros are allowed (RFC 9112 7.1).
 const CHUNK_HEAD_BYTES: usize = 6;
 const _: () = assert!(PIECE_BYTES_MAX < 1 << 16, "its size has four digits");
 
@@ -40,6 +40,14 @@ pub(crate) struct Relayed {
     pub(crate) keep_alive: bool,
     /// A plain close would look like the end of the answer, which has not come.
     pub(crate) must_abort: bool,
+}
+
+impl Relayed {
+    /// Nobody knows how much of it has been copied.
+    pub(crate) fn broken() -> Relayed {
+        let (reading, footer) = (None, None);
+        Relayed { error: Some("cut"), reading, footer, keep_alive: false, must_abort: true }
+    }
 }
 
 /// One answer on its way: from whom, to whom, with what.

@@ -1,6 +1,7 @@
 //! Coding agents, each at a task of ten steps that the stand-in's model works through.
 
 use crate::checks::same_each_way;
+use crate::prompts::growth;
 use crate::provider::{CLOSING, EDITED, Script, Session};
 use crate::run::{Ran, Task, Way};
 use crate::sandbox::Row;
@@ -48,6 +49,22 @@ fn check(agent: &Agent) {
         }
     }
     same_model(id, &runs);
+    worth_it(id, &runs);
+}
+
+/// What has been sent is sent again in front of what is new, and not all of it is paid for.
+#[track_caller]
+fn worth_it(id: &str, runs: &[Ran]) {
+    for ran in runs {
+        let continued = growth(&ran.seen).continued;
+        // OpenClaw moves a message of its own to the end of each request.
+        assert!(continued >= 8 || id == "openclaw", "{id} {:?}: {continued}", ran.way);
+        if ran.way == Way::Mode("hybrid") {
+            let sum = |column| ran.rows.iter().filter_map(|row| row.number(column)).sum::<i64>();
+            let (before, after) = (sum("tokens_before"), sum("tokens_after"));
+            assert!(after < before, "{id}: {before} -> {after}");
+        }
+    }
 }
 
 /// Every row of a prompt names a model that the agent has asked for.

@@ -4,7 +4,7 @@ use crate::prompts::growth;
 use crate::provider::Seen;
 use crate::run::{Ran, Task, WAYS, Way, run};
 use crate::sandbox::Row;
-use crate::support::{lacks, say};
+use crate::support::{lacks, say, skip};
 use crate::table::{Client, Kind};
 use serde_json::Value;
 
@@ -16,7 +16,10 @@ pub(crate) type View<'a> = &'a dyn Fn(&Ran) -> String;
 pub(crate) fn same_each_way(task: &Task, view: View) -> Vec<Ran> {
     let Task { client, .. } = task;
     if let Err(why) = client.path() {
-        lacks(&client.name, &why);
+        match client.is_unavailable() {
+            true => skip(&client.name, &why),
+            false => lacks(&client.name, &why),
+        }
         return Vec::new();
     }
     let runs: Vec<Ran> = WAYS.iter().map(|way| run(task, *way)).collect();
@@ -71,7 +74,7 @@ fn requests(client: &Client, direct: &Ran, ran: &Ran) {
 #[track_caller]
 fn ledger(client: &Client, ran: &Ran) {
     let (way, id) = (ran.way, &client.id);
-    assert!(!ran.rows.is_empty(), "{id} {way:?}: nothing was recorded");
+    assert!(ran.rows.iter().any(has_prompt), "{id} {way:?}: no prompt was recorded");
     let mut without_usage = Vec::new();
     for row in ran.rows.iter().filter(|row| has_prompt(row)) {
         let name = row.text("client");

@@ -92,10 +92,21 @@ impl Client {
         found.unwrap_or_else(|| panic!("{id} is not in clients.json"))
     }
 
+    /// Where its packages are or would be.
+    fn place(&self) -> Option<PathBuf> {
+        let root = PathBuf::from(std::env::var_os(CLIENTS)?);
+        Some(root.join(self.place.as_ref().unwrap_or(&self.id)))
+    }
+
+    /// Whether `install` has tried, and the registry did not give it.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        let is_tried = |place: PathBuf| place.join("install.log").exists();
+        self.folder().is_none() && self.place().is_some_and(is_tried)
+    }
+
     /// The folder with its packages; `None` where nothing is installed.
     pub(crate) fn folder(&self) -> Option<PathBuf> {
-        let root = PathBuf::from(std::env::var_os(CLIENTS)?);
-        let folder = root.join(self.place.as_ref().unwrap_or(&self.id));
+        let folder = self.place()?;
         let installed = std::fs::read_to_string(folder.join("installed.txt")).ok()?;
         let line = format!("{} {}", self.package, self.version);
         installed.lines().any(|it| it == line).then_some(folder)

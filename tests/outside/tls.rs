@@ -4,6 +4,7 @@ use crate::provider::{Authority, Gate, Provider, Script, Tunnel, tls, tls_versio
 use crate::sandbox::{Proxy, Sandbox};
 use crate::support::{Api, sandbox};
 use rustls::HandshakeKind;
+use std::io::Read;
 use std::net::TcpListener;
 
 /// A sandbox whose providers are at `url`, which believes `authority`.
@@ -126,6 +127,41 @@ fn client_that_leaves_ends_the_request_through_tls() {
     drop(client);
     provider.wait_left(1);
     assert_eq!(sandbox.rows(1)[0].text("error"), "client_gone");
+}
+
+/// Reads the first bytes of a handshake on each connection, and ends it.
+fn hangs_up_after_hello() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(4) {
+            let _ = stream.unwrap().read(&mut [0; 16 * 1024]);
+        }
+    });
+    port
+}
+
+#[test]
+fn server_that_hangs_up_in_the_handshake_is_told() {
+    let port = hangs_up_after_hello();
+    let sandbox = at(sandbox(), &format!("https://localhost:{port}"));
+    fails(&sandbox.serve(), port, "");
+}
+
+#[test]
+fn client_that_leaves_during_the_handshake_ends_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let sandbox = at(sandbox(), &format!("https://localhost:{port}"));
+    let proxy = sandbox.serve();
+    let mut client = proxy.connect();
+    let api = Api::Messages;
+    client.request(("POST", api.target(true)), &api.headers(), &api.small(true));
+    let (mut stream, _) = listener.accept().unwrap();
+    assert!(stream.read(&mut [0; 16 * 1024]).unwrap() > 0, "the handshake has begun");
+    drop(client);
+    sandbox.rows(1);
+    assert_eq!(sandbox.ask("select error from requests"), "client_gone");
 }
 
 #[test]

@@ -140,10 +140,8 @@ fn say_settings(
     voice: &Voice,
 ) {
     let Some(claim) = claim else { return };
-    let said = InForce::of(config, around, flags)
-        .map_err(|error| error.words())
-        .and_then(|said| claim.running_with(&said).map_err(|error| error::reason(&error)));
-    if let Err(why) = said {
+    if let Err(error) = claim.running_with(&InForce::of(config, around, flags)) {
+        let why = error::reason(&error);
         voice.warn(&format!("tokenpak.pid: {why}; status will not show the settings"));
     }
 }

@@ -57,7 +57,7 @@ fn compression(facts: &Facts) -> String {
             let enabled = if all.compression { "enabled" } else { "disabled" };
             format!("compression: {enabled} | mode: {}", all.mode)
         }
-        None => "compression: not known; the proxy could not write tokenpak.pid".to_owned(),
+        None => "compression: not known; tokenpak.pid does not say".to_owned(),
     }
 }
 

@@ -24,12 +24,11 @@ fn a_locked_database_delays_nobody_and_recording_resumes() {
 
     let (ledger, said) = start(&scratch.db());
     until("it is noticed", || ledger.failing());
-    let started = Instant::now();
+    // The lock is held until all are handed over: who waited for it would wait for ever.
     let sent = QUEUE_RECORDS_MAX as u64 + 5000;
     for number in 0..sent {
         ledger.record(entry(&format!("id{number}")));
     }
-    assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
     let lost = ledger.lost();
     assert!((4000..=5000).contains(&lost), "the queue holds its part, the rest is lost: {lost}");
 

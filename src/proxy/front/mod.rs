@@ -178,7 +178,10 @@ impl Front<'_> {
                 last_tick = Instant::now();
                 self.tick();
             }
-            let is_over = self.context.in_flight.load(Ordering::Acquire) == 0;
+            let Context { in_flight, staying, .. } = self.context.as_ref();
+            // In this order: whoever stays is counted there until the request is counted here.
+            let is_over =
+                staying.load(Ordering::SeqCst) == 0 && in_flight.load(Ordering::SeqCst) == 0;
             if drained_by.is_some_and(|by| is_over || Instant::now() > by) {
                 return Ok(());
             }
@@ -235,7 +238,7 @@ impl Front<'_> {
     /// Stops accepting and lets go of those who wait for nothing; returns the last moment.
     fn drain(&mut self, mut signals: &UnixStream) -> Instant {
         let _ = std::io::Read::read(&mut signals, &mut [0; 16]);
-        self.context.draining.store(true, Ordering::Relaxed);
+        self.context.draining.store(true, Ordering::SeqCst);
         self.listeners.clear();
         for index in 0..self.connections.len() {
             if self.connections[index].as_ref().is_some_and(Connection::is_parked) {

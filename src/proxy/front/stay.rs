@@ -30,6 +30,18 @@ pub(super) fn next(
     client: &Client,
     room: &mut Vec<u8>,
 ) -> Option<Box<Job>> {
+    // Before it is asked whether the proxy ends, which waits for whoever is counted.
+    context.staying.fetch_add(1, Ordering::SeqCst);
+    let job = stay((context, setup), client, room);
+    context.staying.fetch_sub(1, Ordering::SeqCst);
+    job
+}
+
+fn stay(
+    (context, setup): (&Context, &Setup),
+    client: &Client,
+    room: &mut Vec<u8>,
+) -> Option<Box<Job>> {
     if !may_stay(context) || client.link.wait(&client.stream, STAY).is_err() {
         client.go(None);
         return None;

@@ -213,7 +213,7 @@ impl fmt::Debug for Ways {
     }
 }
 
-/// Names are looked up by `Dial`, and only when a connection has to be made.
+/// Names are looked up by `dial`, and only when a connection has to be made.
 #[derive(Debug)]
 pub(crate) struct Unresolved;
 

@@ -32,7 +32,7 @@ pub(crate) fn place(uri: &Uri) -> Option<(&str, u16)> {
 
 /// Whether a host is this machine itself.
 pub(crate) fn is_local(host: &str) -> bool {
-    host == "localhost"
+    host.eq_ignore_ascii_case("localhost")
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Session {
     tls: ClientConnection,
     /// Received, and still encrypted.
     received: Room,
+    /// What is wrong with the bytes behind those that can be read.
+    fault: Option<rustls::Error>,
 }
 
 impl Session {
@@ -51,14 +53,18 @@ impl Session {
         let name = ServerName::try_from(host.to_owned());
         let name = name.map_err(|_| Error::Tls("the host is no name"))?;
         let tls = ClientConnection::new(Arc::clone(&settings.0), name).map_err(invalid)?;
-        let mut session = Session { socket, tls, received: Room::new() };
+        let mut session = Session { socket, tls, received: Room::new(), fault: None };
         // What is sent at once is bounded by whoever sends.
         session.tls.set_buffer_limit(None);
         while session.tls.is_handshaking() {
             session.flush()?;
             let left = deadline.saturating_duration_since(Instant::now());
             let reason = Timeout::Connect;
+            if left.is_zero() {
+                return Err(Error::Timeout(reason));
+            }
             session.feed(NextTimeout { after: left.into(), reason, ..NextTimeout::default() })?;
+            session.sound()?;
         }
         session.flush()?;
         Ok(session)
@@ -76,7 +82,10 @@ impl Session {
     pub(super) fn receive(&mut self, out: &mut [u8], wait: NextTimeout) -> Result<usize, Error> {
         loop {
             match self.tls.reader().read(out) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.feed(wait)?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.sound()?;
+                    self.feed(wait)?;
+                }
                 outcome => return Ok(outcome?),
             }
             self.flush()?;
@@ -91,12 +100,19 @@ impl Session {
         }
         let taken = self.tls.read_tls(&mut self.received.input())?;
         self.received.input_consume(taken);
+        if taken == 0 && self.tls.is_handshaking() {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
         if let Err(error) = self.tls.process_new_packets() {
             // The other side is told why.
             self.flush()?;
-            return Err(invalid(error));
+            self.fault = Some(error);
         }
         Ok(())
+    }
+
+    fn sound(&mut self) -> Result<(), Error> {
+        self.fault.take().map_or(Ok(()), |error| Err(invalid(error)))
     }
 
     /// Whether nothing is left of what has come, so that the next bytes belong to the next answer.
@@ -109,7 +125,11 @@ impl Session {
             }
         }
         self.received.end_input();
-        self.tls.process_new_packets().is_ok_and(|state| state.plaintext_bytes_to_read() == 0)
+        self.fault.is_none()
+            && self
+                .tls
+                .process_new_packets()
+                .is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Finding, path_below};
+use super::{Finding, path_below, shown, token_of};
 
 /// A client's file, below the home.
 struct File {
@@ -74,21 +74,31 @@ pub(super) fn check(home: &Path, port: u16) -> Vec<Finding> {
 fn of_file(file: &File, text: &str, port: u16) -> Vec<Finding> {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', '/']));
     let lines: Vec<&str> = lines.collect();
+    // In JSON the name may stand some lines above the address.
+    let mut above = None;
     let found = lines.iter().filter_map(|line| {
-        let (key, wanted) = file.keys.iter().find(|(key, _)| line.contains(key))?;
+        let here = file.keys.iter().find(|(key, _)| line.contains(key));
+        above = here.filter(|(key, _)| key.starts_with('"')).or(above);
+        let (key, wanted) = here.or(above)?;
         let url = &line[line.find("http://")?..];
         let url = url.split(['"', '\'', ' ', ',']).next()?;
         let path = path_below(url, port)?;
         let (client, place) = (file.client, file.path);
-        let text = format!("{client}: {key} is {url} in ~/{place}");
+        let text = format!("{client}: {key} is {} in ~/{place}", shown(url));
         Some(match path == *wanted {
             true => Finding::ok(text),
-            false => Finding::warn(text).hint(format!("{key} http://localhost:{port}{wanted}")),
+            false => {
+                let token = token_of(url);
+                Finding::warn(text).hint(format!("{key} http://localhost:{port}{token}{wanted}"))
+            }
         })
     });
     let mut findings: Vec<Finding> = found.collect();
     if !findings.is_empty() {
-        let is_said = |words: &str| lines.iter().any(|line| line.contains(words));
+        // TOML may have any number of blanks around the sign.
+        let tight = |line: &str| line.replace(" = ", "=").replace(" =", "=").replace("= ", "=");
+        let said: Vec<String> = lines.iter().map(|line| tight(line)).collect();
+        let is_said = |words: &str| said.iter().any(|line| line.contains(&tight(words)));
         let rules = file.rules.iter().filter(|rule| is_said(rule.when));
         let broken = rules.filter(|rule| is_said(rule.words) != rule.must);
         findings.extend(broken.map(|rule| Finding::warn(rule.text).hint(rule.hint)));
@@ -109,9 +119,14 @@ mod tests {
         let chat = "model_provider = \"x\"\nbase_url = \"http://[::1]:9/v1\"\nwire_api = \"chat\"";
         check("Codex", chat, "ok warn");
         check("Codex", "base_url = \"http://localhost:10/v1\"\nwire_api = \"chat\"", "");
+        check("Codex", "base_url=\"http://localhost:9/v1\"\nmodel_provider=\"x\"", "ok");
+        check("Codex", "openai_base_url=\"http://localhost:9/v1\"\nwire_api=\"chat\"", "ok warn");
         check("Codex", "# base_url = \"http://localhost:9\"", "");
         check("opencode", "{\"options\": {\"baseURL\": \"http://localhost:9/v1\"}}", "ok");
         check("opencode", "{\"options\": {\"baseURL\": \"http://localhost:9\"}}", "warn");
+        let lines = "{\n  \"anthropic\": {\n    \"baseUrl\": \"http://localhost:9/v1\"\n  }\n}";
+        check("pi", lines, "warn");
+        check("OpenClaw", &lines.replace("/v1", ""), "ok");
         check("Continue", "    apiBase: http://127.0.0.1:9/v1/", "ok");
         check("Continue", "    apiBase: http://127.0.0.1:9", "warn");
         check("aider", "openai-api-base: http://localhost:9/p/site/v1", "ok");

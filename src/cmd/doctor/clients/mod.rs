@@ -3,6 +3,7 @@
 
 mod files;
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde_json::Value;
@@ -31,6 +32,7 @@ const ADDRESSES: &[(&str, &str)] = &[
     // aider's and LiteLLM's names for the first two.
     ("ANTHROPIC_API_BASE", ""),
     ("OPENAI_API_BASE", "/v1"),
+    ("GEMINI_API_BASE", ""),
 ];
 
 pub(super) fn check(case: &Case) -> Vec<Finding> {
@@ -72,7 +74,8 @@ fn of_claude_code(variables: &Variables) -> Vec<Finding> {
         findings.push(Finding::warn(text).hint("export ENABLE_TOOL_SEARCH=true"));
     }
     let clouds = ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
-    let cloud = clouds.into_iter().find(|name| variables.get(name).is_some());
+    let is_on = |name: &&str| !matches!(variables.get(name), None | Some("" | "0" | "false"));
+    let cloud = clouds.into_iter().find(is_on);
     findings.extend(cloud.map(|name| {
         let text = format!("{name} is set: Claude Code then asks that cloud, not the base URL");
         Finding::warn(text).hint(format!("unset {name}"))
@@ -103,17 +106,22 @@ fn of_gemini_cli(home: &Path) -> Option<Finding> {
     Some(Finding::warn(text).hint(format!("{hint}{FILE}")))
 }
 
+/// Where a token stands that is in the path.
+fn token_of(url: &str) -> &'static str {
+    if url.contains("/t/") { "/t/TOKEN" } else { "" }
+}
+
 /// Whether a base URL leads here, and with the path that this kind of client expects.
 fn of_url(name: &str, url: &str, path: &str, port: u16) -> Finding {
-    let hint = format!("export {name}=http://localhost:{port}{path}");
+    let hint = format!("export {name}=http://localhost:{port}{}{path}", token_of(url));
     match path_below(url, port) {
-        Some(found) if found == path => Finding::ok(format!("{name}={url}")),
+        Some(found) if found == path => Finding::ok(format!("{name}={}", shown(url))),
         Some(_) => {
             let rule = match path.is_empty() {
                 true => "no path (only the Vercel AI SDK wants /v1)",
                 false => "the path /v1",
             };
-            Finding::warn(format!("{name}={url}: its clients want {rule}")).hint(hint)
+            Finding::warn(format!("{name}={}: its clients want {rule}", shown(url))).hint(hint)
         }
         // It may hold a credential.
         None => Finding::warn(format!("{name} does not lead to this proxy")).hint(hint),
@@ -127,11 +135,22 @@ fn path_below(url: &str, port: u16) -> Option<&str> {
     let (place, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let here = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("{host}:{port}"));
     let path = path.trim_end_matches('/');
-    let path = match path.strip_prefix("/p/") {
+    let path = behind("/p/", behind("/t/", path));
+    here.iter().any(|here| here == place).then_some(path)
+}
+
+/// A path without a first part like `/p/NAME`.
+fn behind<'a>(start: &str, path: &'a str) -> &'a str {
+    match path.strip_prefix(start) {
         Some(rest) => rest.find('/').map_or("", |at| &rest[at..]),
         None => path,
-    };
-    here.iter().any(|here| here == place).then_some(path)
+    }
+}
+
+/// What may be shown of a URL that leads here: not `proxy.auth_token`, which may stand in its path.
+fn shown(url: &str) -> Cow<'_, str> {
+    let Some((before, after)) = url.split_once("/t/") else { return url.into() };
+    format!("{before}/t/*{}", after.find('/').map_or("", |at| &after[at..])).into()
 }
 
 /// A proxy of the client's for plain HTTP would be asked for localhost.
@@ -160,11 +179,25 @@ mod tests {
             ("http://[::1]:8766/v1", Some("/v1")),
             ("http://localhost:8766/p/site/v1", Some("/v1")),
             ("http://localhost:8766/p/site", Some("")),
+            ("http://localhost:8766/t/dummy/v1", Some("/v1")),
+            ("http://localhost:8766/t/dummy/p/site", Some("")),
             ("http://localhost:9", None),
             ("https://localhost:8766", None),
             ("https://api.anthropic.com", None),
         ] {
             assert_eq!(path_below(url, 8766), want, "{url}");
         }
+    }
+
+    #[test]
+    fn tokens_in_paths_are_not_shown() {
+        assert_eq!(shown("http://localhost:8766/t/dummy/v1"), "http://localhost:8766/t/*/v1");
+        assert_eq!(shown("http://localhost:8766/t/dummy"), "http://localhost:8766/t/*");
+        let found = of_url("X", "http://localhost:9/t/dummy/v1", "", 9);
+        assert_eq!(
+            found.text,
+            "X=http://localhost:9/t/*/v1: its clients want no path (only the Vercel AI SDK wants /v1)"
+        );
+        assert_eq!(found.hint.as_deref(), Some("export X=http://localhost:9/t/TOKEN"));
     }
 }
