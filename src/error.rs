@@ -223,6 +223,16 @@ pub(crate) fn say(line: impl fmt::Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
+/// What is wrong with a text that should be JSON, in words for people and without the place.
+pub(crate) fn json_reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.split(" at line ").next().unwrap_or_default() {
+        "expected ident" => "a word that is not true, false or null, and has no quotes".to_owned(),
+        "expected value" => "no value where one must be".to_owned(),
+        what => what.to_owned(),
+    }
+}
+
 /// The operating system's words, in our style: lower case, without "(os error 98)".
 pub(crate) fn reason(error: &io::Error) -> String {
     // C libraries have different words for these.

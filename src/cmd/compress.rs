@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{read, settings, write};
 use crate::cli;
 use crate::compress::{Left, Level, Mode};
-use crate::error::{Error, say};
+use crate::error::{Error, json_reason, say};
 use crate::number::{commas, saved_percent};
 use crate::pack::{self, Looked, Packed, Plan};
 use crate::tokens::Counter;
@@ -90,9 +90,8 @@ fn asked_mode(args: &cli::Compress) -> Result<Option<Mode>, Error> {
 /// The wire format of a body without a path: by its shape.
 fn format_of(name: &str, body: &[u8]) -> Result<Format, Error> {
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(body) {
-        let what = error.to_string();
-        let what = what.split(" at line ").next().unwrap_or_default().to_owned();
-        return Err(Error::input(name, Some((error.line(), error.column())), what));
+        let place = Some((error.line(), error.column()));
+        return Err(Error::input(name, place, json_reason(&error)));
     }
     Format::of_body(body).ok_or_else(|| not_a_request(name))
 }

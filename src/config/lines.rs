@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use crate::error::json_reason;
+
 /// The content of a file and where its keys stand, or what is wrong with it. Some editors begin
 /// a file with a byte order mark; it means nothing.
 pub(crate) fn parse(name: &str, text: &str) -> Result<(Value, Origins), String> {
@@ -109,9 +111,7 @@ fn syntax_fault(name: &str, text: &str, error: &serde_json::Error) -> String {
         line -= 1;
         column = text.lines().nth(line - 1).map_or(0, str::len);
     }
-    let what = error.to_string();
-    let what = what.split(" at line ").next().unwrap_or_default();
-    format!("{name}:{line}:{column}: {what}")
+    format!("{name}:{line}:{column}: {}", json_reason(error))
 }
 
 #[cfg(test)]
