@@ -18,7 +18,7 @@ use super::traces;
 use super::{Entry, State};
 
 /// Rows per transaction: most of the speed of larger ones, and little to lose.
-const BATCH_ROWS_MAX: usize = 1024;
+pub(super) const BATCH_ROWS_MAX: usize = 1024;
 
 /// After so long without a row the writer sleeps until there is one. Before that it looks by itself,
 /// so that whoever hands over a row need not wake it, which takes a lock and a system call.

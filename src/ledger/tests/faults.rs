@@ -30,7 +30,9 @@ fn a_locked_database_delays_nobody_and_recording_resumes() {
         ledger.record(entry(&format!("id{number}")));
     }
     let lost = ledger.lost();
-    assert!((4000..=5000).contains(&lost), "the queue holds its part, the rest is lost: {lost}");
+    // The writer may have a batch in hand by then.
+    let fewest = 5000 - writer::BATCH_ROWS_MAX as u64;
+    assert!((fewest..=5000).contains(&lost), "the queue holds its part, the rest is lost: {lost}");
 
     other.execute_batch("COMMIT").unwrap();
     until("it works again", || !ledger.failing());
