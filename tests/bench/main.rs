@@ -84,7 +84,10 @@ fn main() -> ExitCode {
     if corpus.is_empty() {
         println!("SKIPPED what needs ../shared/corpus; TOKENPAK_CORPUS names another place\n");
     }
-    let means = Means { binary: binary.unwrap_or_else(beside), corpus, texts };
+    // It is started in homes of its own, where a path from here leads nowhere.
+    let binary = binary.unwrap_or_else(beside);
+    let binary = binary.canonicalize().unwrap_or(binary);
+    let means = Means { binary, corpus, texts };
     let mut is_held = true;
     for (name, print) in TABLES {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
