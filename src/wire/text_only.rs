@@ -2,7 +2,7 @@
 //!
 //! Pictures, documents, what the provider's own tools fetch and history that it keeps are billed,
 //! but not in the body. The search is for words, not by structure: one false alarm in a schema
-//! costs one lesson, and it runs when the answer is over.
+//! costs one lesson, and it runs when the request has left.
 
 use memchr::memchr_iter;
 

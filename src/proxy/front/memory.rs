@@ -35,7 +35,8 @@ impl Memory {
     }
 
     /// Waits for its turn at a large body: work on one takes more memory than is counted here, and
-    /// keeps a processor busy all the time, so that one after the other is as fast as all at once.
+    /// keeps a processor busy all the time. On one processor, one after the other is as fast as all
+    /// at once.
     pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
         self.large.lock().unwrap_or_else(PoisonError::into_inner)
     }

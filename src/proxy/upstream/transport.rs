@@ -1,5 +1,5 @@
-//! The socket under ureq: one that another thread can shut, that sends a head with its body, and
-//! that notices an answer while the request is still going up.
+//! The socket under ureq: one that another thread can shut, and that notices an answer while the
+//! request is still going up.
 //!
 //! ureq offers no handle on the connection of one request, and a client that leaves must end the
 //! upstream request within milliseconds, or tokens that nobody reads are paid for. ureq runs a

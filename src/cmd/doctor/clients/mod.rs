@@ -70,7 +70,7 @@ fn json(path: &Path) -> Option<Value> {
 fn of_claude_code(variables: &Variables) -> Vec<Finding> {
     let mut findings = Vec::new();
     if variables.get("ENABLE_TOOL_SEARCH").is_none() {
-        let text = "Claude Code leaves its tool search off at another base URL than its own";
+        let text = "Claude Code, in older versions, has no tool search at a base URL not its own";
         findings.push(Finding::warn(text).hint("export ENABLE_TOOL_SEARCH=true"));
     }
     let clouds = ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
