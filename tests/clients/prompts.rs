@@ -30,7 +30,10 @@ pub(crate) fn growth(seen: &[Seen]) -> Growth {
     let mut growth = Growth::default();
     for (at, later) in prompts.iter().enumerate() {
         let earlier = prompts[..at].iter().filter(|it| later.continues(it));
-        let Some(earlier) = earlier.max_by_key(|it| it.messages.len()) else { continue };
+        // Of those that look alike, a request for a title beside the first prompt, say, the one that it
+        // extends.
+        let nearness = |it: &&Prompt| (it.messages.len(), later.difference(it).is_none());
+        let Some(earlier) = earlier.max_by_key(nearness) else { continue };
         growth.continued += 1;
         growth.broken.extend(later.difference(earlier).map(|what| format!("request {at}: {what}")));
     }
@@ -155,9 +158,18 @@ mod tests {
         let good = [first.clone(), turn("long", 0, true), turn("long", 1, false)].map(seen);
         let found = growth(&good);
         assert_eq!((found.continued, found.broken.len()), (2, 0), "{found:?}");
-        let bad = [first, turn("long", 0, true), turn("short", 1, false)].map(seen);
+        let bad = [first.clone(), turn("long", 0, true), turn("short", 1, false)].map(seen);
         let found = growth(&bad);
         assert_eq!((found.continued, found.broken.len()), (2, 1), "{found:?}");
+        // A request for a title comes before or behind that for an answer.
+        let mut title = first.clone();
+        title["tools"] = json!([]);
+        for starts in [[&first, &title], [&title, &first]] {
+            let mut all = starts.map(|it| seen(it.clone())).to_vec();
+            all.push(seen(turn("long", 0, true)));
+            let found = growth(&all);
+            assert_eq!((found.continued, found.broken.len()), (1, 0), "{found:?}");
+        }
         // Another session.
         let other = json!({"model": "m", "messages": [{"role": "user", "content": "go"}]});
         assert_eq!(growth(&[other.clone(), other].map(seen)).continued, 0);
