@@ -66,7 +66,8 @@ pub(crate) fn run(context: &Context, setup: &Setup, job: Job) {
     }
     let (read_time, plan) = (arrived.elapsed(), setup.config.plan(asked_mode(&head)));
     if plan.mode != Mode::Off {
-        body = encoding::open(&mut head, body, &context.memory, setup.config.large_bytes());
+        let means = (&context.memory, &context.large);
+        body = encoding::open(&mut head, body, means, setup.config.large_bytes());
     }
     let mut exchange = Exchange {
         id: context.ids.next(),

@@ -22,6 +22,7 @@ mod encoding;
 mod exchange;
 mod front;
 mod identity;
+mod large;
 mod local;
 mod mishap;
 mod prepare;
@@ -73,6 +74,7 @@ pub(crate) struct Context {
     pub(crate) totals: Totals,
     /// What the bodies of all requests may take together.
     memory: Arc<front::memory::Memory>,
+    large: large::Large,
     /// Prompts that were packed before.
     memo: Memo,
     /// Called with each finished exchange, for the line on the terminal or in the log.
@@ -121,6 +123,7 @@ impl Context {
             metrics: local::metrics::Metrics::new(),
             debug: Debug::new(config.home.clone()),
             memory: front::memory::Memory::new(config.body_memory_mb * 1024 * 1024),
+            large: large::Large::default(),
             memo: Memo::new(config.memo_mb * 1024 * 1024, |_| random()),
             started: Instant::now(),
             draining: AtomicBool::new(false),
