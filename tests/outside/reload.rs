@@ -167,12 +167,15 @@ fn flags_stay_in_force() {
 #[test]
 fn log_level_changes() {
     let provider = Provider::start();
-    let (sandbox, proxy, mut client) = in_use(&provider);
+    let (sandbox, mut quiet, _client) = in_use(&provider);
+    quiet.stop();
+    assert!(!quiet.output().1.contains("request provider="), "{}", quiet.output().1);
+    let proxy = sandbox.serve();
     let mut new: Value = serde_json::from_str(&settings(&provider, json!({}))).unwrap();
     new["log"] = json!({"level": "debug"});
     sandbox.write("config.json", new.to_string());
     proxy.reload("reloaded ");
-    assert!(!proxy.output().1.contains("request provider="), "{}", proxy.output().1);
+    let mut client = proxy.connect();
     ask(&mut client, false);
     assert_eq!(client.answer().status(), 200);
     wait("the request's line", || proxy.output().1.contains("request provider=").then_some(()));
