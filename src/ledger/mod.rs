@@ -232,7 +232,7 @@ impl Ledger {
 
     /// Whether the database could not be written when last tried.
     pub(crate) fn failing(&self) -> bool {
-        self.state.failing.load(Ordering::Relaxed)
+        self.state.failing.load(Ordering::Acquire)
     }
 
     /// Writes what is waiting and ends the writer. Later records are lost, and counted.

@@ -156,7 +156,7 @@ impl Writer {
         if failing {
             self.state.write_errors.fetch_add(1, Ordering::Relaxed);
         }
-        let was_failing = self.state.failing.swap(failing, Ordering::Relaxed);
+        let was_failing = self.state.failing.load(Ordering::Relaxed);
         match outcome {
             Err(fault) if !was_failing => {
                 (self.warn)(&format!(
@@ -172,6 +172,8 @@ impl Writer {
             }
             _ => {}
         }
+        // Whoever sees the new state finds it told in the log.
+        self.state.failing.store(failing, Ordering::Release);
         !failing
     }
 
