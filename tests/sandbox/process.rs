@@ -169,6 +169,11 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Shown with the test that fails.
+            let state = self.child.try_wait();
+            eprintln!("the proxy ({state:?}) wrote:\n{}", self.stderr.text());
+        }
         self.kill();
     }
 }
