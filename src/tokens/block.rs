@@ -12,10 +12,14 @@ use wide::u8x16;
 
 /// What is looked at.
 pub(crate) const BYTES: usize = 64;
-/// With anything but ASCII among these first bytes, nothing is sure.
-pub(crate) const BYTES_MIN: usize = 3;
 /// What the rest of a block is filled with where the text ends.
 pub(crate) const NO_TEXT: u8 = 0xff;
+
+/// Whether a block may hold a piece: with anything but ASCII in its first three bytes, nothing is sure.
+#[inline(always)]
+pub(crate) fn may_begin(text: &[u8]) -> bool {
+    text.first_chunk().is_some_and(|[one, two, three]| (one | two | three).is_ascii())
+}
 
 /// Pieces that follow one another from the start of a block.
 pub(crate) struct Pieces {
@@ -72,7 +76,7 @@ impl Classes {
         let digit = block.within(b'0', b'9');
         let blank = block.within(b' ', b' ');
         let white = blank | block.within(b'\t', b'\r');
-        let newline = block.within(b'\n', b'\n') | block.within(b'\r', b'\r');
+        let newline = block.either(b'\n', b'\r');
         let wide = block.wide();
         Classes {
             end,
@@ -144,6 +148,7 @@ impl Block {
     }
 
     /// The bytes from `first` to `last`.
+    #[inline(always)]
     fn within(&self, first: u8, last: u8) -> u64 {
         let (first, width) = (u8x16::splat(first), u8x16::splat(last - first));
         self.bits(|part| {
@@ -152,12 +157,20 @@ impl Block {
         })
     }
 
+    /// The bytes that are one of two.
+    #[inline(always)]
+    fn either(&self, one: u8, two: u8) -> u64 {
+        self.bits(|part| part.simd_eq(u8x16::splat(one)) | part.simd_eq(u8x16::splat(two)))
+    }
+
     /// The bytes that are not ASCII.
+    #[inline(always)]
     fn wide(&self) -> u64 {
         self.bits(|part| part)
     }
 
     /// The highest bit of each byte.
+    #[inline(always)]
     fn bits(&self, of: impl Fn(u8x16) -> u8x16) -> u64 {
         let bits = |at: usize| u64::from(of(self.0[at]).to_bitmask() as u16);
         bits(0) | bits(1) << 16 | bits(2) << 32 | bits(3) << 48

@@ -8,7 +8,8 @@ use std::{env, fs};
 
 use layout::{
     BLOCK_BITS, CASELESS, ENTRY, FILTER_BITS, LOWER, MARK, NEWLINE, NO_RANK, NUMBER, OTHER,
-    PAIRS_GROUP, RANK_BITS, SLOT_BYTES, SLOTS, SPACE, UPPER, filter_place, fingerprint, hash, slot,
+    PAIRS_GROUP, RANK_BITS, SLOT_BYTES, SLOTS, SLOTS_BEYOND, SPACE, UPPER, filter_place,
+    fingerprint, hash, slot,
 };
 
 mod layout;
@@ -62,7 +63,7 @@ fn tokens(mut blob: &[u8]) -> Vec<&[u8]> {
 /// Open addressing with linear probing. Low ranks are the frequent tokens and come first, so they
 /// sit at home.
 fn ranks(tokens: &[&[u8]]) -> Vec<u64> {
-    let mut slots = vec![EMPTY; SLOTS];
+    let mut slots = vec![EMPTY; SLOTS + SLOTS_BEYOND];
     for (rank, token) in tokens.iter().enumerate() {
         let hash = hash(token);
         let entry = fingerprint(hash) | rank as u64;
@@ -73,10 +74,11 @@ fn ranks(tokens: &[&[u8]]) -> Vec<u64> {
                 entry >> RANK_BITS,
                 "two tokens share slot and fingerprint"
             );
-            at = (at + 1) % slots.len();
+            at += 1;
         }
         slots[at] = entry;
     }
+    assert_eq!(slots.last(), Some(&EMPTY), "a look-up would not end");
     slots
 }
 

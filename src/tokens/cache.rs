@@ -24,10 +24,12 @@ pub(crate) struct Key(u128);
 
 impl Key {
     /// Of the first bytes of a window of text; at most 15.
+    #[inline(always)]
     pub(crate) fn new(bytes: &[u8; 16], len: usize) -> Key {
         Key(first_bytes(bytes, len) | (len as u128) << LEN_SHIFT)
     }
 
+    #[inline(always)]
     fn place(self) -> usize {
         let mixed = (self.0 as u64) ^ ((self.0 >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let hash = mixed.wrapping_mul(0xff51_afd7_ed55_8ccd) >> 32;
@@ -40,14 +42,15 @@ impl Cache {
         Cache { entries: vec![0; ENTRIES] }
     }
 
-    /// The count of a piece, computed if it is not at hand.
-    pub(crate) fn count(&mut self, key: Key, compute: impl FnOnce() -> usize) -> usize {
-        let entry = &mut self.entries[key.place()];
-        if (*entry ^ key.0) << (128 - COUNT_SHIFT) == 0 {
-            return (*entry >> COUNT_SHIFT) as usize;
-        }
-        let count = compute();
-        *entry = key.0 | (count as u128) << COUNT_SHIFT;
-        count
+    /// The count of a piece, if it is at hand.
+    #[inline(always)]
+    pub(crate) fn find(&self, key: Key) -> Option<usize> {
+        let entry = self.entries[key.place()];
+        let is_it = (entry ^ key.0) << (128 - COUNT_SHIFT) == 0;
+        is_it.then_some((entry >> COUNT_SHIFT) as usize)
+    }
+
+    pub(crate) fn keep(&mut self, key: Key, count: usize) {
+        self.entries[key.place()] = key.0 | (count as u128) << COUNT_SHIFT;
     }
 }

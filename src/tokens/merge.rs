@@ -170,14 +170,24 @@ fn count_short(piece: &[u8]) -> usize {
     starts.count_ones() as usize
 }
 
+/// The number of tokens of the first bytes of a window, at most 16.
+pub(crate) fn count_shortest(window: &[u8; 16], len: usize) -> usize {
+    let mut text = [0; 32];
+    text[..16].copy_from_slice(window);
+    starts::<16, 32>(&text, len).count_ones() as usize
+}
+
 fn starts_of_short<const N: usize, const PADDED: usize>(piece: &[u8]) -> u64 {
-    let key = |rank: u32, at: usize| (rank << PLACE_BITS) as i32 | at as i32;
-    let len = piece.len();
-    // Sixteen bytes can be read from every place.
     let mut text = [0; PADDED];
-    text[..len].copy_from_slice(piece);
+    text[..piece.len()].copy_from_slice(piece);
+    starts::<N, PADDED>(&text, piece.len())
+}
+
+/// Where the tokens begin of a text so long. Behind it are sixteen bytes that may be read.
+fn starts<const N: usize, const PADDED: usize>(text: &[u8; PADDED], len: usize) -> u64 {
+    let key = |rank: u32, at: usize| (rank << PLACE_BITS) as i32 | at as i32;
     let mut keys = [i32::MAX; N];
-    for (at, pair) in piece.windows(2).enumerate() {
+    for (at, pair) in text[..len].windows(2).enumerate() {
         keys[at] = key(rank_of_pair(pair[0], pair[1]), at);
     }
     let mut starts = u64::MAX >> (64 - len);
@@ -195,12 +205,12 @@ fn starts_of_short<const N: usize, const PADDED: usize>(piece: &[u8]) -> u64 {
         let end = next(starts, gone);
         starts &= !(1 << gone);
         keys[gone] = i32::MAX;
-        let joined = if end < len { rank_at(&text, at, next(starts, end)) } else { NO_RANK };
+        let joined = if end < len { rank_at(text, at, next(starts, end)) } else { NO_RANK };
         keys[at] = key(joined, at);
         let before = starts & !(u64::MAX << at);
         if before != 0 {
             let before = 63 - before.leading_zeros() as usize;
-            keys[before] = key(rank_at(&text, before, end), before);
+            keys[before] = key(rank_at(text, before, end), before);
         }
     }
 }

@@ -92,7 +92,7 @@ impl Counter {
         while start < bytes.len() {
             let rest = &bytes[start..];
             let (tokens, len) = match rest.first_chunk() {
-                _ if !rest.iter().take(block::BYTES_MIN).all(u8::is_ascii) => (0, 0),
+                _ if !block::may_begin(rest) => (0, 0),
                 Some(block) => self.count_block(block, rest, block::BYTES),
                 None => {
                     let mut tail = [block::NO_TEXT; block::BYTES + 16];
@@ -139,12 +139,23 @@ impl Counter {
         count
     }
 
+    #[inline(always)]
     fn count_short(&mut self, window: &[u8; 16], len: usize) -> usize {
-        let piece = &window[..len];
-        let merger = &mut self.merger;
-        self.cache.count(Key::new(window, len), || {
-            if table::rank(piece) == NO_RANK { merger.count(piece) } else { 1 }
-        })
+        let key = Key::new(window, len);
+        match self.cache.find(key) {
+            Some(count) => count,
+            None => self.count_new(window, len, key),
+        }
+    }
+
+    #[inline(never)]
+    fn count_new(&mut self, window: &[u8; 16], len: usize, key: Key) -> usize {
+        let count = match table::rank_in(window, len) {
+            NO_RANK => merge::count_shortest(window, len),
+            _ => 1,
+        };
+        self.cache.keep(key, count);
+        count
     }
 
     fn count_piece(&mut self, piece: &[u8]) -> usize {

@@ -1,7 +1,7 @@
 //! Ranks of tokens, read in place from the tables the build script made.
 
 use super::layout::{
-    ENTRY, FILTER_BITS, NO_RANK, PAIRS_GROUP, RANK_BITS, SLOT_BYTES, SLOTS, filter_place,
+    ENTRY, FILTER_BITS, NO_RANK, PAIRS_GROUP, SLOT_BYTES, SLOTS, SLOTS_BEYOND, filter_place,
     fingerprint, hash, hash_short, slot,
 };
 
@@ -9,7 +9,7 @@ use super::layout::{
 pub(crate) const TOKEN_BYTES_MAX: usize = 128;
 
 /// With the padding of the last slot.
-const RANKS_BYTES: usize = SLOTS * SLOT_BYTES + 1;
+const RANKS_BYTES: usize = (SLOTS + SLOTS_BEYOND) * SLOT_BYTES + 1;
 const FILTER_BYTES: usize = 1 << (FILTER_BITS - 3);
 
 /// Embedded bytes have no alignment of their own; so each table begins with a cache line.
@@ -34,15 +34,23 @@ pub(crate) fn rank(bytes: &[u8]) -> u32 {
 }
 
 /// The same for a part of a text, faster because it may read beyond that part.
+#[inline(always)]
 pub(crate) fn rank_at(text: &[u8], start: usize, end: usize) -> u32 {
     let len = end - start;
     match text[start..].first_chunk() {
-        Some(window) if len <= 16 => rank_of_hash(hash_short(first_bytes(window, len), len)),
+        Some(window) if len <= 16 => rank_in(window, len),
         _ => rank(&text[start..end]),
     }
 }
 
+/// The same for the first bytes of a window, at most 16.
+#[inline(always)]
+pub(crate) fn rank_in(window: &[u8; 16], len: usize) -> u32 {
+    rank_of_hash(hash_short(first_bytes(window, len), len))
+}
+
 /// The first bytes, at most 16, as a number.
+#[inline(always)]
 pub(crate) fn first_bytes(window: &[u8; 16], len: usize) -> u128 {
     u128::from_le_bytes(*window) & MASKS[len % 32]
 }
@@ -58,12 +66,14 @@ static MASKS: [u128; 32] = {
     masks
 };
 
+#[inline(always)]
 fn rank_of_hash(hash: u64) -> u32 {
     let (byte, bit) = filter_place(hash);
     if FILTER.0[byte] & bit == 0 { NO_RANK } else { find(hash) }
 }
 
 /// The rank of a token of two bytes.
+#[inline(always)]
 pub(crate) fn rank_of_pair(first: u8, second: u8) -> u32 {
     let at = usize::from(first) << 8 | usize::from(second);
     let group = u16::from_le_bytes(PAIR_INDEX.0.as_chunks().0[at / PAIRS_GROUP]);
@@ -72,20 +82,17 @@ pub(crate) fn rank_of_pair(first: u8, second: u8) -> u32 {
     u32::from_le_bytes([low, middle, high, 0])
 }
 
-/// A tenth of the slots is empty, so that this ends.
+/// The last slot is empty, so that this ends.
 fn find(hash: u64) -> u32 {
     let wanted = fingerprint(hash);
     let mut at = slot(hash) * SLOT_BYTES;
-    loop {
-        let Some(bytes) = RANKS.0[at..].first_chunk() else {
-            at = 0;
-            continue;
-        };
-        let entry = u64::from_le_bytes(*bytes) & ENTRY;
+    while let Some(bytes) = RANKS.0.get(at..at + 8).and_then(|slot| slot.first_chunk()) {
+        let entry = u64::from_le_bytes(*bytes);
         let rank = entry as u32 & NO_RANK;
-        if rank == NO_RANK || entry >> RANK_BITS == wanted >> RANK_BITS {
+        if (entry ^ wanted) & (ENTRY - u64::from(NO_RANK)) == 0 || rank == NO_RANK {
             return rank;
         }
         at += SLOT_BYTES;
     }
+    NO_RANK
 }
