@@ -6,11 +6,16 @@ const OTHER_FACTOR: u64 = 0xa076_1d64_78bd_642f;
 
 pub(super) fn hash(bytes: &[u8]) -> u64 {
     let mut state = FACTOR ^ bytes.len() as u64;
-    let mut words = bytes.chunks_exact(8);
-    for word in &mut words {
-        state = mix(state ^ number(word));
+    let (words, rest) = bytes.as_chunks();
+    for word in words {
+        state = mix(state ^ u64::from_le_bytes(*word));
     }
-    mix(state ^ number(words.remainder())).wrapping_mul(OTHER_FACTOR)
+    let rest = match bytes.last_chunk() {
+        // The last bytes as a number; those before them are shifted out.
+        Some(last) if !rest.is_empty() => u64::from_le_bytes(*last) >> (64 - 8 * rest.len()),
+        _ => number(rest),
+    };
+    mix(state ^ rest).wrapping_mul(OTHER_FACTOR)
 }
 
 /// Both halves of a long product: all bits of the input reach all bits of the output.
@@ -19,9 +24,7 @@ pub(super) fn mix(word: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
-/// Up to eight bytes as a number.
+/// Fewer than eight bytes as a number.
 fn number(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
+    bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

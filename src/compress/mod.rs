@@ -420,7 +420,9 @@ fn is_line_start(before: &str) -> bool {
 
 /// Whether a text is large enough to be made smaller.
 pub(crate) fn is_large(text: &str) -> bool {
-    text.len() >= TEXT_CHARS_MIN && text.chars().nth(TEXT_CHARS_MIN - 1).is_some()
+    // A character is four bytes at most.
+    text.len() >= 4 * TEXT_CHARS_MIN
+        || text.len() >= TEXT_CHARS_MIN && text.chars().nth(TEXT_CHARS_MIN - 1).is_some()
 }
 
 #[cfg(test)]

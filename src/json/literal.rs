@@ -33,12 +33,20 @@ pub(crate) fn encode(text: &str, out: &mut Vec<u8>) {
 
 /// The length of what `encode` appends, in bytes.
 pub(crate) fn encoded_len(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let mut len = 2 + bytes.len();
-    let mut at = first_special(bytes, 0);
-    while at < bytes.len() {
-        len += if short_escape(bytes[at]).is_some() { 1 } else { 5 };
-        at = first_special(bytes, at + 1);
+    let (blocks, rest) = text.as_bytes().as_chunks();
+    let more = |byte: &u8| match byte {
+        b'"' | b'\\' => 1,
+        0..0x20 if short_escape(*byte).is_some() => 1,
+        0..0x20 => 5,
+        _ => 0,
+    };
+    let mut len = 2 + text.len() + rest.iter().map(more).sum::<usize>();
+    for block in blocks {
+        let mut special = special(block);
+        while special != 0 {
+            len += more(&block[special.trailing_zeros() as usize]);
+            special &= special - 1;
+        }
     }
     len
 }
@@ -48,10 +56,12 @@ pub(crate) fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     if bytes.get(start) != Some(&b'"') {
         return None;
     }
-    // Most keys end here, and most texts do not.
     let mut at = start + 1;
-    let near = &bytes[..bytes.len().min(at + 16)];
-    at = first_special(near, at);
+    // Most keys end here, and most texts do not.
+    if let Some(near) = bytes[at..].first_chunk() {
+        let hits = special_in(near);
+        at += if hits == 0 { near.len() } else { hits.trailing_zeros() as usize };
+    }
     while bytes.get(at) != Some(&b'"') {
         at = match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
             Some(block) => pass_block(bytes, at, special(block))?,
@@ -68,13 +78,17 @@ const BLOCK_BYTES: usize = 64;
 /// Quotes, backslashes and control characters, a bit each, the first byte lowest.
 fn special(block: &[u8; BLOCK_BYTES]) -> u64 {
     let (parts, _) = block.as_chunks::<16>();
-    let bits = |at: usize| {
-        let part = u8x16::from(parts[at]);
-        let is = |byte| part.simd_eq(u8x16::splat(byte));
-        let control = part.min(u8x16::splat(0x1f)).simd_eq(part);
-        u64::from((is(b'"') | is(b'\\') | control).to_bitmask() as u16)
-    };
+    let bits = |at: usize| u64::from(special_in(&parts[at]));
     bits(0) | bits(1) << 16 | bits(2) << 32 | bits(3) << 48
+}
+
+/// The same for fewer.
+#[inline(always)]
+fn special_in(bytes: &[u8; 16]) -> u16 {
+    let part = u8x16::from(*bytes);
+    let is = |byte| part.simd_eq(u8x16::splat(byte));
+    let control = part.min(u8x16::splat(0x1f)).simd_eq(part);
+    (is(b'"') | is(b'\\') | control).to_bitmask() as u16
 }
 
 /// Where the string's closing quote is, if that is in the block; else where to go on.
@@ -116,17 +130,12 @@ fn short_escape(byte: u8) -> Option<u8> {
 /// strings are nearly all of a body.
 pub(super) fn first_special(bytes: &[u8], from: usize) -> usize {
     let mut at = from.min(bytes.len());
-    for chunk in bytes[at..].chunks_exact(16) {
-        let chunk: [u8; 16] = chunk.try_into().expect("chunks of sixteen");
-        let block = u8x16::from(chunk);
-        let quote = block.simd_eq(u8x16::splat(b'"'));
-        let backslash = block.simd_eq(u8x16::splat(b'\\'));
-        let control = block.min(u8x16::splat(0x1f)).simd_eq(block);
-        let hits = (quote | backslash | control).to_bitmask();
+    while let Some(part) = bytes[at..].first_chunk() {
+        let hits = special_in(part);
         if hits != 0 {
             return at + hits.trailing_zeros() as usize;
         }
-        at += 16;
+        at += part.len();
     }
     let special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
     bytes[at..].iter().position(special).map_or(bytes.len(), |offset| at + offset)
@@ -144,31 +153,38 @@ fn escape_end(bytes: &[u8], backslash: usize) -> Option<usize> {
     }
 }
 
-/// What stands between a literal's quotes, with its escapes resolved.
+/// What stands between a literal's quotes, with its escapes resolved. Escapes lie close together in code
+/// and logs: sixteen bytes are copied whatever is in them, and what was too much is written over.
 pub(super) fn unescape(inner: &str) -> Option<Cow<'_, str>> {
-    let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else {
+    let bytes = inner.as_bytes();
+    let Some(first) = memchr::memchr(b'\\', bytes) else {
         return Some(Cow::Borrowed(inner));
     };
-    let mut out = String::with_capacity(inner.len());
-    out.push_str(&inner[..first]);
-    let mut rest = &inner[first..];
-    while let Some(escape) = rest.strip_prefix('\\') {
-        let (character, after) = escaped(escape)?;
-        out.push(character);
-        let plain = first_backslash(after);
-        out.push_str(&after[..plain]);
-        rest = &after[plain..];
+    // No escape is shorter than what it means.
+    let mut out = vec![0; bytes.len()];
+    out[..first].copy_from_slice(&bytes[..first]);
+    let (mut from, mut to) = (first, first);
+    while from < bytes.len() {
+        let plain = match (bytes[from..].first_chunk::<16>(), out[to..].first_chunk_mut()) {
+            (Some(part), Some(room)) => {
+                *room = *part;
+                let hits = u8x16::from(*part).simd_eq(u8x16::splat(b'\\')).to_bitmask();
+                hits.trailing_zeros().min(16) as usize
+            }
+            _ => {
+                out[to] = bytes[from];
+                usize::from(bytes[from] != b'\\')
+            }
+        };
+        (from, to) = (from + plain, to + plain);
+        if plain < 16 && bytes.get(from) == Some(&b'\\') {
+            let (character, after) = escaped(&inner[from + 1..])?;
+            to += character.encode_utf8(&mut out[to..]).len();
+            from = inner.len() - after.len();
+        }
     }
-    Some(Cow::Owned(out))
-}
-
-/// Escapes lie close together in code and logs: a plain loop over a few bytes beats a call.
-fn first_backslash(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    match bytes.iter().take(16).position(|byte| *byte == b'\\') {
-        Some(near) => near,
-        None => memchr::memchr(b'\\', bytes).unwrap_or(bytes.len()),
-    }
+    out.truncate(to);
+    String::from_utf8(out).ok().map(Cow::Owned)
 }
 
 /// The character that an escape means, and what follows it. `text` begins after the backslash.

@@ -157,10 +157,13 @@ pub(crate) fn is_value(text: &str) -> bool {
     reader.value().and_then(|_| reader.end()).is_some()
 }
 
+#[inline(always)]
 fn skip_space(bytes: &[u8], from: usize) -> usize {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-    let spaces = bytes[from..].iter().take_while(|byte| is_space(byte)).count();
-    from + spaces
+    let mut at = from;
+    while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
+        at += 1;
+    }
+    at
 }
 
 fn scalar_end(bytes: &[u8], start: usize) -> Option<usize> {

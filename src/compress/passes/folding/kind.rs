@@ -78,11 +78,19 @@ pub(super) fn is_log(text: &str) -> bool {
 
 /// Whether most lines are of a few kinds, and not short ones: braces make no log.
 fn is_regular(sample: &[&str]) -> bool {
-    let long = sample.iter().filter(|line| line.split_whitespace().nth(2).is_some());
+    let long = sample.iter().filter(|line| has_three_words(line));
     let mut kinds: HashMap<u64, usize> = HashMap::new();
     long.filter_map(|line| kind_of(line)).for_each(|kind| *kinds.entry(kind).or_default() += 1);
     let common = kinds.values().filter(|count| **count * REGULAR_SHARE >= sample.len());
     common.sum::<usize>() * 10 >= sample.len() * 6
+}
+
+fn has_three_words(line: &str) -> bool {
+    let is_blank = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ');
+    match line.is_ascii() {
+        true => line.as_bytes().split(is_blank).filter(|word| !word.is_empty()).nth(2).is_some(),
+        false => line.split_whitespace().nth(2).is_some(),
+    }
 }
 
 /// Some lines, blank ones apart: from the beginning, and from places all over the text.
@@ -111,11 +119,12 @@ fn is_quoted(line: &str) -> bool {
         // `12:` numbers a line; `12:30` is a time, and `2026-11` a date.
         return !rest_of(&start[count..]).starts_with(|digit: char| digit.is_ascii_digit());
     }
-    let Some((path, rest)) = start.split_once([':', '-']) else { return false };
+    let Some(end) = memchr::memchr2(b':', b'-', start.as_bytes()) else { return false };
+    let (path, rest) = (&start[..end], &start[end + 1..]);
     let count = digits(rest);
-    path.contains(['.', '/'])
+    count > 0
+        && memchr::memchr2(b'.', b'/', path.as_bytes()).is_some()
         && !path.contains(' ')
-        && count > 0
         && rest[count..].starts_with([':', '-'])
 }
 
@@ -130,12 +139,26 @@ fn is_log_line(line: &str) -> bool {
     let start = line.trim_start();
     let start = start.strip_prefix(['[', '<', '(', '|']).unwrap_or(start);
     has_time(line)
-        || OPENINGS.iter().any(|opening| start.starts_with(opening))
+        || OPENINGS.iter().any(|opening| begins(start, opening))
         || is_step(line)
-        || start
-            .split(|letter: char| !letter.is_ascii_alphanumeric())
-            .take(4)
-            .any(|word| LEVELS.contains(&word))
+        || words(start).take(4).any(|word| LEVELS.contains(&word))
+}
+
+/// `starts_with` that mostly looks at one byte.
+fn begins(line: &str, opening: &str) -> bool {
+    line.as_bytes().first() == opening.as_bytes().first() && line.starts_with(opening)
+}
+
+/// What stands between characters that are neither letters nor digits of ASCII.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.bytes().position(|byte| !byte.is_ascii_alphanumeric());
+        let (word, behind) = text.split_at(end.unwrap_or(text.len()));
+        rest = end.map(|_| rest_of(behind));
+        Some(word)
+    })
 }
 
 /// `#12 0.5 ...`, `[12/340] ...`, `[ 12%] ...`: a step of a build.
@@ -150,13 +173,14 @@ fn is_step(line: &str) -> bool {
 fn has_time(line: &str) -> bool {
     let bytes = &line.as_bytes()[..line.len().min(TIME_WITHIN)];
     let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-    (1..bytes.len()).any(|at| match bytes[at] {
+    memchr::memchr3_iter(b':', b'-', b'/', bytes).any(|at| match bytes[at] {
         b':' => {
-            is_digit(at - 1) && is_digit(at + 1) && is_digit(at + 2) && (at < 2 || is_digit(at - 2))
+            at >= 1
+                && is_digit(at - 1)
+                && is_digit(at + 1)
+                && is_digit(at + 2)
+                && (at < 2 || is_digit(at - 2))
         }
-        b'-' | b'/' => {
-            at >= 4 && (at - 4..at).all(is_digit) && is_digit(at + 1) && is_digit(at + 2)
-        }
-        _ => false,
+        _ => at >= 4 && (at - 4..at).all(is_digit) && is_digit(at + 1) && is_digit(at + 2),
     })
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::compress::hash::{hash, mix};
 use crate::compress::passes::severity::is_severe;
 
 /// Lines of one kind that are worth a pattern.
@@ -110,16 +111,16 @@ pub(super) fn find(lines: &[&str]) -> (Vec<Pattern>, Vec<Option<usize>>) {
 fn words(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = line;
     std::iter::from_fn(move || {
-        let blanks = rest.len() - rest.trim_start_matches(is_blank).len();
-        let end = rest[blanks..].find(is_blank).map_or(rest.len(), |length| blanks + length);
+        let blanks = blanks(rest).len();
+        let end = blanks + rest[blanks..].bytes().take_while(|byte| !is_blank(*byte)).count();
         let (word, behind) = rest.split_at(end);
         rest = behind;
         (!word.is_empty()).then_some(word)
     })
 }
 
-fn is_blank(letter: char) -> bool {
-    matches!(letter, ' ' | '\t' | '\r')
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r')
 }
 
 fn has_digit(word: &str) -> bool {
@@ -127,11 +128,11 @@ fn has_digit(word: &str) -> bool {
 }
 
 fn blanks(word: &str) -> &str {
-    &word[..word.len() - word.trim_start_matches(is_blank).len()]
+    &word[..word.bytes().take_while(|byte| is_blank(*byte)).count()]
 }
 
 fn is_all_blank(word: &str) -> bool {
-    word.chars().all(is_blank)
+    word.bytes().all(is_blank)
 }
 
 fn may_fold(line: &str) -> bool {
@@ -160,16 +161,13 @@ fn kinds(lines: &[&str]) -> Vec<Vec<usize>> {
 
 /// The same for lines that differ in words with digits only. `None`: too many words.
 pub(crate) fn kind_of(line: &str) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
-    let mut count = 0;
+    let (mut kind, mut count) = (0, 0);
     for word in words(line) {
-        match has_digit(word) {
-            true => (blanks(word), 0).hash(&mut hasher),
-            false => (word, 1).hash(&mut hasher),
-        }
+        let (said, differs) = if has_digit(word) { (blanks(word), 1) } else { (word, 0) };
+        kind = mix(kind ^ hash(said.as_bytes())) ^ differs;
         count += 1;
     }
-    (count <= WORDS_MAX).then(|| hasher.finish())
+    (count <= WORDS_MAX).then_some(kind)
 }
 
 /// Joins kinds that differ in a few words, where that is shorter than a pattern for each.
