@@ -55,14 +55,18 @@ impl Index {
     pub(super) fn insert(&mut self, line: usize) {
         let Some(&[first, second, third]) = self.hashes.get(line..line + WINDOW) else { return };
         self.grow();
-        let window = [first, second, third];
-        if window.contains(&0) || self.matches(window).count() == PLACES_MAX {
-            return;
-        }
-        let free = self.steps(window).find(|slot| self.table[*slot] == 0);
-        if let Some(slot) = free {
-            self.table[slot] = line as u32 + 1;
-            self.filled += 1;
+        let (window, mut places) = ([first, second, third], 0);
+        for slot in self.steps(window) {
+            let Some(other) = self.table[slot].checked_sub(1) else {
+                self.table[slot] = line as u32 + 1;
+                self.filled += 1;
+                return;
+            };
+            let other = other as usize;
+            places += usize::from(self.hashes[other..other + WINDOW] == window);
+            if places == PLACES_MAX {
+                return;
+            }
         }
     }
 

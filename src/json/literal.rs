@@ -178,7 +178,12 @@ pub(super) fn unescape(inner: &str) -> Option<Cow<'_, str>> {
         };
         (from, to) = (from + plain, to + plain);
         if plain < 16 && bytes.get(from) == Some(&b'\\') {
-            let (character, after) = escaped(&inner[from + 1..])?;
+            if let Some(meant) = bytes.get(from + 1).and_then(|letter| meant_by(*letter)) {
+                out[to] = meant;
+                (from, to) = (from + 2, to + 1);
+                continue;
+            }
+            let (character, after) = unicode_escape(&inner[from + 1..])?;
             to += character.encode_utf8(&mut out[to..]).len();
             from = inner.len() - after.len();
         }
@@ -187,20 +192,20 @@ pub(super) fn unescape(inner: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(out).ok().map(Cow::Owned)
 }
 
-/// The character that an escape means, and what follows it. `text` begins after the backslash.
-fn escaped(text: &str) -> Option<(char, &str)> {
-    let character = match text.as_bytes().first()? {
-        b'n' => '\n',
-        b't' => '\t',
-        b'r' => '\r',
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        other @ (b'"' | b'\\' | b'/') => char::from(*other),
-        _ => return unicode_escape(text),
-    };
-    Some((character, &text[1..]))
+/// What an escape of one letter means.
+fn meant_by(letter: u8) -> Option<u8> {
+    match letter {
+        b'n' => Some(b'\n'),
+        b't' => Some(b'\t'),
+        b'r' => Some(b'\r'),
+        b'b' => Some(8),
+        b'f' => Some(12),
+        b'"' | b'\\' | b'/' => Some(letter),
+        _ => None,
+    }
 }
 
+/// The character that an escape means, and what follows it. `text` begins after the backslash.
 fn unicode_escape(text: &str) -> Option<(char, &str)> {
     let unit = |text: &str| {
         let digits = text.strip_prefix('u')?.get(..4)?;

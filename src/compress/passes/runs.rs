@@ -252,7 +252,7 @@ impl<'t, 'e> Search<'t, 'e> {
     }
 
     fn is_blank(&self, line: usize) -> bool {
-        self.content(line).trim().is_empty()
+        self.content(line).trim_start().is_empty()
     }
 
     /// Whether a line's number is the one after that of the line above it; or neither has one.

@@ -4,7 +4,7 @@
 //! Words decide, wherever they stand and however they go on, in doubt for the line: `IOException`,
 //! `errors: 0` and `failover` all count.
 
-/// In lower case; the first two characters are letters.
+/// In lower case; the first three characters are letters.
 const WORDS: &[&str] = &[
     "error",
     "err!",
@@ -33,17 +33,25 @@ const WORDS: &[&str] = &[
 /// How the lines of a stack trace begin, blanks apart.
 const FRAMES: &[&str] = &["at ", "File \"", "... ", "thread '", "goroutine ", "raise ", "E   "];
 
-/// By its first letter, which second letters some word has, a bit each.
-const SECONDS: [u32; 26] = {
-    let mut seconds = [0; 26];
+/// By its first letter, which second letters some word has, a bit each; and by the second, which third.
+/// Letters go by their lower five bits, upper case or lower; what is no letter may pass for one.
+const SECONDS: [u32; 32] = followers(0);
+const THIRDS: [u32; 32] = followers(1);
+
+const fn followers(at: usize) -> [u32; 32] {
+    let mut followers = [0; 32];
     let mut index = 0;
     while index < WORDS.len() {
         let word = WORDS[index].as_bytes();
-        seconds[(word[0] - b'a') as usize] |= 1 << (word[1] - b'a');
+        followers[letter(word[at])] |= 1 << letter(word[at + 1]);
         index += 1;
     }
-    seconds
-};
+    followers
+}
+
+const fn letter(byte: u8) -> usize {
+    byte as usize & 31
+}
 
 /// Whether a line reports an error or a warning, or is part of a stack trace.
 pub(crate) fn is_severe(line: &str) -> bool {
@@ -51,12 +59,9 @@ pub(crate) fn is_severe(line: &str) -> bool {
 }
 
 fn has_word(bytes: &[u8]) -> bool {
-    let letter = |byte: u8| (byte | 0x20).wrapping_sub(b'a');
-    bytes.windows(2).enumerate().any(|(at, pair)| {
-        let (first, second) = (letter(pair[0]), letter(pair[1]));
-        first < 26
-            && second < 26
-            && SECONDS[usize::from(first)] >> second & 1 == 1
+    bytes.windows(3).enumerate().any(|(at, three)| {
+        let [first, second, third] = [three[0], three[1], three[2]].map(letter);
+        SECONDS[first] >> second & THIRDS[second] >> third & 1 == 1
             && WORDS.iter().any(|word| {
                 bytes
                     .get(at..at + word.len())
@@ -67,7 +72,8 @@ fn has_word(bytes: &[u8]) -> bool {
 
 /// A line of a stack trace, or one that klog marks with the first letter of its level.
 fn is_frame(line: &str) -> bool {
-    let start = line.trim_start_matches([' ', '\t', '|']);
+    let margin = line.bytes().take_while(|byte| matches!(byte, b' ' | b'\t' | b'|')).count();
+    let start = &line[margin..];
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     FRAMES.iter().any(|frame| start.starts_with(frame))
         || start.strip_prefix('#').is_some_and(|rest| is_numbered_frame(&rest[digits(rest)..]))

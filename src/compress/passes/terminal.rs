@@ -98,6 +98,7 @@ impl<'t> Screen<'t> {
                 }
                 // Bell, shifts and padding move nothing.
                 0 | BEL | 0x0e | 0x0f => at + 1,
+                b' '..=b'~' => self.plain(at)?,
                 _ => self.character(at)?,
             };
         }
@@ -116,6 +117,20 @@ impl<'t> Screen<'t> {
     fn spend(&mut self, cells: usize) -> Option<()> {
         self.budget = self.budget.checked_sub(cells)?;
         Some(())
+    }
+
+    /// All that follows of the characters that take a byte and a column each.
+    fn plain(&mut self, at: usize) -> Option<usize> {
+        let bytes = &self.text.as_bytes()[at..];
+        let length = bytes.iter().take_while(|byte| matches!(byte, b' '..=b'~')).count();
+        self.spend(self.column.saturating_sub(self.rows[self.row].len()))?;
+        let row = &mut self.rows[self.row];
+        row.resize(row.len().max(self.column), BLANK);
+        let mut cells = (at..at + length).map(|at| Cell { start: at as u32, end: at as u32 + 1 });
+        row[self.column..].iter_mut().zip(&mut cells).for_each(|(old, cell)| *old = cell);
+        row.extend(cells);
+        self.column += length;
+        Some(at + length)
     }
 
     fn character(&mut self, at: usize) -> Option<usize> {
@@ -335,8 +350,11 @@ fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 fn write_row(text: &str, row: &[Cell], out: &mut String) {
-    for cell in row {
-        let shown = &text[cell.start as usize..cell.end as usize];
+    // What was written in one go is shown in one go.
+    let runs_on = |one: &Cell, next: &Cell| one.end == next.start && one.start < one.end;
+    for cells in row.chunk_by(|one, next| runs_on(one, next) && next.start < next.end) {
+        let (Some(first), Some(last)) = (cells.first(), cells.last()) else { continue };
+        let shown = &text[first.start as usize..last.end as usize];
         out.push_str(if shown.is_empty() { " " } else { shown });
     }
 }
