@@ -87,19 +87,53 @@ impl<'a> Reader<'a> {
         &mut self,
         keys: [&str; N],
     ) -> Option<(Span, [Option<Span>; N])> {
+        self.members_by(keys, |reader, _| reader.value().map(drop))
+    }
+
+    /// The same, where `member` reads the value of a named member, which it gets by its index. It may
+    /// look into it while it is at it.
+    pub(crate) fn members_by<const N: usize>(
+        &mut self,
+        keys: [&str; N],
+        mut member: impl FnMut(&mut Self, usize) -> Option<()>,
+    ) -> Option<(Span, [Option<Span>; N])> {
         let mut found = [const { None }; N];
         if self.peek() != b'{' {
             return Some((self.value()?, found));
         }
         let start = self.at;
-        self.object(|reader, key| {
-            let value = reader.value()?;
-            match keys.iter().position(|wanted| *wanted == key) {
-                Some(index) => found[index].replace(value).is_none().then_some(()),
-                None => (!is_one_of(key, &keys)).then_some(()),
+        self.object(|reader, key| match keys.iter().position(|wanted| *wanted == key) {
+            Some(index) => {
+                reader.peek();
+                let start = reader.at;
+                member(reader, index)?;
+                found[index].replace(start..reader.at).is_none().then_some(())
+            }
+            None => {
+                reader.value()?;
+                (!is_one_of(key, &keys)).then_some(())
             }
         })?;
         Some((start..self.at, found))
+    }
+
+    /// The elements of an array that comes next, as `element` reads them. `None` if it is no array, has more
+    /// than `most` or is not understood: then it is still to be read.
+    pub(crate) fn few<T>(
+        &mut self,
+        most: usize,
+        mut element: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let start = self.at;
+        let mut few = Vec::new();
+        let all = self.array(|reader| {
+            few.push(element(reader)?);
+            (few.len() <= most).then_some(())
+        });
+        if all.is_none() {
+            self.at = start;
+        }
+        all.map(|()| few)
     }
 
     /// Reads an array. `element` must read one value.

@@ -163,6 +163,9 @@ fn elements<'a>(
     }
 }
 
+/// Arrays in messages that are longer are passed over, and read when their message is known.
+const FEW: usize = 64;
+
 /// The named members of an optional object.
 fn members_of<const N: usize>(
     body: &str,

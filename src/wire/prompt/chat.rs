@@ -1,6 +1,6 @@
 //! OpenAI Chat Completions, and the many servers that speak it.
 
-use super::{Parts, Prompt, Role, elements, is_string, members_of, text_at, top_level};
+use super::{FEW, Parts, Prompt, Role, elements, is_string, members_of, text_at, top_level};
 use crate::json::{Reader, Span};
 
 const KEYS: [&str; 5] = ["messages", "tools", "functions", "model", "stream"];
@@ -23,17 +23,23 @@ fn read_message(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
     parts.messages += 1;
     let body = parts.body;
     let keys = [
+        "tool_calls",
         "role",
         "content",
         "name",
         "tool_call_id",
-        "tool_calls",
         "function_call",
         "refusal",
         "reasoning_content",
     ];
-    let (_, found) = reader.members(keys)?;
-    let [role, content, name, id, tool_calls, function_call, refusal, reasoning] = found;
+    let mut calls = None;
+    let (_, found) = reader.members_by(keys, |reader, index| {
+        if index == 0 {
+            calls = reader.few(FEW, tool_call);
+        }
+        if index == 0 && calls.is_some() { Some(()) } else { reader.value().map(drop) }
+    })?;
+    let [tool_calls, role, content, name, id, function_call, refusal, reasoning] = found;
     match text_at(body, &role).as_deref().unwrap_or_default() {
         "user" => read_content(parts, &content, |parts, text| parts.typed(text)),
         "system" | "developer" => {
@@ -43,10 +49,16 @@ fn read_message(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
             parts.text(&reasoning, Role::Assistant);
             read_content(parts, &content, |parts, text| parts.text(text, Role::Assistant))?;
             parts.text(&refusal, Role::Assistant);
-            elements(body, &tool_calls, |reader| {
-                let (_, [id, function, custom]) = reader.members(["id", "function", "custom"])?;
-                read_call(parts, id, &function.or(custom))
-            })?;
+            match calls {
+                Some(calls) => {
+                    calls.into_iter().for_each(|(id, function)| call(parts, id, function));
+                }
+                None => elements(body, &tool_calls, |reader| {
+                    let (_, [id, function, custom]) =
+                        reader.members(["id", "function", "custom"])?;
+                    read_call(parts, id, &function.or(custom))
+                })?,
+            }
             read_call(parts, None, &function_call)
         }
         role @ ("tool" | "function") => {
@@ -81,9 +93,33 @@ fn read_content<'a>(
     })
 }
 
+/// What a function is called with: name, arguments, and what takes their place in a custom tool.
+const FUNCTION: [&str; 3] = ["name", "arguments", "input"];
+
+/// A call's id, and the members of its function.
+type Called = (Option<Span>, [Option<Span>; 3]);
+
+fn tool_call(reader: &mut Reader) -> Option<Called> {
+    let mut function = None;
+    let (_, [id, ..]) = reader.members_by(["id", "function", "custom"], |reader, index| {
+        if index == 0 {
+            return reader.value().map(drop);
+        }
+        let (_, found) = reader.members(FUNCTION)?;
+        if index == 1 || function.is_none() {
+            function = Some(found);
+        }
+        Some(())
+    })?;
+    Some((id, function.unwrap_or_default()))
+}
+
 fn read_call(parts: &mut Parts, id: Option<Span>, function: &Option<Span>) -> Option<()> {
-    let [name, arguments, input] =
-        members_of(parts.body, function, ["name", "arguments", "input"])?;
-    parts.call(id.or(name.clone()), name, arguments.or(input));
+    let found = members_of(parts.body, function, FUNCTION)?;
+    call(parts, id, found);
     Some(())
+}
+
+fn call(parts: &mut Parts, id: Option<Span>, [name, arguments, input]: [Option<Span>; 3]) {
+    parts.call(id.or(name.clone()), name, arguments.or(input));
 }

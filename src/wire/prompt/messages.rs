@@ -1,6 +1,8 @@
 //! Anthropic Messages.
 
-use super::{Parts, Prompt, Role, elements, is, is_set, is_string, members_of, text_at, top_level};
+use super::{
+    FEW, Parts, Prompt, Role, elements, is, is_set, is_string, members_of, text_at, top_level,
+};
 use crate::json::{Reader, Span};
 
 const KEYS: [&str; 7] =
@@ -49,17 +51,29 @@ fn edits_history(body: &str, context_management: &Option<Span>) -> Option<bool> 
 
 fn read_message(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
     parts.messages += 1;
-    let (_, [role, content, cache_control]) =
-        reader.members(["role", "content", "cache_control"])?;
+    let mut blocks = None;
+    let (_, [content, role, cache_control]) =
+        reader.members_by(["content", "role", "cache_control"], |reader, index| {
+            if index == 0 {
+                blocks = reader.few(FEW, |reader| reader.members(BLOCK));
+            }
+            if index == 0 && blocks.is_some() { Some(()) } else { reader.value().map(drop) }
+        })?;
     parts.mark(&cache_control);
     let role = text_at(parts.body, &role).unwrap_or_default();
-    read_content(parts, &content, &role)
+    match blocks {
+        Some(blocks) => blocks.into_iter().try_for_each(|block| of_block(parts, block, &role)),
+        None => read_content(parts, &content, &role),
+    }
 }
 
 /// A string, or an array of blocks.
 fn read_content(parts: &mut Parts, content: &Option<Span>, role: &str) -> Option<()> {
     text_of(parts, content, role);
-    elements(parts.body, content, |reader| read_block(parts, reader, role))
+    elements(parts.body, content, |reader| {
+        let block = reader.members(BLOCK)?;
+        of_block(parts, block, role)
+    })
 }
 
 fn text_of(parts: &mut Parts, text: &Option<Span>, role: &str) {
@@ -71,22 +85,25 @@ fn text_of(parts: &mut Parts, text: &Option<Span>, role: &str) {
     }
 }
 
-fn read_block(parts: &mut Parts, reader: &mut Reader, role: &str) -> Option<()> {
+const BLOCK: [&str; 11] = [
+    "type",
+    "text",
+    "thinking",
+    "id",
+    "name",
+    "input",
+    "tool_use_id",
+    "content",
+    "is_error",
+    "source",
+    "cache_control",
+];
+
+/// Where a block lies, and its members.
+type Block = (Span, [Option<Span>; 11]);
+
+fn of_block(parts: &mut Parts, (block, found): Block, role: &str) -> Option<()> {
     let body = parts.body;
-    let keys = [
-        "type",
-        "text",
-        "thinking",
-        "id",
-        "name",
-        "input",
-        "tool_use_id",
-        "content",
-        "is_error",
-        "source",
-        "cache_control",
-    ];
-    let (block, found) = reader.members(keys)?;
     let [kind, text, thinking, id, name, input, call, content, is_error, source, mark] = found;
     parts.mark(&mark);
     match (text_at(body, &kind).as_deref().unwrap_or_default(), role) {
