@@ -4,6 +4,8 @@
 //! where they are, because the model that reads them has never heard of us. Nothing here says
 //! whether such a line is ours; that shows when it is read back (`expand.rs`).
 
+use std::fmt::Write as _;
+
 use super::Source;
 
 /// How every marker begins.
@@ -85,14 +87,40 @@ pub(super) struct Run {
 
 /// The marker for such lines.
 pub(super) fn run(run: &Run) -> String {
-    let Run { lines, source, first, by_number } = run;
-    let source = source.as_ref().map_or(HERE.to_owned(), Source::to_string);
-    let numbered = if *by_number { NUMBERED } else { "" };
-    let (lines, range) = match first.saturating_add(*lines as u64 - 1) {
-        last if last == *first => ("1 line".to_owned(), format!(" {numbered}{first}")),
-        last => (format!("{lines} lines"), format!("s {numbered}{first}-{last}")),
+    let mut out = String::new();
+    write_run(run, &mut out);
+    out
+}
+
+/// The same at the end of a text. A session has hundreds, which are written in each of its turns.
+pub(super) fn write_run(run: &Run, out: &mut String) {
+    let last = run.first.saturating_add(run.lines as u64 - 1);
+    let is_one = last == run.first;
+    out.push_str(OPEN);
+    write_number(if is_one { 1 } else { run.lines as u64 }, out);
+    out.push_str(if is_one { " line" } else { " lines" });
+    out.push_str(SAME_AS_LINE);
+    out.push_str(if is_one { " " } else { "s " });
+    out.push_str(if run.by_number { NUMBERED } else { "" });
+    write_number(run.first, out);
+    if !is_one {
+        out.push('-');
+        write_number(last, out);
+    }
+    out.push_str(" of ");
+    _ = match &run.source {
+        Some(source) => write!(out, "{source}"),
+        None => out.write_str(HERE),
     };
-    line(&format!("{lines}{SAME_AS_LINE}{range} of {source} above"))
+    out.push_str(" above");
+    out.push_str(CLOSE);
+}
+
+fn write_number(number: u64, out: &mut String) {
+    if number > 9 {
+        write_number(number / 10, out);
+    }
+    out.push(char::from(b'0' + (number % 10) as u8));
 }
 
 /// Whether some line of a text might be one of `run`: a cheap look before a thorough one.

@@ -1,6 +1,7 @@
 //! Where a text stands in the prompt, in words that a model can count by.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The place of a text. Numbers count from 1, anew after a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +39,7 @@ pub(crate) enum Source {
     /// it with dots between; none if the whole input is text.
     Input {
         number: u64,
-        key: Option<String>,
+        key: Option<Arc<str>>,
     },
 }
 
@@ -62,7 +63,7 @@ impl Source {
         }
         if let Some(words) = words.strip_prefix('"') {
             let (key, number) = words.rsplit_once("\" in tool call ")?;
-            let key = Some(key.to_owned());
+            let key = Some(key.into());
             return Some(Source::Input { number: number.parse().ok()?, key });
         }
         let place = |number, part| Some(Source::Text(Place::Result { number, part }));

@@ -89,7 +89,7 @@ impl Pointing {
         let mut at = 0;
         for Cut { bytes, run } in cuts {
             out.push_str(&text[at..bytes.start]);
-            out.push_str(&marker::run(run));
+            marker::write_run(run, &mut out);
             out.push('\n');
             at = bytes.end;
         }

@@ -1,6 +1,7 @@
 //! The strings in the arguments of a tool call: files that were written, lines that were replaced.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::json::{self, Reader, Span};
 
@@ -9,7 +10,10 @@ const DEPTH_MAX: usize = 6;
 
 /// Calls `each` with every string of an input and the keys that lead to it, dots between them. An
 /// input that is no JSON, or is one string, is free text and has no key.
-pub(super) fn strings<'b>(input: Cow<'b, str>, mut each: impl FnMut(Option<String>, Cow<'b, str>)) {
+pub(super) fn strings<'b>(
+    input: Cow<'b, str>,
+    mut each: impl FnMut(Option<Arc<str>>, Cow<'b, str>),
+) {
     match input {
         Cow::Borrowed(text) if text.starts_with(['{', '[']) => walk(text, &mut each),
         Cow::Owned(text) if text.starts_with(['{', '[']) && json::is_value(&text) => {
@@ -19,7 +23,7 @@ pub(super) fn strings<'b>(input: Cow<'b, str>, mut each: impl FnMut(Option<Strin
     }
 }
 
-fn walk<'b>(text: &'b str, each: &mut impl FnMut(Option<String>, Cow<'b, str>)) {
+fn walk<'b>(text: &'b str, each: &mut impl FnMut(Option<Arc<str>>, Cow<'b, str>)) {
     let mut key = String::new();
     // What is not valid after all ends the walk; what was found before is there all the same.
     let _ = value(text, 0..text.len(), &mut key, DEPTH_MAX, each);
@@ -30,13 +34,13 @@ fn value<'b>(
     span: Span,
     key: &mut String,
     depth: usize,
-    each: &mut impl FnMut(Option<String>, Cow<'b, str>),
+    each: &mut impl FnMut(Option<Arc<str>>, Cow<'b, str>),
 ) -> Option<()> {
     let mut reader = Reader::within(text, &span);
     match reader.peek() {
         b'"' => {
             if let Some(decoded) = json::decode(&text[span]) {
-                each(Some(key.clone()), decoded);
+                each(Some(key.as_str().into()), decoded);
             }
         }
         b'{' if depth > 0 => reader.object(|reader, name| {
@@ -88,8 +92,7 @@ mod tests {
             for input in [Cow::Borrowed(input), Cow::Owned(input.to_owned())] {
                 let mut found = Vec::new();
                 strings(input, |key, text| found.push((key.unwrap_or_default(), text)));
-                let found: Vec<_> =
-                    found.iter().map(|(key, text)| (key.as_str(), &**text)).collect();
+                let found: Vec<_> = found.iter().map(|(key, text)| (&**key, &**text)).collect();
                 assert_eq!(found, want);
             }
         }

@@ -29,7 +29,7 @@ pub(super) struct SoFar {
     pub(super) cuts: Vec<Cut>,
     pub(super) per_pass: BTreeMap<&'static str, u64>,
     /// The parts that became something else.
-    pub(super) recipes: Vec<(usize, Recipe)>,
+    pub(super) recipes: Vec<(usize, Arc<Recipe>)>,
 }
 
 impl Known {

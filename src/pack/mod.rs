@@ -10,6 +10,7 @@ mod untouched;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::compress::{
     self, Candidate, Expander, Left, Level, Mode, Place, Recipe, Rules, Source, Walk,
@@ -230,7 +231,7 @@ impl<'b> Course<'b> {
             edits.extend(text.map(|text| (part.span.clone(), text)));
             texts.push(looked);
         });
-        (Packed { texts, ..self.packed(&walk, so_far) }, edits)
+        (Packed { texts, ..self.packed(&walk, &so_far) }, edits)
     }
 
     /// From where an earlier prompt ended that this one begins with.
@@ -250,7 +251,7 @@ impl<'b> Course<'b> {
             Some(known) => {
                 let so_far = known.so_far.clone();
                 let load = Box::new({
-                    let known = std::sync::Arc::clone(&known);
+                    let known = Arc::clone(&known);
                     move |part, source: &Source| self.as_sent(&known.so_far, part, source)
                 });
                 (Walk::resume(rules, &known.mark, load), so_far)
@@ -261,7 +262,7 @@ impl<'b> Course<'b> {
         self.feed(counter, &mut walk, &mut so_far, |part, text, _| {
             edits.extend(text.map(|text| (part.span.clone(), text)));
         });
-        let packed = self.packed(&walk, so_far.clone());
+        let packed = self.packed(&walk, &so_far);
         if is_new {
             scope.keep(&keys, Known { mark: walk.mark(), so_far });
         }
@@ -349,7 +350,7 @@ impl<'b> Course<'b> {
             let (text, recipe): (Option<String>, Option<Recipe>) = sent.changed.unzip();
             if let Some(recipe) = recipe {
                 so_far.cuts.push(Cut { at, saved: before as i64 - after as i64 });
-                so_far.recipes.push((number, recipe));
+                so_far.recipes.push((number, Arc::new(recipe)));
             }
             each(part, text, looked);
         }
@@ -361,10 +362,11 @@ impl<'b> Course<'b> {
     }
 
     /// The sums. Messages after the last part have a frame, too.
-    fn packed(self, walk: &Walk, so_far: SoFar) -> Packed {
+    fn packed(self, walk: &Walk, so_far: &SoFar) -> Packed {
         let rest = (self.prompt.messages - so_far.messages) * self.around.message;
         let (before, after) = (walk.received() + rest, walk.sent() + rest);
-        Packed { before, after, cuts: so_far.cuts, per_pass: so_far.per_pass, ..Packed::default() }
+        let (cuts, per_pass) = (so_far.cuts.clone(), so_far.per_pass.clone());
+        Packed { before, after, cuts, per_pass, ..Packed::default() }
     }
 }
 

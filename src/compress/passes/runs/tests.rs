@@ -4,7 +4,7 @@ use crate::compress::{Place, Source};
 const READ: Source = Source::Text(Place::Result { number: 1, part: None });
 
 fn written() -> Source {
-    Source::Input { number: 3, key: Some("content".to_owned()) }
+    Source::Input { number: 3, key: Some("content".into()) }
 }
 
 /// Lines of a file, long enough to be worth a marker.
