@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::ops::Deref;
+use std::rc::Rc;
 
 use super::hash::hash;
 use super::index::Index;
@@ -56,8 +58,32 @@ struct Entry {
 }
 
 struct Text<'t> {
-    text: Cow<'t, str>,
+    text: Kept<'t>,
     shape: OnceCell<Shape>,
+}
+
+/// A text as it is sent.
+pub(super) enum Kept<'t> {
+    AsItCame(Cow<'t, str>),
+    /// Whoever sends it holds it, too.
+    Changed(Rc<String>),
+}
+
+impl<'t, T: Into<Cow<'t, str>>> From<T> for Kept<'t> {
+    fn from(text: T) -> Kept<'t> {
+        Kept::AsItCame(text.into())
+    }
+}
+
+impl Deref for Kept<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Kept::AsItCame(text) => text,
+            Kept::Changed(text) => text,
+        }
+    }
 }
 
 /// Where the lines of a text begin, and which have running numbers. One more begins where another
@@ -104,7 +130,7 @@ impl<'t> Earlier<'t> {
     }
 
     /// Notes a text as it is sent.
-    pub(super) fn remember(&mut self, text: Cow<'t, str>, source: Source, part: usize) {
+    pub(super) fn remember(&mut self, text: Kept<'t>, source: Source, part: usize) {
         // One name, one text: a call may say the same key twice.
         if !can_be_pointed_at(&text) || self.known.of_source.contains_key(&source) {
             return;
@@ -177,7 +203,7 @@ impl<'t> Earlier<'t> {
         self.texts[number].get_or_init(|| {
             let Entry { part, source, .. } = &self.known.entries[number];
             let text = self.load.as_ref().and_then(|load| load(*part, source));
-            Text { text: text.unwrap_or_default(), shape: OnceCell::new() }
+            Text { text: text.unwrap_or_default().into(), shape: OnceCell::new() }
         })
     }
 

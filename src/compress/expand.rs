@@ -28,7 +28,7 @@ impl<'t> Expander<'t> {
 
     /// The counterpart of `Walk::visible`.
     pub(crate) fn visible(&mut self, text: Cow<'t, str>, source: Source) {
-        self.earlier.remember(text, source, 0);
+        self.earlier.remember(text.into(), source, 0);
     }
 
     /// What this text was; `None` if it stands for itself.
@@ -37,7 +37,7 @@ impl<'t> Expander<'t> {
             Cow::Borrowed(same) => (same.len() != text.len()).then(|| same.to_owned()),
             Cow::Owned(longer) => Some(longer),
         };
-        self.earlier.remember(text, Source::Text(place), 0);
+        self.earlier.remember(text.into(), Source::Text(place), 0);
         expanded
     }
 }

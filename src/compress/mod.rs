@@ -17,8 +17,9 @@ mod reads;
 mod recipe;
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
-use earlier::{Earlier, Known};
+use earlier::{Earlier, Kept, Known};
 pub(crate) use earlier::{Loader, can_be_pointed_at};
 pub(crate) use expand::Expander;
 pub(crate) use marker::OPEN as MARKER_START;
@@ -143,7 +144,7 @@ pub(crate) enum Left {
 #[derive(Debug)]
 pub(crate) struct Sent {
     /// `None` if it is sent as it came; else what it became, and how.
-    pub(crate) changed: Option<(String, Recipe)>,
+    pub(crate) changed: Option<(Rc<String>, Recipe)>,
     pub(crate) before: u64,
     pub(crate) after: u64,
     /// Tokens saved by each pass that was kept.
@@ -235,7 +236,7 @@ impl<'t> Walk<'t> {
 
     /// A text that is sent as it came and that later ones may point at; its tokens go to `fixed`.
     pub(crate) fn visible(&mut self, text: Cow<'t, str>, source: Source, part: usize) {
-        self.earlier.remember(text, source, part);
+        self.earlier.remember(text.into(), source, part);
     }
 
     /// A candidate, counted by `count`.
@@ -260,11 +261,12 @@ impl<'t> Walk<'t> {
             draft.text = Some(text);
             draft.recipe.push(Step::AsItCame);
         }
-        let text = draft.text.clone().map_or(candidate.text, Cow::Owned);
+        let changed = draft.text.map(Rc::new);
+        let text = changed.clone().map_or(candidate.text.into(), Kept::Changed);
         self.earlier.remember(text, Source::Text(candidate.place), candidate.part);
         let (before, after) = (before as u64, draft.tokens as u64);
         self.sent += after;
-        let changed = draft.text.map(|text| (text, draft.recipe));
+        let changed = changed.map(|text| (text, draft.recipe));
         Sent { changed, before, after, saved: draft.saved, left }
     }
 

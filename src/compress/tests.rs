@@ -56,8 +56,8 @@ fn feed(walk: &mut Walk, text: &str, place: Place, is_read: bool) -> (Option<Str
         return (None, names.join(" "));
     };
     assert_eq!(sent.after, count(&changed) as u64);
-    assert_eq!(recipe.apply(text), changed, "done again");
-    (Some(changed), names.join(" "))
+    assert_eq!(recipe.apply(text), *changed, "done again");
+    (Some(changed.to_string()), names.join(" "))
 }
 
 fn back(expander: &mut Expander, sent: &str, place: Place) -> String {

@@ -10,6 +10,7 @@ mod untouched;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::compress::{
@@ -166,20 +167,16 @@ fn walk(
 ) -> Packed {
     let around = around(format, &prompt.model);
     let course = Course { plan, format, body, prompt, around: &around };
-    let (mut packed, edits) =
-        match scope.filter(|scope| scope.holds_any() && plan.mode != Mode::Off) {
-            Some(scope) => course.go_on(counter, scope),
-            None => course.go(counter),
-        };
+    let mut packed = match scope.filter(|scope| scope.holds_any() && plan.mode != Mode::Off) {
+        Some(scope) => course.go_on(counter, scope),
+        None => course.go(counter),
+    };
     packed.skip = match packed.per_pass.is_empty() {
         _ if plan.mode == Mode::Off => Some(Skip::Off),
         false => None,
         true if packed.before <= plan.threshold => Some(Skip::BelowThreshold),
         true => Some(Skip::NothingToGain),
     };
-    if !edits.is_empty() {
-        packed.body = Some(splice(body, edits));
-    }
     Packed { model: prompt.model.clone(), stream: prompt.stream, ..packed }
 }
 
@@ -199,10 +196,12 @@ pub(crate) fn expand(format: Format, body: &[u8]) -> Option<Vec<u8>> {
             continue;
         };
         if let Some(expanded) = expander.text(text, place) {
-            edits.push((part.span.clone(), expanded));
+            edits.push((part.span.clone(), Rc::new(expanded)));
         }
     }
-    Some(splice(body, edits))
+    // The body's order is not the prefix order.
+    edits.sort_by_key(|(span, _): &(Span, Rc<String>)| span.start);
+    Some(splice(body, edits.into_iter()))
 }
 
 /// What is packed, and by which plan.
@@ -216,26 +215,32 @@ struct Course<'b> {
     around: &'b Around,
 }
 
-/// Literals of the body and what takes their places.
-type Edits = Vec<(Span, String)>;
+/// Texts as they are sent, with the numbers of their parts, which rise.
+type Made = Vec<(usize, Rc<String>)>;
+
+/// Of larger bodies the texts are not kept until the body is put together: they are made once more.
+const MADE_BYTES_MAX: usize = 1024 * 1024;
 
 impl<'b> Course<'b> {
     /// All the way from the beginning.
-    fn go(self, counter: &mut Counter) -> (Packed, Edits) {
-        let mut edits = Vec::new();
+    fn go(self, counter: &mut Counter) -> Packed {
+        let mut made = Made::default();
         let mut texts = Vec::new();
         let mut so_far = SoFar::default();
         let mut walk = Walk::new(rules(self.plan, self.format, self.prompt));
         walk.fixed(self.around.fixed);
-        self.feed(counter, &mut walk, &mut so_far, |part, text, looked| {
-            edits.extend(text.map(|text| (part.span.clone(), text)));
+        self.feed(counter, &mut walk, &mut so_far, |number, text, looked| {
+            self.keep(&mut made, number, text);
             texts.push(looked);
         });
-        (Packed { texts, ..self.packed(&walk, &so_far) }, edits)
+        let packed = self.packed(&walk, &so_far);
+        // Its texts are not looked at any more.
+        drop(walk);
+        Packed { texts, body: self.sent(&so_far, made), ..packed }
     }
 
     /// From where an earlier prompt ended that this one begins with.
-    fn go_on(self, counter: &mut Counter, scope: Scope) -> (Packed, Edits) {
+    fn go_on(self, counter: &mut Counter, scope: Scope) -> Packed {
         let keys = scope.keys(
             &memo::settings(self.plan, self.format, self.prompt),
             self.body,
@@ -258,25 +263,43 @@ impl<'b> Course<'b> {
             }
         };
         let is_new = so_far.parts < keys.len();
-        let mut edits = self.again(&so_far);
-        self.feed(counter, &mut walk, &mut so_far, |part, text, _| {
-            edits.extend(text.map(|text| (part.span.clone(), text)));
+        let mut made = Made::default();
+        self.feed(counter, &mut walk, &mut so_far, |number, text, _| {
+            self.keep(&mut made, number, text);
         });
         let packed = self.packed(&walk, &so_far);
+        let mark = walk.mark();
+        let body = self.sent(&so_far, made);
         if is_new {
-            scope.keep(&keys, Known { mark: walk.mark(), so_far });
+            scope.keep(&keys, Known { mark, so_far });
         }
-        (packed, edits)
+        Packed { body, ..packed }
     }
 
-    /// What was done to the parts that are known, done again.
-    fn again(self, so_far: &SoFar) -> Edits {
-        let done = so_far.recipes.iter().filter_map(|(number, recipe)| {
-            let part = &self.prompt.parts[*number];
-            let text = text_of(self.body, part)?;
-            Some((part.span.clone(), recipe.apply(&text).into_owned()))
+    /// Keeps a text that was made, unless that would be too much.
+    fn keep(self, made: &mut Made, number: usize, text: Option<Rc<String>>) {
+        if self.body.len() <= MADE_BYTES_MAX {
+            made.extend(text.map(|text| (number, text)));
+        }
+    }
+
+    /// The body with all that was done to its parts; `None` if that is nothing. What was not kept, or was
+    /// done in an earlier turn, is done again.
+    fn sent(self, so_far: &SoFar, made: Made) -> Option<Vec<u8>> {
+        let span = |number: usize| &self.prompt.parts[number].span;
+        let mut recipes: Vec<&(usize, Arc<Recipe>)> = so_far.recipes.iter().collect();
+        // The body's order is not the prefix order.
+        recipes.sort_by_key(|(number, _)| span(*number).start);
+        let edits = recipes.iter().filter_map(|(number, recipe)| {
+            let again = || {
+                let text = text_of(self.body, &self.prompt.parts[*number])?;
+                Some(Rc::new(recipe.apply(&text).into_owned()))
+            };
+            let kept = made.binary_search_by_key(number, |(number, _)| *number);
+            let text = kept.map_or_else(|_| again(), |at| Some(Rc::clone(&made[at].1)))?;
+            Some((span(*number).clone(), text))
         });
-        done.collect()
+        (!recipes.is_empty()).then(|| splice(self.body, edits))
     }
 
     /// A known text as it is sent.
@@ -305,7 +328,7 @@ impl<'b> Course<'b> {
         counter: &mut Counter,
         walk: &mut Walk<'b>,
         so_far: &mut SoFar,
-        mut each: impl FnMut(&Part, Option<String>, Looked),
+        mut each: impl FnMut(usize, Option<Rc<String>>, Looked),
     ) {
         let is_off = self.plan.mode == Mode::Off;
         for (number, part) in self.prompt.parts.iter().enumerate().skip(so_far.parts) {
@@ -328,7 +351,7 @@ impl<'b> Course<'b> {
                     visible(part.role, text, |text, source| walk.visible(text, source, number));
                     failed(part.role, tokens)
                         .into_iter()
-                        .for_each(|looked| each(part, None, looked));
+                        .for_each(|looked| each(number, None, looked));
                 }
                 continue;
             };
@@ -347,12 +370,12 @@ impl<'b> Course<'b> {
             }
             let (before, after) = (sent.before, sent.after);
             let looked = Looked { place, before, after, saved: sent.saved, left: sent.left };
-            let (text, recipe): (Option<String>, Option<Recipe>) = sent.changed.unzip();
+            let (text, recipe) = sent.changed.unzip();
             if let Some(recipe) = recipe {
                 so_far.cuts.push(Cut { at, saved: before as i64 - after as i64 });
                 so_far.recipes.push((number, Arc::new(recipe)));
             }
-            each(part, text, looked);
+            each(number, text, looked);
         }
         so_far.parts = self.prompt.parts.len();
     }
@@ -454,10 +477,8 @@ fn call_of<'a>(body: &'a str, prompt: &Prompt, role: Role) -> Option<compress::C
     Some(compress::Call { name: content(&call.name), input: content(&call.input) })
 }
 
-/// The body with the literals at these spans replaced; every other byte as it was.
-fn splice(body: &str, mut edits: Vec<(Span, String)>) -> Vec<u8> {
-    // The body's order is not the prefix order.
-    edits.sort_by_key(|(span, _)| span.start);
+/// The body with the literals at these spans, in its order, replaced; every other byte as it was.
+fn splice(body: &str, edits: impl Iterator<Item = (Span, Rc<String>)>) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
     let mut at = 0;
     for (span, text) in edits {
