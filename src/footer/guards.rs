@@ -40,14 +40,13 @@ const AGENTS: &[&str] = &[
 ];
 
 /// What such programs tell the model where their user agent is a library's. aider does without tools:
-/// it looks for edits in the text, and puts what the model says of a diff into the history of git.
-const PROMPTS: &[&str] = &[
-    "commit message",
-    "SEARCH/REPLACE",
-    "Act as an expert software developer",
-    "Act as an expert architect engineer",
-    "Act as an expert code analyst",
-    "*Briefly* summarize this partial conversation about programming",
+/// it looks for edits in the text, and puts what the model says of a diff into the history of git. Words
+/// to search for, each of which is a look at the whole body, and how they go on.
+const PROMPTS: &[(&str, &[&str])] = &[
+    ("commit message", &[""]),
+    ("SEARCH/REPLACE", &[""]),
+    ("Act as an expert ", &["software developer", "architect engineer", "code analyst"]),
+    ("*Briefly* summarize this partial conversation about programming", &[""]),
 ];
 
 /// An answer that may be shorter than this in tokens is a label, not a text.
@@ -115,7 +114,14 @@ fn is_known_type(content_type: &[u8]) -> bool {
 }
 
 fn is_agents_prompt(body: &str) -> bool {
-    PROMPTS.iter().any(|words| memchr::memmem::find(body.as_bytes(), words.as_bytes()).is_some())
+    let body = body.as_bytes();
+    PROMPTS.iter().any(|(words, ends)| {
+        let goes_on = |at: usize| {
+            let rest = &body[at + words.len()..];
+            ends.iter().any(|end| rest.starts_with(end.as_bytes()))
+        };
+        memchr::memmem::find_iter(body, words).any(goes_on)
+    })
 }
 
 /// `None`: the body is not understood.
