@@ -32,7 +32,11 @@ const QUOTE_CHARS_MAX: usize = 60;
 
 /// What stands in a line's brackets.
 pub(super) fn words(line: &str) -> Option<&str> {
-    line.strip_prefix(OPEN)?.strip_suffix(CLOSE)
+    // Most lines are none by their first byte.
+    match line.as_bytes() {
+        [b'[', ..] => line.strip_prefix(OPEN)?.strip_suffix(CLOSE),
+        _ => None,
+    }
 }
 
 fn line(words: &str) -> String {

@@ -181,7 +181,7 @@ pub(crate) fn members<const N: usize>(
 
 /// Whether a key spelled with escapes means one of `keys`.
 pub(crate) fn is_one_of(key: &str, keys: &[&str]) -> bool {
-    key.contains('\\')
+    key.bytes().any(|byte| byte == b'\\')
         && unescape(key).is_some_and(|plain| keys.iter().any(|wanted| *wanted == plain))
 }
 

@@ -5,8 +5,18 @@
 
 use std::borrow::Cow;
 
-/// What tools put between a number and the line.
-const MARKS: [&str; 6] = ["\u{2192}", "\t", ":", " | ", " |", "|"];
+/// What tools put between a number and the line, if it is that.
+fn mark(rest: &[u8]) -> Option<&'static str> {
+    match rest {
+        [0xe2, 0x86, 0x92, ..] => Some("\u{2192}"),
+        [b'\t', ..] => Some("\t"),
+        [b':', ..] => Some(":"),
+        [b' ', b'|', b' ', ..] => Some(" | "),
+        [b' ', b'|', ..] => Some(" |"),
+        [b'|', ..] => Some("|"),
+        _ => None,
+    }
+}
 
 /// How many lines may stand before the first numbered one: some tools put a heading there.
 const HEADING_LINES_MAX: usize = 20;
@@ -32,7 +42,7 @@ impl<'t> Numbered<'t> {
             return None;
         }
         let rest = &line[blanks + digits..];
-        let mark = MARKS.into_iter().find(|mark| rest.starts_with(mark))?;
+        let mark = mark(rest.as_bytes())?;
         let number = line[blanks..blanks + digits].parse().ok()?;
         Some(Numbered { blanks, digits, number, mark, content: &rest[mark.len()..] })
     }

@@ -252,7 +252,11 @@ impl<'t, 'e> Search<'t, 'e> {
     }
 
     fn is_blank(&self, line: usize) -> bool {
-        self.content(line).trim_start().is_empty()
+        let text = self.content(line);
+        match text.bytes().find(|byte| !matches!(byte, b' ' | b'\t')) {
+            Some(first) if first.is_ascii_graphic() => false,
+            _ => text.trim_start().is_empty(),
+        }
     }
 
     /// Whether a line's number is the one after that of the line above it; or neither has one.

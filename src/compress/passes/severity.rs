@@ -75,7 +75,9 @@ fn is_frame(line: &str) -> bool {
     let margin = line.bytes().take_while(|byte| matches!(byte, b' ' | b'\t' | b'|')).count();
     let start = &line[margin..];
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-    FRAMES.iter().any(|frame| start.starts_with(frame))
+    let first = start.as_bytes().first();
+    let begins = |frame: &&str| frame.as_bytes().first() == first && start.starts_with(*frame);
+    FRAMES.iter().any(begins)
         || start.strip_prefix('#').is_some_and(|rest| is_numbered_frame(&rest[digits(rest)..]))
         || line
             .strip_prefix(['E', 'W', 'F'])
