@@ -258,3 +258,27 @@ fn marks_and_edits_of_the_provider_are_seen() {
     let body = r#"{"contents":[{"parts":[]}],"cachedContent":"cachedContents/1"}"#;
     assert!(read(Format::Gemini, body.as_bytes()).expect("valid").edits_history);
 }
+
+/// A message that is read while it is passed over, and one whose list is too long for that, or holds what
+/// only matters to somebody else.
+#[test]
+fn long_and_odd_lists_in_messages_are_read_all_the_same() {
+    let block = r#"{"type":"text","text":"a"}"#;
+    for blocks in [1, FEW, FEW + 1, 3 * FEW] {
+        let list = vec![block; blocks].join(",");
+        let body = format!(r#"{{"messages":[{{"content":[{list}],"role":"user"}}]}}"#);
+        assert_eq!(read(Format::Messages, body.as_bytes()).unwrap().parts.len(), blocks);
+    }
+    let call = r#"{"id":"1","function":{"name":"f","arguments":"{}"}}"#;
+    for calls in [1, FEW, FEW + 1] {
+        let list = vec![call; calls].join(",");
+        let body = format!(r#"{{"messages":[{{"tool_calls":[{list}],"role":"assistant"}}]}}"#);
+        assert_eq!(read(Format::Chat, body.as_bytes()).unwrap().calls.len(), calls);
+    }
+    let twice = r#"[{"id":"1","id":"2","function":{}}]"#;
+    for (role, is_understood) in [("user", true), ("assistant", false)] {
+        let body =
+            format!(r#"{{"messages":[{{"tool_calls":{twice},"role":"{role}","content":"hi"}}]}}"#);
+        assert_eq!(read(Format::Chat, body.as_bytes()).is_some(), is_understood, "{role}");
+    }
+}
