@@ -3,6 +3,7 @@
 
 use std::cell::OnceCell;
 use std::io::{Cursor, Read};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -59,7 +60,7 @@ struct Exchange<'a> {
 }
 
 /// The whole life of one request.
-pub(crate) fn run(context: &Context, setup: &Setup, job: Job) {
+pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: Job) {
     let Job { client, mut head, mut body, arrived, .. } = job;
     if let Some(page) = guard::page(&setup.config, &client.stream, &head) {
         return pages::answer((context, &setup.config), page, &client, &head);
@@ -81,7 +82,7 @@ pub(crate) fn run(context: &Context, setup: &Setup, job: Job) {
     let Some(route) = exchange.route() else {
         return exchange.no_route(body.has_come());
     };
-    let (original, mut upload) = match body {
+    let (mut original, mut upload) = match body {
         Incoming::Whole(held) => (Some(held), None),
         Incoming::Streamed(upload) => (None, Some(upload)),
     };
@@ -90,10 +91,11 @@ pub(crate) fn run(context: &Context, setup: &Setup, job: Job) {
         .is_some_and(|format| context.refused.is_paused(&route.provider, format, arrived));
     let preparing =
         Preparing { context, setup, head: &head, plan: &plan, route: &route, is_paused };
-    let prepared = match &original {
+    let large = preparing.prepare_large(&mut original);
+    let prepared = large.unwrap_or_else(|| match &original {
         Some(held) => preparing.prepare(&held.bytes),
         None => Prepared::streamed(),
-    };
+    });
     let times = [read_time, arrived.elapsed()];
     let look = OnceCell::new();
     let witness = Witness::new(&context.debug, &exchange.id, (&head, &route), times);

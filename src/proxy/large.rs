@@ -12,16 +12,33 @@ use super::mishap::caught;
 
 /// Enough for the walk over a prompt.
 const STACK_BYTES: usize = 256 * 1024;
+/// What is large, as a part of the memory for bodies: one such body and the work on it for each of
+/// sixteen workers take less than that memory.
+const SHARE: usize = 64;
+/// What is large in any case.
+const LARGE_BYTES: usize = 1024 * 1024;
+/// Room for the work on a body, as a multiple of its size: two and a half (src/costs.rs).
+const ROOM: usize = 3;
 
 type Work = Box<dyn FnOnce() + Send>;
 
 /// Starts its thread with the first work, and keeps it.
-#[derive(Default)]
 pub(crate) struct Large {
     work: Mutex<Option<Sender<Work>>>,
+    bytes: usize,
 }
 
 impl Large {
+    /// For a process whose bodies may take `memory` bytes.
+    pub(crate) fn new(memory: usize) -> Large {
+        Large { work: Mutex::default(), bytes: LARGE_BYTES.min(memory / SHARE) }
+    }
+
+    /// Whether a body of so many bytes waits for its turn.
+    pub(crate) fn is_large(&self, bytes: usize) -> bool {
+        bytes > self.bytes
+    }
+
     /// Waits for its turn, and for what comes of the work. Whatever could panic in there is caught
     /// there.
     pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -49,6 +66,12 @@ impl Large {
     }
 }
 
+/// Whether the system would give the work on a body of so many bytes what it takes. Nothing is touched,
+/// so it costs no more than asking; and whoever asks on the thread of large bodies gets it.
+pub(crate) fn has_room(bytes: usize) -> bool {
+    Vec::<u8>::new().try_reserve_exact(bytes.saturating_mul(ROOM)).is_ok()
+}
+
 fn serve(works: &Receiver<Work>) {
     while let Ok(work) = works.recv() {
         caught(work);
@@ -62,7 +85,7 @@ mod tests {
 
     #[test]
     fn all_is_done_on_one_thread_one_after_the_other() {
-        let large = Large::default();
+        let large = Large::new(64 << 20);
         let first = large.run(|| current().id());
         assert_ne!(first, current().id());
         std::thread::scope(|scope| {

@@ -123,7 +123,7 @@ impl Context {
             metrics: local::metrics::Metrics::new(),
             debug: Debug::new(config.home.clone()),
             memory: front::memory::Memory::new(config.body_memory_mb * 1024 * 1024),
-            large: large::Large::default(),
+            large: large::Large::new(config.body_memory_mb * 1024 * 1024),
             memo: Memo::new(config.memo_mb * 1024 * 1024, |_| random()),
             started: Instant::now(),
             draining: AtomicBool::new(false),

@@ -4,8 +4,11 @@
 //! whatever the counts are, they are made while the provider is thinking.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use super::Context;
+use super::front::memory::Held;
+use super::large::has_room;
 use super::mishap::caught;
 use super::request::Head;
 use super::setup::Setup;
@@ -15,9 +18,6 @@ use crate::pack::{self, Packed, Plan, Scope, Skip, Untouched};
 use crate::route::Route;
 use crate::tokens::{Counter, Counters};
 use crate::wire::{Format, ask_usage};
-
-/// Larger bodies are compressed one after the other.
-const LARGE_BYTES: usize = 1024 * 1024;
 
 /// Who is asked for the usage of streams.
 const ASKED: &str = "https://api.openai.com/";
@@ -47,8 +47,8 @@ impl Prepared<'_> {
 /// Who asks for what, by which settings.
 #[derive(Clone, Copy)]
 pub(super) struct Preparing<'a> {
-    pub(super) context: &'a Context,
-    pub(super) setup: &'a Setup,
+    pub(super) context: &'a Arc<Context>,
+    pub(super) setup: &'a Arc<Setup>,
     pub(super) head: &'a Head,
     pub(super) plan: &'a Plan,
     pub(super) route: &'a Route,
@@ -57,10 +57,29 @@ pub(super) struct Preparing<'a> {
 }
 
 impl Preparing<'_> {
+    /// All there is to do for a large body, counting too; `None` if it is not one.
+    pub(super) fn prepare_large(&self, original: &mut Option<Held>) -> Option<Prepared<'static>> {
+        let large = &self.context.large;
+        let is_work = |held: &mut Held| {
+            let is_off = self.course().mode == Mode::Off;
+            large.is_large(held.bytes.len()) && !is_off && self.format_of(&held.bytes).is_some()
+        };
+        let held = original.take_if(is_work)?;
+        let request = Request {
+            context: Arc::clone(self.context),
+            setup: Arc::clone(self.setup),
+            head: self.head.clone(),
+            plan: *self.plan,
+            route: self.route.clone(),
+        };
+        let (held, prepared) = large.run(move || request.prepare(held));
+        *original = Some(held);
+        Some(prepared)
+    }
+
     /// Takes our footers out, compresses, and asks for the usage. Whatever is in doubt goes out as
     /// it came.
     pub(super) fn prepare<'b>(&self, body: &'b [u8]) -> Prepared<'b> {
-        let _turn = (body.len() > LARGE_BYTES).then(|| self.context.memory.turn());
         let unread = || Prepared { packed: unread().into(), ..Prepared::default() };
         with_care(&self.context.counters, unread, |counter| self.understood(counter, body))
     }
@@ -163,6 +182,30 @@ impl Preparing<'_> {
         let is_openai =
             self.route.format == Some(Format::Chat) && self.route.url.starts_with(ASKED);
         self.setup.config.ask_usage && is_openai && is_stream && !is_untouched
+    }
+}
+
+/// What `Preparing` is made of, for the thread of large bodies.
+struct Request {
+    context: Arc<Context>,
+    setup: Arc<Setup>,
+    head: Head,
+    plan: Plan,
+    route: Route,
+}
+
+impl Request {
+    /// Gives the body back with what became of it, which holds nothing of it.
+    fn prepare(self, body: Held) -> (Held, Prepared<'static>) {
+        if !has_room(body.bytes.len()) {
+            return (body, Prepared { packed: unread().into(), ..Prepared::default() });
+        }
+        let Request { context, setup, head, plan, route } = &self;
+        let preparing = Preparing { context, setup, head, plan, route, is_paused: false };
+        let prepared = preparing.prepare(&body.bytes);
+        preparing.count(&prepared, &body.bytes);
+        let Prepared { body: sent, asks_usage, packed, untouched: _ } = prepared;
+        (body, Prepared { body: sent, asks_usage, packed, untouched: None })
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::wire::Format;
 
 /// Where a request goes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     /// The provider's configured name; `passthrough` for `proxy.passthrough_url`.
     pub(crate) provider: String,

@@ -50,7 +50,7 @@ pub(crate) fn open(
         let decoded = decode(coding, &encoded.bytes, &memory, most.min(max));
         (encoded, decoded)
     };
-    match if most > MUCH_BYTES { large.run(run) } else { run() } {
+    match if most > MUCH_BYTES || large.is_large(most) { large.run(run) } else { run() } {
         (_, Some(decoded)) => {
             head.drop_headers(|name, _| name.eq_ignore_ascii_case("content-encoding"));
             Incoming::Whole(decoded)

@@ -11,6 +11,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use super::client::{Client, Incoming, Job, Link, Upload};
 use super::local;
 use super::memory::{Held, Memory};
+use crate::proxy::large::Large;
 use crate::proxy::request::body::BodyReader;
 use crate::proxy::request::{Framing, Head, HeadReader, Refusal};
 use crate::proxy::upstream::transport::Watch;
@@ -260,6 +261,14 @@ impl Connection {
     /// What has come behind the request that was taken.
     pub(super) fn rest(self) -> Vec<u8> {
         self.buffer
+    }
+
+    /// Whether it has begun a body that says that it will be large.
+    pub(super) fn is_large(&self, large: &Large) -> bool {
+        match &self.phase {
+            Phase::Body { reader, .. } => large.is_large(reader.plain() as usize),
+            _ => false,
+        }
     }
 
     /// Whether it waits for the rest of a request.

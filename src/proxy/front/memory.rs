@@ -4,8 +4,8 @@
 //! TCP passes on to the sender. The last part is kept for small bodies, so that a few large uploads
 //! do not stop everybody else.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bodies up to this size may use the memory to its end.
 const SMALL_BYTES: usize = 256 * 1024;
@@ -20,25 +20,17 @@ const ROOM_BYTES_MIN: usize = 16 * 1024;
 pub(crate) struct Memory {
     max: usize,
     used: AtomicUsize,
-    large: Mutex<()>,
 }
 
 impl Memory {
     /// Memory for `max` bytes.
     pub(crate) fn new(max: usize) -> Arc<Memory> {
-        Arc::new(Memory { max, used: AtomicUsize::new(0), large: Mutex::default() })
+        Arc::new(Memory { max, used: AtomicUsize::new(0) })
     }
 
     /// The largest body that can ever be held.
     pub(crate) fn body_max(&self) -> usize {
         self.max - self.max / SMALL_SHARE
-    }
-
-    /// Waits for its turn at a large body: work on one takes more memory than is counted here, and
-    /// keeps a processor busy all the time. On one processor, one after the other is as fast as all
-    /// at once.
-    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
-        self.large.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Room for `more` bytes of a body that will then have `total`.

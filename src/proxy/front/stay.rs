@@ -88,6 +88,8 @@ fn read(
             Ok(Step::Blocked) => return Err(false),
             Ok(Step::Head(head)) => match admit(context, setup, connection, head) {
                 Some(job) => return Ok(job),
+                // Memory for large bodies is one thread's, who gives it back.
+                None if connection.is_large(&context.large) => return Err(false),
                 None => continue,
             },
             Ok(Step::Request(job)) => return Ok(job),

@@ -160,7 +160,7 @@ fn next(context: &Context, crew: &Mutex<Crew>, seat: &Arc<Seat>) -> Option<Box<J
     })
 }
 
-fn carry(context: &Arc<Context>, setup: &Setup, job: Box<Job>) {
+fn carry(context: &Arc<Context>, setup: &Arc<Setup>, job: Box<Job>) {
     let client = job.client.clone();
     guard(&client, || exchange::run(context, setup, *job));
     context.in_flight.fetch_sub(1, Ordering::AcqRel);

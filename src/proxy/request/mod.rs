@@ -38,6 +38,7 @@ pub(crate) enum Framing {
 type Span = (u32, u32);
 
 /// A request's head, kept as the client's bytes with the places of its parts.
+#[derive(Clone)]
 pub(crate) struct Head {
     raw: Vec<u8>,
     method: Span,
