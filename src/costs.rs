@@ -92,6 +92,31 @@ fn compressing_takes_two_bodies_and_a_megabyte_at_most() {
     }
 }
 
+/// Sessions come and go, and the setting says what they may take together: as it is, with what the
+/// allocator adds to each block.
+#[test]
+fn the_memo_takes_what_it_may_and_no_more() {
+    const BLOCK_BYTES: i64 = 16;
+    let bodies: Vec<Vec<u8>> = (0..40).map(session_of).collect();
+    let (memo, plan) = (Memo::new(1 << 20, random), Plan::of(Mode::Hybrid));
+    let mut counter = Counter::new();
+    let held = measure(|| {
+        for (number, body) in bodies.iter().enumerate() {
+            let owner = number.to_le_bytes();
+            let scope = memo.scope(std::iter::once(&owner[..]));
+            drop(pack::pack_in(scope, &mut counter, &plan, Format::Chat, body));
+        }
+    });
+    let bytes = held.bytes_current + BLOCK_BYTES * held.count_current;
+    println!("a memo of 1 MB: {bytes} bytes in {} blocks", held.count_current);
+    assert!((1 << 19..=1 << 20).contains(&bytes), "{bytes}");
+}
+
+/// Sessions of five to thirty turns.
+fn session_of(number: usize) -> Vec<u8> {
+    session(5 + number * 7 % 26)
+}
+
 fn entry(number: i64) -> Entry {
     let usage = Usage { input: Some(1000), output: Some(100), ..Usage::default() };
     Entry {

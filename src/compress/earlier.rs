@@ -13,7 +13,7 @@ use std::rc::Rc;
 use super::hash::hash;
 use super::index::Index;
 use super::lines::{self, Block, Lines};
-use super::{Source, marker};
+use super::{Source, marker, room};
 
 /// Shorter texts are not worth pointing at, in bytes.
 const TEXT_BYTES_MIN: usize = 160;
@@ -101,10 +101,13 @@ pub(super) struct Spot {
 }
 
 impl Known {
-    /// About what it takes in memory.
+    /// What it takes in memory beside itself.
     pub(super) fn bytes(&self) -> usize {
-        let entry = 2 * size_of::<Entry>() + 4 * size_of::<usize>();
-        self.entries.len() * entry + self.index.as_ref().map_or(0, Index::bytes)
+        // Of each source there is one among the entries, and one in the map.
+        let sources = self.entries.iter().map(|entry| 2 * entry.source.bytes()).sum::<usize>();
+        let maps = room::of_map(&self.of_source) + room::of_map(&self.of_hash);
+        let index = self.index.as_ref().map_or(0, Index::bytes);
+        room::of_vec(&self.entries) + sources + maps + index
     }
 }
 

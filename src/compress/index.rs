@@ -6,6 +6,7 @@
 //! looks something up compares what he finds.
 
 use super::hash::mix;
+use super::room;
 
 /// How many lines in a row are looked up together.
 pub(super) const WINDOW: usize = 3;
@@ -26,9 +27,9 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// About what it takes in memory.
+    /// What it takes in memory beside itself.
     pub(super) fn bytes(&self) -> usize {
-        (self.hashes.len() + self.table.len()) * size_of::<u32>()
+        room::of_vec(&self.hashes) + room::of_vec(&self.table)
     }
 
     /// How many lines there are.

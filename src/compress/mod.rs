@@ -15,6 +15,7 @@ mod passes;
 mod place;
 mod reads;
 mod recipe;
+pub(crate) mod room;
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -180,7 +181,7 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// About what it takes in memory.
+    /// What it takes in memory beside itself.
     pub(crate) fn bytes(&self) -> usize {
         self.known.bytes()
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::room;
+
 /// The place of a text. Numbers count from 1, anew after a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
@@ -41,6 +43,16 @@ pub(crate) enum Source {
         number: u64,
         key: Option<Arc<str>>,
     },
+}
+
+impl Source {
+    /// What it takes in memory beside itself.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Source::Input { key: Some(key), .. } => room::of_text(key),
+            _ => 0,
+        }
+    }
 }
 
 impl fmt::Display for Source {

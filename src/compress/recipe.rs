@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::Source;
 use super::marker::{self, Run};
 use super::passes::{PASSES, Work};
+use super::room;
 
 /// In the order in which it was done.
 #[derive(Clone, Debug, Default)]
@@ -69,13 +70,17 @@ impl Recipe {
         done
     }
 
-    /// About what it takes in memory.
+    /// What it takes in memory beside itself.
     pub(crate) fn bytes(&self) -> usize {
-        let cuts = self.steps.iter().map(|step| match step {
-            Step::Point(Pointing::Runs(cuts)) => cuts.len() * size_of::<Cut>(),
+        let of_run = |cut: &Cut| cut.run.source.as_ref().map_or(0, Source::bytes);
+        let of_step = |step: &Step| match step {
+            Step::Point(Pointing::Whole(source)) => source.bytes(),
+            Step::Point(Pointing::Runs(cuts)) => {
+                room::of_vec(cuts) + cuts.iter().map(of_run).sum::<usize>()
+            }
             _ => 0,
-        });
-        self.steps.len() * size_of::<Step>() + cuts.sum::<usize>()
+        };
+        room::of_vec(&self.steps) + self.steps.iter().map(of_step).sum::<usize>()
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Cut, Plan};
-use crate::compress::{Mark, Recipe};
+use crate::compress::{Mark, Recipe, room};
 use crate::tokens::Digest;
 use crate::wire::Format;
 use crate::wire::prompt::{Part, Prompt, Role, ToolResult};
@@ -33,12 +33,16 @@ pub(super) struct SoFar {
 }
 
 impl Known {
-    /// About what it takes in memory.
+    /// What it takes in memory, with its place among the others: a map keeps up to twice the places
+    /// that are in use.
     fn bytes(&self) -> usize {
-        let recipes = self.so_far.recipes.iter();
-        let recipes: usize =
-            recipes.map(|(_, recipe)| recipe.bytes() + size_of::<Recipe>() + 16).sum();
-        self.mark.bytes() + recipes + self.so_far.cuts.len() * size_of::<Cut>() + size_of::<Known>()
+        let SoFar { cuts, recipes, per_pass, .. } = &self.so_far;
+        let place = 2 * size_of::<(Key, Entry)>();
+        let own = size_of::<Known>() + 2 * size_of::<usize>() + room::BLOCK_BYTES;
+        let of_recipes = recipes.iter().map(|(_, recipe)| recipe.bytes()).sum::<usize>();
+        let of_passes = if per_pass.is_empty() { 0 } else { PASSES_BYTES };
+        let lists = room::of_vec(cuts) + room::of_vec(recipes);
+        place + own + self.mark.bytes() + lists + of_recipes + of_passes
     }
 }
 
@@ -70,6 +74,9 @@ pub(crate) struct Scope<'m> {
     pub(super) memo: &'m Memo,
     owner: Key,
 }
+
+/// The one node of a small map from names to numbers.
+const PASSES_BYTES: usize = 320;
 
 /// A digest of everything so far.
 type Key = u128;
