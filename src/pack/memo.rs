@@ -122,12 +122,23 @@ impl Memo {
             held.bytes -= old.bytes;
         }
         while held.bytes > self.bytes_max {
-            let oldest = held.prompts.iter().min_by_key(|(_, entry)| entry.used);
-            let Some(oldest) = oldest.map(|(key, _)| *key) else { return };
-            if let Some(entry) = held.prompts.remove(&oldest) {
-                held.bytes -= entry.bytes;
-            }
+            held.forget_oldest();
         }
+    }
+}
+
+impl Held {
+    /// Forgets an eighth of the prompts at once, and one at least: to look for the oldest takes a
+    /// walk through all, of which there are thousands if they are short.
+    fn forget_oldest(&mut self) {
+        let mut uses: Vec<u64> = self.prompts.values().map(|entry| entry.used).collect();
+        let last = uses.len() / 8;
+        let (_, last, _) = uses.select_nth_unstable(last);
+        self.prompts.retain(|_, entry| {
+            let is_kept = entry.used > *last;
+            self.bytes -= if is_kept { 0 } else { entry.bytes };
+            is_kept
+        });
     }
 }
 
