@@ -5,8 +5,8 @@
 //! not just a lock, because C libraries keep memory that was freed for the thread that had it: glibc up
 //! to twice the largest block ever freed, for each of eight threads per processor.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::mishap::caught;
 
@@ -24,14 +24,26 @@ type Work = Box<dyn FnOnce() + Send>;
 
 /// Starts its thread with the first work, and keeps it.
 pub(crate) struct Large {
-    work: Mutex<Option<Sender<Work>>>,
+    line: Arc<Line>,
     bytes: usize,
+}
+
+#[derive(Default)]
+struct Line {
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Work>,
+    has_thread: bool,
 }
 
 impl Large {
     /// For a process whose bodies may take `memory` bytes.
     pub(crate) fn new(memory: usize) -> Large {
-        Large { work: Mutex::default(), bytes: LARGE_BYTES.min(memory / SHARE) }
+        Large { line: Arc::default(), bytes: LARGE_BYTES.min(memory / SHARE) }
     }
 
     /// Whether a body of so many bytes waits for its turn.
@@ -42,28 +54,36 @@ impl Large {
     /// Waits for its turn, and for what comes of the work. Whatever could panic in there is caught
     /// there.
     pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let (back, result) = channel();
-        let work = Box::new(move || _ = back.send(work()));
-        if let Err(work) = self.submit(work) {
-            work();
-        }
-        result.recv().expect("work sends its result, unless it panics")
+        let place = Arc::new((Mutex::new(None), Condvar::new()));
+        let back = Arc::clone(&place);
+        self.submit(Box::new(move || {
+            *lock(&back.0) = Some(caught(work));
+            back.1.notify_one();
+        }));
+        let waited = place.1.wait_while(lock(&place.0), |result| result.is_none());
+        let result = waited.unwrap_or_else(PoisonError::into_inner).take();
+        result.flatten().expect("work that catches its panics gives a result")
     }
 
-    /// Gives the work back if there cannot be a thread for it.
-    fn submit(&self, work: Work) -> Result<(), Work> {
-        let mut sender = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        if sender.is_none() {
-            let (start, works) = channel();
+    /// Does the work here and now if there cannot be a thread for it.
+    fn submit(&self, work: Work) {
+        let mut state = lock(&self.line.state);
+        if !state.has_thread {
+            let line = Arc::clone(&self.line);
             let thread = std::thread::Builder::new().name("large".into()).stack_size(STACK_BYTES);
-            let is_started = thread.spawn(move || serve(&works)).is_ok();
-            *sender = is_started.then_some(start);
+            state.has_thread = thread.spawn(move || serve(&line)).is_ok();
         }
-        match &*sender {
-            Some(sender) => sender.send(work).map_err(|unsent| unsent.0),
-            None => Err(work),
+        if !state.has_thread {
+            drop(state);
+            return work();
         }
+        state.waiting.push_back(work);
+        self.line.more.notify_one();
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the system would give the work on a body of so many bytes what it takes. Nothing is touched,
@@ -72,9 +92,11 @@ pub(crate) fn has_room(bytes: usize) -> bool {
     Vec::<u8>::new().try_reserve_exact(bytes.saturating_mul(ROOM)).is_ok()
 }
 
-fn serve(works: &Receiver<Work>) {
-    while let Ok(work) = works.recv() {
-        caught(work);
+fn serve(line: &Line) {
+    loop {
+        let waited = line.more.wait_while(lock(&line.state), |state| state.waiting.is_empty());
+        let work = waited.unwrap_or_else(PoisonError::into_inner).waiting.pop_front();
+        work.into_iter().for_each(|work| work());
     }
 }
 
