@@ -4,6 +4,8 @@
 //! came, byte for byte. The path has no query, and there is no value of any header. Kept in the
 //! ledger beside the request's row for the last `KEPT` requests; tokens and money are in that row.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// How many requests are remembered so.
@@ -16,11 +18,11 @@ const NAME_BYTES_MAX: usize = 200;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Trace {
-    pub(crate) method: String,
+    pub(crate) method: Cow<'static, str>,
     /// As received, without its query, and only in plain words; see `path`.
     pub(crate) path: String,
     /// What named the provider.
-    pub(crate) route_by: String,
+    pub(crate) route_by: Cow<'static, str>,
     /// Scheme, host and port.
     pub(crate) upstream: String,
     pub(crate) credentials: Vec<Credential>,
@@ -42,9 +44,9 @@ pub(crate) struct Trace {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Credential {
     /// The header's name, or `key=` in the query.
-    pub(crate) name: String,
+    pub(crate) name: Cow<'static, str>,
     /// Of an `Authorization`, if it is one of those that everybody knows.
-    pub(crate) scheme: Option<String>,
+    pub(crate) scheme: Option<Cow<'static, str>>,
     /// Length of the value, the scheme left out.
     pub(crate) bytes: usize,
     pub(crate) fate: Fate,
@@ -93,26 +95,42 @@ const QUERY_KEY: &str = "key= in the query";
 impl<'a> Side<'a> {
     /// What was written to the connection, up to the empty line; `None` if that was never reached.
     pub(crate) fn of_wire(bytes: &'a [u8]) -> Option<Side<'a>> {
-        let end = memchr::memmem::find(bytes, b"\r\n\r\n")?;
-        let mut at = 0;
-        let mut lines = Vec::new();
-        for line_end in memchr::memmem::find_iter(&bytes[..end + 2], b"\r\n") {
-            lines.push(&bytes[at..line_end]);
-            at = line_end + 2;
+        let mut lines = Lines(bytes);
+        let target = std::str::from_utf8(lines.next()?).ok()?.split(' ').nth(1)?;
+        let mut headers = Vec::with_capacity(HEADERS_USUAL);
+        for line in lines {
+            if line.is_empty() {
+                return Some(Side { target, headers });
+            }
+            let colon = memchr::memchr(b':', line);
+            headers.extend(colon.and_then(|colon| {
+                let name = std::str::from_utf8(&line[..colon]).ok()?;
+                Some((name, line[colon + 1..].trim_ascii()))
+            }));
         }
-        let (first, rest) = lines.split_first()?;
-        let target = std::str::from_utf8(first).ok()?.split(' ').nth(1)?;
-        let headers = rest.iter().filter_map(|line| {
-            let colon = memchr::memchr(b':', line)?;
-            let name = std::str::from_utf8(&line[..colon]).ok()?;
-            Some((name, line[colon + 1..].trim_ascii()))
-        });
-        Some(Side { target, headers: headers.collect() })
+        None
     }
 
-    fn values(&self, name: &str) -> Vec<&'a [u8]> {
-        let named = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        named.map(|(_, value)| *value).collect()
+    fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let named = self.headers.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| *value)
+    }
+}
+
+/// Headers that most requests have fewer of.
+const HEADERS_USUAL: usize = 16;
+
+/// The lines of a head as ureq writes it, each without its CRLF; one whose end is not there is none.
+struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = memchr::memchr(b'\n', self.0)?;
+        let line = &self.0[..end];
+        self.0 = &self.0[end + 1..];
+        line.strip_suffix(b"\r").or(Some(line))
     }
 }
 
@@ -120,25 +138,19 @@ impl<'a> Side<'a> {
 pub(crate) fn credentials(received: &Side, sent: Option<&Side>) -> Vec<Credential> {
     let mut found = Vec::new();
     for name in CREDENTIALS {
-        let came = received.values(name);
-        let went = sent.map(|sent| sent.values(name));
-        for value in &came {
+        let fate = || fate(received.values(name), sent.map(|sent| sent.values(name)));
+        found.extend(received.values(name).map(|value| {
             let (scheme, secret) = scheme(value);
-            found.push(Credential {
-                name: name.to_owned(),
-                scheme: scheme.map(str::to_owned),
-                bytes: secret.len(),
-                fate: fate(&came, went.as_deref()),
-            });
-        }
+            let scheme = scheme.map(Cow::Borrowed);
+            Credential { name: name.into(), scheme, bytes: secret.len(), fate: fate() }
+        }));
     }
-    let came = keys(received.target);
-    let went = sent.map(|sent| keys(sent.target));
-    found.extend(came.iter().map(|value| Credential {
-        name: QUERY_KEY.to_owned(),
+    let fate = || fate(keys(received.target), sent.map(|sent| keys(sent.target)));
+    found.extend(keys(received.target).map(|value| Credential {
+        name: QUERY_KEY.into(),
         scheme: None,
         bytes: value.len(),
-        fate: fate(&came, went.as_deref()),
+        fate: fate(),
     }));
     found
 }
@@ -147,14 +159,14 @@ pub(crate) fn credentials(received: &Side, sent: Option<&Side>) -> Vec<Credentia
 pub(crate) fn headers(received: &Side, sent: &Side) -> Headers {
     let mut all = Headers::default();
     for (name, _) in &received.headers {
-        let list = match fate(&received.values(name), Some(&sent.values(name))) {
+        let list = match fate(received.values(name), Some(sent.values(name))) {
             Fate::Unchanged => &mut all.unchanged,
             Fate::Dropped | Fate::NotSent => &mut all.dropped,
             Fate::Changed => &mut all.replaced,
         };
         list.push(short(&name.to_ascii_lowercase()));
     }
-    let is_new = |name: &str| received.values(name).is_empty();
+    let is_new = |name: &str| received.values(name).next().is_none();
     let added = sent.headers.iter().filter(|(name, _)| is_new(name));
     all.added = added.map(|(name, _)| short(&name.to_ascii_lowercase())).collect();
     all
@@ -164,9 +176,22 @@ pub(crate) fn headers(received: &Side, sent: &Side) -> Headers {
 /// put keys into paths, on purpose and by mistake.
 pub(crate) fn path(target: &str) -> String {
     let path = target.split('?').next().unwrap_or_default();
-    let parts: Vec<&str> =
-        path.split('/').map(|part| if is_word(part) { part } else { "*" }).collect();
-    short(&parts.join("/"))
+    let mut out = String::with_capacity(path.len());
+    for (number, part) in path.split('/').enumerate() {
+        out.push_str(if number > 0 { "/" } else { "" });
+        out.push_str(if is_word(part) { part } else { "*" });
+    }
+    out.truncate(short_end(&out));
+    out
+}
+
+/// A request's method: nearly all have one of these.
+pub(crate) fn method(method: &str) -> Cow<'static, str> {
+    const USUAL: [&str; 4] = ["POST", "GET", "HEAD", "OPTIONS"];
+    match USUAL.into_iter().find(|usual| *usual == method) {
+        Some(usual) => usual.into(),
+        None => method.to_owned().into(),
+    }
 }
 
 /// `messages`, `count_tokens`, `v1beta`, or a model with what is asked of it: the ledger has its name.
@@ -185,17 +210,22 @@ fn is_word(part: &str) -> bool {
 
 /// Scheme, host and port of a URL; not the name and password that it may hold.
 pub(crate) fn origin(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let scheme_end = url.find(':').filter(|at| url[*at..].starts_with("://"));
+    let (scheme, rest) = scheme_end.map_or(("", url), |at| (&url[..at], &url[at + 3..]));
     let host = rest.split(['/', '?']).next().unwrap_or_default();
-    format!("{scheme}://{}", host.rsplit('@').next().unwrap_or_default())
+    [scheme, "://", host.rsplit('@').next().unwrap_or_default()].concat()
 }
 
-fn fate<T: PartialEq>(came: &[T], went: Option<&[T]>) -> Fate {
-    match went {
-        None => Fate::NotSent,
-        Some([]) => Fate::Dropped,
-        Some(went) if went == came => Fate::Unchanged,
-        Some(_) => Fate::Changed,
+fn fate<T: PartialEq>(
+    came: impl Iterator<Item = T>,
+    went: Option<impl Iterator<Item = T>>,
+) -> Fate {
+    let Some(went) = went else { return Fate::NotSent };
+    let mut went = went.peekable();
+    match went.peek().is_some() {
+        false => Fate::Dropped,
+        true if came.eq(went) => Fate::Unchanged,
+        true => Fate::Changed,
     }
 }
 
@@ -210,17 +240,21 @@ fn scheme(value: &[u8]) -> (Option<&'static str>, &[u8]) {
     }
 }
 
-fn keys(target: &str) -> Vec<&str> {
+fn keys(target: &str) -> impl Iterator<Item = &str> {
     let query = target.split_once('?').map_or("", |(_, query)| query);
-    query.split('&').filter_map(|pair| pair.strip_prefix("key=")).collect()
+    query.split('&').filter_map(|pair| pair.strip_prefix("key="))
 }
 
 fn short(text: &str) -> String {
+    text[..short_end(text)].to_owned()
+}
+
+fn short_end(text: &str) -> usize {
     let mut end = text.len().min(NAME_BYTES_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text[..end].to_owned()
+    end
 }
 
 #[cfg(test)]
@@ -249,7 +283,7 @@ mod tests {
         let found = credentials(&received(), Some(&sent));
         let said = |found: &[Credential]| -> Vec<(String, usize, Fate)> {
             let each = found.iter();
-            each.map(|credential| (credential.name.clone(), credential.bytes, credential.fate))
+            each.map(|credential| (credential.name.to_string(), credential.bytes, credential.fate))
                 .collect()
         };
         assert_eq!(

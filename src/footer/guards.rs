@@ -1,5 +1,9 @@
 //! Whether an answer may carry a footer, as far as the request and the answer's head can tell.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::Refusal;
 use crate::json::{self, Reader, Span};
 use crate::wire::Format;
@@ -10,8 +14,8 @@ pub(crate) struct Request<'a> {
     pub(crate) format: Option<Format>,
     /// As the client sent it.
     pub(crate) body: &'a [u8],
-    /// All of them, if there are several.
-    pub(crate) user_agent: &'a [u8],
+    /// A program whose answers are read by programs.
+    pub(crate) is_agent: bool,
     /// The setting, the flag or the request's own header says no.
     pub(crate) is_off: bool,
     /// Our counts of the prompt are known.
@@ -49,6 +53,10 @@ const PROMPTS: &[(&str, &[&str])] = &[
     ("*Briefly* summarize this partial conversation about programming", &[""]),
 ];
 
+/// To prepare a search takes longer than to look through a small prompt.
+static PROMPT_FINDERS: LazyLock<[Finder<'static>; PROMPTS.len()]> =
+    LazyLock::new(|| std::array::from_fn(|at| Finder::new(PROMPTS[at].0)));
+
 /// An answer that may be shorter than this in tokens is a label, not a text.
 const MAX_TOKENS_MIN: u64 = 32;
 
@@ -76,17 +84,26 @@ const FORBIDDEN: &[(&str, Refusal)] = &[
     ("structured_outputs", "json"),
 ];
 
+/// Whether a user agent names a program whose answers are read by programs.
+pub(crate) fn is_agent(user_agent: &[u8]) -> bool {
+    let begins = |place: &[u8], name: &str| {
+        place.get(..name.len()).is_some_and(|part| part.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    (0..user_agent.len()).any(|at| {
+        let (place, first) = (&user_agent[at..], user_agent[at].to_ascii_lowercase());
+        AGENTS.iter().any(|name| name.as_bytes()[0] == first && begins(place, name))
+    })
+}
+
 /// Why the request forbids a footer.
 pub(crate) fn request_refusal(request: &Request) -> Option<Refusal> {
     let format = match request.format {
         Some(format @ (Format::Messages | Format::Chat)) => format,
         _ => return Some("api"),
     };
-    let agent = request.user_agent.to_ascii_lowercase();
-    let is = |name: &&str| memchr::memmem::find(&agent, name.as_bytes()).is_some();
     match std::str::from_utf8(request.body) {
         _ if request.is_off => Some("off"),
-        _ if AGENTS.iter().any(is) => Some("agent"),
+        _ if request.is_agent => Some("agent"),
         _ if !request.is_counted => Some("uncounted"),
         Ok(body) => of_body(format, body)
             .unwrap_or(Some("unreadable"))
@@ -115,12 +132,12 @@ fn is_known_type(content_type: &[u8]) -> bool {
 
 fn is_agents_prompt(body: &str) -> bool {
     let body = body.as_bytes();
-    PROMPTS.iter().any(|(words, ends)| {
+    PROMPTS.iter().zip(&*PROMPT_FINDERS).any(|((words, ends), finder)| {
         let goes_on = |at: usize| {
             let rest = &body[at + words.len()..];
             ends.iter().any(|end| rest.starts_with(end.as_bytes()))
         };
-        memchr::memmem::find_iter(body, words).any(goes_on)
+        finder.find_iter(body).any(goes_on)
     })
 }
 
@@ -287,9 +304,10 @@ mod tests {
             "QwenCode/0.24.4 (linux; x64)",
             "ls/JS 5.23.2 Continue/1.5.47",
         ] {
-            check(Request { user_agent: agent.as_bytes(), ..request() }, ok(), Some("agent"));
+            assert!(is_agent(agent.as_bytes()), "{agent}");
         }
-        check(Request { user_agent: b"OpenAI/Python 2.0", ..request() }, ok(), None);
+        assert!(!is_agent(b"OpenAI/Python 2.0") && !is_agent(b"curso") && !is_agent(b""));
+        check(Request { is_agent: true, ..request() }, ok(), Some("agent"));
         check(request(), Answer { status: 201, ..ok() }, Some("status"));
         check(request(), Answer { is_encoded: true, ..ok() }, Some("encoded"));
         check(request(), Answer { content_type: b"text/html", ..ok() }, Some("content-type"));
@@ -301,7 +319,7 @@ mod tests {
         Request {
             format: Some(Format::Chat),
             body: b"",
-            user_agent: b"curl/8",
+            is_agent: false,
             is_off: false,
             is_counted: true,
         }

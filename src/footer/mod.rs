@@ -13,7 +13,7 @@ mod plain;
 mod prose;
 mod stream;
 
-pub(crate) use guards::{Answer, Request, answer_refusal, request_refusal};
+pub(crate) use guards::{Answer, Request, answer_refusal, is_agent, request_refusal};
 pub(crate) use history::heal;
 pub(crate) use plain::add;
 pub(crate) use stream::{Event, Stream};

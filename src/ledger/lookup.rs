@@ -86,26 +86,25 @@ impl Prices {
     /// What covers the model: the longest name, the user's before the table's.
     pub(crate) fn quote(&self, model: &str) -> Option<Quote<'_>> {
         let model = plain_name(model);
-        let covering = self.all().filter(|quote| covers(quote.name, &model));
-        covering.max_by_key(|quote| (quote.name.len(), quote.is_own))
+        let listed = ROWS.iter().filter(|row| covers(row.name, &model)).map(Row::quote);
+        let own = self.own.iter().filter(|(name, _)| covers(name, &model)).map(own_quote);
+        listed.chain(own).max_by_key(|quote| (quote.name.len(), quote.is_own))
     }
 
     /// Every price, the table's first.
     pub(crate) fn all(&self) -> impl Iterator<Item = Quote<'_>> {
-        let table = ROWS.iter().map(|row| Quote {
-            name: row.name,
-            is_own: false,
-            base: row.base,
-            except: row.except,
-        });
-        let own = self.own.iter().map(|(name, base)| Quote {
-            name,
-            is_own: true,
-            base: *base,
-            except: &[],
-        });
-        table.chain(own)
+        ROWS.iter().map(Row::quote).chain(self.own.iter().map(own_quote))
     }
+}
+
+impl Row {
+    fn quote<'any>(&self) -> Quote<'any> {
+        Quote { name: self.name, is_own: false, base: self.base, except: self.except }
+    }
+}
+
+fn own_quote((name, base): &(String, Rates)) -> Quote<'_> {
+    Quote { name, is_own: true, base: *base, except: &[] }
 }
 
 fn own_rates(fields: &Value) -> Result<Rates, String> {
@@ -141,22 +140,34 @@ fn rate(value: &Value) -> Result<u32, String> {
 
 /// Lower case, without `models/`, `vendor/` or `region.vendor.`; dots in Claude's names as dashes.
 pub(super) fn plain_name(model: &str) -> String {
-    /// As they appear in the names of cloud marketplaces.
-    const VENDORS: &[&str] = &["anthropic.", "openai.", "deepseek.", "mistral.", "google.", "xai."];
-    let lower = model.to_ascii_lowercase();
-    let mut name = lower.rsplit('/').next().unwrap_or(&lower);
-    for vendor in VENDORS {
-        match name.find(vendor) {
-            Some(at) if at == 0 || name[..at].ends_with('.') => name = &name[at + vendor.len()..],
-            _ => {}
+    let start = model.rfind('/').map_or(0, |at| at + 1);
+    let mut name = model[start..].to_ascii_lowercase();
+    // Most names have no dot, and nothing else to lose.
+    if name.contains('.') {
+        name.drain(..vendor_end(&name));
+        if name.starts_with("claude") {
+            name = name.replace('.', "-");
         }
     }
-    if name.starts_with("claude") { name.replace('.', "-") } else { name.to_string() }
+    name
+}
+
+/// Where the name begins behind the vendors, as they appear in the names of cloud marketplaces.
+fn vendor_end(name: &str) -> usize {
+    const VENDORS: &[&str] = &["anthropic.", "openai.", "deepseek.", "mistral.", "google.", "xai."];
+    VENDORS.iter().fold(0, |end, vendor| match name[end..].find(vendor) {
+        Some(at) if at == 0 || name[end..end + at].ends_with('.') => end + at + vendor.len(),
+        _ => end,
+    })
 }
 
 /// Whether a row's name stands for the model: equal, or followed by a suffix that is not another
 /// version. `claude-opus-5` is the price of `claude-opus-5-20260801`, but not of `claude-opus-5-9`.
 fn covers(name: &str, model: &str) -> bool {
+    // Hundreds of names are tried, and most begin with another letter.
+    if model.as_bytes().first() != name.as_bytes().first() {
+        return false;
+    }
     let Some(suffix) = model.strip_prefix(name) else { return false };
     let separators = ['-', '@', ':'];
     if suffix.is_empty() {

@@ -1,6 +1,7 @@
 //! What an exchange is in the ledger, and what its own headers and its footer say: one record that
 //! all of them are read from.
 
+use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::request::Head;
@@ -10,12 +11,15 @@ use crate::pack::{Packed, Plan, Skip};
 use crate::route::Route;
 use crate::tokens;
 use crate::wire::answer::Reading;
-use crate::wire::{Usage, text_only};
+use crate::wire::{Format, Usage, text_only};
 
 /// Longer prompts teach nothing: looking through them would be felt.
 const LESSON_BYTES_MAX: usize = 1024 * 1024;
 
 const REQUEST_ID: &str = "x-tokenpak-request-id";
+
+/// Room for all of our headers.
+const HEADERS_BYTES_USUAL: usize = 256;
 
 /// A record of what is known when a request has been sent.
 pub(super) fn open(
@@ -40,7 +44,7 @@ pub(super) fn open(
         client: client(head),
         status: None,
         error: None,
-        stream: packed.stream || path.contains("treamGenerateContent"),
+        stream: packed.stream || is_streamed_by(path, format),
         tokens_before: counted.then_some(packed.before),
         tokens_after: counted.then_some(packed.after),
         usage: None,
@@ -115,31 +119,46 @@ pub(super) fn footer_line(entry: &Entry, prices: &Prices, usage: Option<&Usage>)
     footer::line(before, after, money.map(|money| money.saved_nano))
 }
 
-/// The response headers that say what was done.
-pub(super) fn headers(entry: &Entry) -> Vec<(&'static str, String)> {
-    let mut all = vec![(REQUEST_ID, entry.request_id.clone())];
-    if let (Some(before), Some(after)) = (entry.tokens_before, entry.tokens_after) {
-        all.push(("x-tokenpak-tokens-before", before.to_string()));
-        all.push(("x-tokenpak-tokens-after", after.to_string()));
-        all.push(("x-tokenpak-tokens-saved", (before as i64 - after as i64).to_string()));
-    }
-    all.extend(entry.skip_reason.map(|skip| ("x-tokenpak-skip", skip.to_owned())));
-    all
+/// The lines of the answer's head that say what was done.
+pub(super) fn headers(entry: &Entry) -> String {
+    let mut lines = String::with_capacity(HEADERS_BYTES_USUAL);
+    let _ = write!(lines, "{REQUEST_ID}: {}\r\n", entry.request_id);
+    add_counts(&mut lines, entry);
+    lines
 }
 
 /// An answer of our own, which bears the request's name already, with the other headers.
 pub(super) fn add_headers(mut answer: Vec<u8>, entry: &Entry) -> Vec<u8> {
     let line_end = memchr::memchr(b'\n', &answer).map_or(0, |at| at + 1);
-    let others = headers(entry).into_iter().filter(|(name, _)| *name != REQUEST_ID);
-    let lines: String = others.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let mut lines = String::new();
+    add_counts(&mut lines, entry);
     answer.splice(line_end..line_end, lines.into_bytes());
     answer
+}
+
+fn add_counts(lines: &mut String, entry: &Entry) {
+    if let (Some(before), Some(after)) = (entry.tokens_before, entry.tokens_after) {
+        let saved = before as i64 - after as i64;
+        let _ = write!(
+            lines,
+            "x-tokenpak-tokens-before: {before}\r\nx-tokenpak-tokens-after: {after}\r\n\
+             x-tokenpak-tokens-saved: {saved}\r\n"
+        );
+    }
+    if let Some(skip) = entry.skip_reason {
+        let _ = write!(lines, "x-tokenpak-skip: {skip}\r\n");
+    }
 }
 
 /// What could not be read has no count, rather than the count 0.
 pub(super) fn is_counted(route: &Route, packed: &Packed) -> bool {
     let is_unread = matches!(packed.skip, Some(Skip::Unreadable | Skip::Encoded | Skip::Large));
     route.format.is_some() && !is_unread
+}
+
+/// Gemini says in the path whether it is to stream.
+fn is_streamed_by(path: &str, format: Option<Format>) -> bool {
+    matches!(format, None | Some(Format::Gemini)) && path.contains("treamGenerateContent")
 }
 
 /// Gemini names the model in the path: `/v1beta/models/NAME:generateContent`.

@@ -3,6 +3,7 @@
 use std::io::{self, Cursor, Read};
 
 use super::mishap::caught;
+use super::relay::Body;
 use super::upstream::{Framing, ReplyHead};
 use crate::footer;
 use crate::footer::amend::{Edit, Line, Passage};
@@ -11,6 +12,9 @@ use crate::wire::answer::{Reading, Tap};
 
 /// A longer plain answer is no chat, and is not kept to be changed.
 const PLAIN_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Room for a plain answer that does not say how long it is.
+const PLAIN_BYTES_USUAL: usize = 2 * 1024;
 
 /// What is to be done with an answer.
 pub(super) struct Wishes {
@@ -25,7 +29,7 @@ pub(super) struct Wishes {
 
 /// An answer that is ready to be copied.
 pub(super) struct Dressed<'a> {
-    pub(super) body: Box<dyn Read + 'a>,
+    pub(super) body: Body<'a>,
     pub(super) framing: Framing,
     pub(super) passage: Passage<'a>,
     /// What was read already, and what became of the footer, where the copying will not tell.
@@ -45,7 +49,7 @@ pub(super) fn dress<'a>(
     let tap =
         || wishes.format.filter(|_| is_plain).map(|format| Tap::new(format, wishes.is_stream));
     let as_it_comes = |body, footer| Dressed {
-        body,
+        body: Body::Comes(body),
         framing,
         passage: Passage::new(tap(), None),
         reading: None,
@@ -59,14 +63,18 @@ pub(super) fn dress<'a>(
         // What is changed has another length.
         let framing = if framing == Framing::Close { framing } else { Framing::Chunks };
         let passage = Passage::new(tap(), Edit::new(footer, wishes.drops_usage));
-        return Dressed { body: Box::new(body), framing, passage, reading: None, footer: None };
+        let body = Body::Comes(Box::new(body));
+        return Dressed { body, framing, passage, reading: None, footer: None };
     }
     if !wishes.wants_footer
         || matches!(framing, Framing::Length(length) if length > PLAIN_BYTES_MAX)
     {
         return as_it_comes(Box::new(body), wishes.wants_footer.then_some("large"));
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(match framing {
+        Framing::Length(length) => length as usize,
+        _ => PLAIN_BYTES_USUAL,
+    });
     let begun = body.by_ref().take(1).read_to_end(&mut bytes);
     if begun.is_ok() && bytes.first().is_some_and(u8::is_ascii_whitespace) {
         // Some providers send blank lines while they think, so that nobody gives the answer up.
@@ -83,8 +91,9 @@ pub(super) fn dress<'a>(
             let add = || {
                 let mut tap = Tap::new(format, false);
                 tap.feed(&bytes);
-                let edited = footer::add(format, &bytes, &line(tap.usage().as_ref()));
-                edited.map(|edited| (edited, tap.finish()))
+                let reading = tap.finish();
+                let edited = footer::add(format, &bytes, &line(reading.usage.as_ref()));
+                edited.map(|edited| (edited, reading))
             };
             caught(add).unwrap_or(Err("unreadable"))
         }
@@ -96,7 +105,7 @@ pub(super) fn dress<'a>(
                 Framing::Length(_) => Framing::Length(edited.len() as u64),
                 other => other,
             },
-            body: Box::new(Cursor::new(edited)),
+            body: Body::Whole(edited),
             passage: Passage::new(None, None),
             reading: Some(reading),
             footer: Some(footer::ADDED),

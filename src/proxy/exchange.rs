@@ -27,7 +27,7 @@ use super::witness::Witness;
 use crate::compress::Mode;
 use crate::footer;
 use crate::ledger::Entry;
-use crate::pack::Packed;
+use crate::pack::{Packed, Plan};
 use crate::route::{self, Asked, Route, Upstreams};
 use crate::wire::{Format, Usage};
 
@@ -35,9 +35,9 @@ use crate::wire::{Format, Usage};
 const REASON_BYTES_MAX: u64 = 64 * 1024;
 
 /// A finished exchange, for people who watch.
-pub(crate) struct Done {
-    pub(crate) model: Option<String>,
-    pub(crate) provider: String,
+pub(crate) struct Done<'a> {
+    pub(crate) model: Option<&'a str>,
+    pub(crate) provider: &'a str,
     pub(crate) status: Option<u16>,
     pub(crate) error: Option<&'static str>,
     pub(crate) before: u64,
@@ -97,13 +97,14 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: Job) {
         None => Prepared::streamed(),
     });
     let times = [read_time, arrived.elapsed()];
-    let look = OnceCell::new();
+    let (look, mut entry) = (OnceCell::new(), OnceCell::new());
     let witness = Witness::new(&context.debug, &exchange.id, (&head, &route), times);
     let meanwhile = || {
         let original = bytes_of(&original);
         let packed = preparing.count(&prepared, original);
-        look.get_or_init(|| exchange.look(&route, packed, original));
+        let look = look.get_or_init(|| exchange.look(&route, packed, original));
         caught(|| witness.look(packed, &prepared, original));
+        entry.get_or_init(|| exchange.open((&route, &plan), packed, (times[1], look)));
     };
     let sent = match &mut upload {
         Some(upload) => {
@@ -118,8 +119,9 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: Job) {
     // Nothing was sent if it was not counted yet.
     let packed = preparing.count(&prepared, bytes_of(&original));
     let trace = caught(|| witness.tell(packed, &prepared)).unwrap_or_default();
-    let parts = (&*head, &route, &plan);
-    let mut entry = account::open(&exchange.id, parts, packed, times[1]);
+    let look = look.get().copied().unwrap_or_default();
+    let open = || exchange.open((&route, &plan), packed, (times[1], &look));
+    let mut entry = entry.take().unwrap_or_else(open);
     // A stream may last for minutes, and needs none of it.
     drop(prepared);
     drop(original);
@@ -127,10 +129,7 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: Job) {
     entry.ttfb_ms = Some(arrived.elapsed().as_millis() as u64);
     entry.trace = Some(Box::new(trace));
     match sent {
-        Ok(answer) => {
-            let look = look.get().copied().unwrap_or_default();
-            exchange.deliver(&route, answer, entry, look);
-        }
+        Ok(answer) => exchange.deliver(&route, answer, entry, look.no_footer),
         Err(failure) => {
             let failure = upload.as_ref().and_then(Upload::failure).unwrap_or(failure);
             exchange.fail(&route, entry, failure);
@@ -175,6 +174,18 @@ impl Exchange<'_> {
         route::pick(&asked, &upstreams)
     }
 
+    /// The record of what is known when the request has been sent.
+    fn open(
+        &self,
+        (route, plan): (&Route, &Plan),
+        packed: &Packed,
+        (proxy_time, look): (Duration, &Look),
+    ) -> Entry {
+        let mut entry = account::open(&self.id, (self.head, route, plan), packed, proxy_time);
+        account::rate(&mut entry, &self.context.ledger, look.is_text_only);
+        entry
+    }
+
     fn send(&self, route: &Route, body: Outgoing) -> Result<Answer, Failure> {
         let target = Target { url: &route.url, identity_only: route.format.is_some() };
         let reply = self.setup.upstream.send(&target, self.head, body, &self.client.watch)?;
@@ -216,13 +227,18 @@ impl Exchange<'_> {
     }
 
     /// Passes an answer on, and records the exchange.
-    fn deliver(&self, route: &Route, answer: Answer, mut entry: Entry, look: Look) {
+    fn deliver(
+        &self,
+        route: &Route,
+        answer: Answer,
+        mut entry: Entry,
+        no_footer: Option<footer::Refusal>,
+    ) {
         entry.status = Some(answer.reply.head.status());
         if answer.is_refused {
             account::undo_savings(&mut entry);
         }
-        account::rate(&mut entry, &self.context.ledger, look.is_text_only);
-        let relayed = self.relay(route, answer, (&entry, look.no_footer));
+        let relayed = self.relay(route, answer, (&entry, no_footer));
         (entry.error, entry.footer) = (relayed.error, relayed.footer);
         account::settle(&mut entry, &self.setup.config.prices, relayed.reading);
         self.finish(entry);
@@ -261,7 +277,7 @@ impl Exchange<'_> {
         let prices = &self.setup.config.prices;
         let line = |usage: Option<&Usage>| account::footer_line(entry, prices, usage);
         let body = Cursor::new(read).chain(body);
-        let mut dressed = dress(&wishes, &head, body, framing, &line);
+        let dressed = dress(&wishes, &head, body, framing, &line);
         let relay = Relay {
             answer: &head,
             framing: dressed.framing,
@@ -273,7 +289,7 @@ impl Exchange<'_> {
             must_close: self.must_close,
         };
         // A mistake in reading along must not look like the end of an answer.
-        let copied = caught(|| relay.copy(&mut dressed.body, dressed.passage));
+        let copied = caught(|| relay.copy(dressed.body, dressed.passage));
         let mut relayed = copied.unwrap_or_else(Relayed::broken);
         relayed.reading = relayed.reading.or(dressed.reading);
         let footer = refusal.or(relayed.footer).or(dressed.footer);
@@ -284,13 +300,11 @@ impl Exchange<'_> {
     /// What the client's body says to footer and calibration.
     fn look(&self, route: &Route, packed: &Packed, original: &[u8]) -> Look {
         let asked = self.head.header("x-tokenpak-footer").unwrap_or_default();
-        let agents: Vec<&[u8]> = self.head.values("user-agent").collect();
-        let agents = agents.join(&b' ');
         let look = || {
             let request = footer::Request {
                 format: route.format,
                 body: original,
-                user_agent: &agents,
+                is_agent: self.head.values("user-agent").any(footer::is_agent),
                 is_off: !self.setup.config.stats_footer || asked.eq_ignore_ascii_case(b"off"),
                 is_counted: account::is_counted(route, packed),
             };
@@ -306,8 +320,8 @@ impl Exchange<'_> {
     fn finish(&self, mut entry: Entry) {
         entry.total_ms = self.arrived.elapsed().as_millis() as u64;
         let done = Done {
-            model: entry.model.clone(),
-            provider: entry.provider.clone(),
+            model: entry.model.as_deref(),
+            provider: &entry.provider,
             status: entry.status,
             error: entry.error,
             before: entry.tokens_before.unwrap_or(0),
@@ -323,8 +337,8 @@ impl Exchange<'_> {
             totals.after.fetch_add(done.after, Ordering::Relaxed);
         }
         self.context.metrics.count(&entry);
-        self.context.ledger.record(entry);
         (self.context.report)(&done);
+        self.context.ledger.record(entry);
     }
 
     fn no_route(&self, is_read: bool) {

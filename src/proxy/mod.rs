@@ -29,6 +29,7 @@ mod prepare;
 mod relay;
 mod request;
 mod setup;
+mod spare;
 mod switch;
 mod upstream;
 mod witness;

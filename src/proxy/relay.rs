@@ -9,6 +9,7 @@ use std::net::TcpStream;
 
 use super::WRITE_WAITS_MAX;
 use super::request::Head;
+use super::spare;
 use super::upstream::forward::is_hop_by_hop;
 use super::upstream::transport::Watch;
 use super::upstream::{Framing, PIECE_BYTES_MAX, ReplyHead, first_piece, next_piece};
@@ -50,6 +51,13 @@ impl Relayed {
     }
 }
 
+/// An answer's body on its way.
+pub(crate) enum Body<'a> {
+    Comes(Box<dyn Read + 'a>),
+    /// All of it is here.
+    Whole(Vec<u8>),
+}
+
 /// One answer on its way: from whom, to whom, with what.
 pub(crate) struct Relay<'a> {
     pub(crate) answer: &'a ReplyHead,
@@ -57,8 +65,8 @@ pub(crate) struct Relay<'a> {
     pub(crate) request: &'a Head,
     pub(crate) client: &'a TcpStream,
     pub(crate) watch: &'a Watch,
-    /// Our own headers: `x-tokenpak-...`.
-    pub(crate) ours: &'a [(&'static str, String)],
+    /// Our own header lines: `x-tokenpak-...`.
+    pub(crate) ours: &'a str,
     /// The first bytes of the body have come.
     pub(crate) is_ready: bool,
     /// Whether the connection must end after this answer.
@@ -67,18 +75,20 @@ pub(crate) struct Relay<'a> {
 
 impl Relay<'_> {
     /// Copies the head and all of `body`.
-    pub(crate) fn copy(&self, body: &mut dyn Read, mut passage: Passage) -> Relayed {
+    pub(crate) fn copy(&self, body: Body, mut passage: Passage) -> Relayed {
         let end = self.end();
         let keep_alive = self.request.keep_alive && end != End::Close && !self.must_close;
         let mut head = self.head(end, keep_alive);
         // A first piece that is at hand shares the head's write; else the head leaves at once.
-        let waits = end == End::None || self.is_ready && end == End::Length;
+        let is_here = matches!(body, Body::Whole(_)) || self.is_ready && end == End::Length;
+        let waits = end == End::None || is_here;
         if !waits && self.write(&[&head]).is_ok() {
             head.clear();
         }
-        let copied = match end {
-            End::None => self.write(&[&head]).map_err(|_| Fault::Client),
-            _ => self.pieces(body, (&mut head, end), &mut passage),
+        let copied = match body {
+            _ if end == End::None => self.write(&[&head]).map_err(|_| Fault::Client),
+            Body::Whole(bytes) => self.whole(&bytes, (&mut head, end)),
+            Body::Comes(mut body) => self.pieces(&mut *body, (&mut head, end), &mut passage),
         };
         let (reading, footer) = passage.finish();
         let error = self.judge(copied, end, reading.as_ref());
@@ -90,13 +100,23 @@ impl Relay<'_> {
         Relayed { keep_alive, error, reading, footer, must_abort }
     }
 
+    /// Head and body in one write.
+    fn whole(&self, bytes: &[u8], (head, end): (&mut Vec<u8>, End)) -> Result<(), Fault> {
+        let mut behind: &[u8] = b"";
+        if end == End::Chunks && !bytes.is_empty() {
+            let _ = write!(head, "{:x}\r\n", bytes.len());
+            behind = b"\r\n";
+        }
+        self.write(&[head, bytes, behind]).map_err(|_| Fault::Client)
+    }
+
     fn pieces(
         &self,
         body: &mut dyn Read,
         (head, end): (&mut Vec<u8>, End),
         passage: &mut Passage,
     ) -> Result<(), Fault> {
-        let room = |bytes| vec![0; CHUNK_HEAD_BYTES + bytes + 2];
+        let room = |bytes| spare::take(CHUNK_HEAD_BYTES + bytes + 2);
         let mut bytes_max = first_piece(self.framing);
         let mut out = room(bytes_max);
         loop {
@@ -124,11 +144,12 @@ impl Relay<'_> {
             self.write(&[head, bytes]).map_err(|_| Fault::Client)?;
             head.clear();
             if count == 0 {
+                spare::keep(out);
                 return Ok(());
             }
             let next = next_piece(bytes_max, count);
             if std::mem::replace(&mut bytes_max, next) != next {
-                out = room(next);
+                spare::keep(std::mem::replace(&mut out, room(next)));
             }
         }
     }
@@ -168,46 +189,45 @@ impl Relay<'_> {
 
     fn head(&self, end: End, keep_alive: bool) -> Vec<u8> {
         let mut out = Vec::with_capacity(1024);
-        out.extend_from_slice(format!("HTTP/1.1 {} ", self.answer.status()).as_bytes());
+        let _ = write!(out, "HTTP/1.1 {} ", self.answer.status());
         out.extend_from_slice(self.answer.reason());
         out.extend_from_slice(b"\r\n");
+        let names_any = self.answer.header("connection").is_some();
         for (name, value) in self.answer.headers() {
             // Where there is no body, the length is that of the body there would be.
-            let is_kept = end == End::None && name.eq_ignore_ascii_case("content-length");
+            let is_kept = end == End::None && name.eq_ignore_ascii_case(b"content-length");
             let is_named = || {
-                self.answer
-                    .tokens("connection")
-                    .any(|token| token.eq_ignore_ascii_case(name.as_bytes()))
+                let mut named = self.answer.tokens("connection");
+                names_any && named.any(|token| token.eq_ignore_ascii_case(name))
             };
             if is_kept || !is_hop_by_hop(name) && !is_named() {
                 line(&mut out, name, value);
             }
         }
         if let (End::Length, Framing::Length(length)) = (end, self.framing) {
-            line(&mut out, "content-length", length.to_string().as_bytes());
+            let _ = write!(out, "content-length: {length}\r\n");
         }
-        for (name, value) in self.ours {
-            line(&mut out, name, value.as_bytes());
-        }
+        out.extend_from_slice(self.ours.as_bytes());
         if end == End::Chunks {
-            line(&mut out, "transfer-encoding", b"chunked");
+            line(&mut out, b"transfer-encoding", b"chunked");
         }
         if !keep_alive {
-            line(&mut out, "connection", b"close");
+            line(&mut out, b"connection", b"close");
         } else if self.request.is_http10 {
-            line(&mut out, "connection", b"keep-alive");
+            line(&mut out, b"connection", b"keep-alive");
         }
         out.extend_from_slice(b"\r\n");
         out
     }
 
+    /// At most three parts.
     fn write(&self, parts: &[&[u8]]) -> io::Result<()> {
-        let [first, second] = [0, 1].map(|at| parts.get(at).copied().unwrap_or_default());
-        write_all(self.client, &mut [io::IoSlice::new(first), io::IoSlice::new(second)])
+        let part = |at: usize| io::IoSlice::new(parts.get(at).copied().unwrap_or_default());
+        write_all(self.client, &mut [part(0), part(1), part(2)])
     }
 }
 
-/// Both parts in as few system calls as the socket takes, for as long as the client takes any.
+/// All parts in as few system calls as the socket takes, for as long as the client takes any.
 fn write_all(mut client: &TcpStream, mut parts: &mut [io::IoSlice]) -> io::Result<()> {
     let mut waits = 0;
     while parts.iter().any(|part| !part.is_empty()) {
@@ -257,8 +277,8 @@ fn frame(out: &mut [u8], count: usize) -> &[u8] {
     &out[..end + 2]
 }
 
-fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

@@ -55,9 +55,9 @@ impl<'a> Witness<'a> {
         let saved = packed.per_pass.iter();
         let [read, ready] = self.times;
         self.seen.replace(Some(Trace {
-            method: head.method().to_owned(),
+            method: trace::method(head.method()),
             path: trace::path(head.target()),
-            route_by: self.route.by.to_owned(),
+            route_by: self.route.by.into(),
             upstream: trace::origin(&self.route.url),
             credentials: trace::credentials(&received, sent.as_ref()),
             passes: saved.map(|(pass, tokens)| ((*pass).to_owned(), *tokens)).collect(),

@@ -123,7 +123,7 @@ fn credential(credential: &Credential) -> String {
     let Credential { name, scheme, bytes, fate } = credential;
     // `authorization  Bearer, 57 bytes`: the header's name stands before it already.
     let what = match scheme {
-        Some(scheme) => scheme.as_str(),
+        Some(scheme) => scheme,
         None if name == "authorization" => "no known scheme",
         None => name,
     };

@@ -3,6 +3,7 @@
 //! A key goes only to the provider that it belongs to. The first rule that matches decides, and a
 //! request that no rule claims is answered by us with an explanation, never by a guess.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::wire::Format;
@@ -59,7 +60,10 @@ pub(crate) fn pick(asked: &Asked, upstreams: &Upstreams) -> Option<Route> {
         Some(name) => &target[1 + name.len()..],
         None => target,
     };
-    let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    let rest = match rest.starts_with('/') {
+        true => Cow::Borrowed(rest),
+        false => Cow::Owned(format!("/{rest}")),
+    };
     let path = rest.split('?').next().unwrap_or_default();
     let provider = named
         .map(|name| (name, "x-tokenpak-provider"))
@@ -141,6 +145,9 @@ fn by_path(path: &str) -> Option<&'static str> {
 
 /// The path of an absolute target: its host never chooses the upstream.
 pub(crate) fn origin_form(target: &str) -> &str {
+    if target.starts_with('/') {
+        return target;
+    }
     match target.split_once("://") {
         Some((scheme, rest)) if !scheme.contains('/') => {
             rest.find(['/', '?']).map_or("/", |at| &rest[at..])
@@ -170,10 +177,10 @@ fn join(base: &str, path: &str) -> String {
             base.ends_with(version) && (rest.is_empty() || rest.starts_with(['/', '?']))
         });
         if let Some(rest) = doubled {
-            return format!("{base}{rest}");
+            return [base, rest].concat();
         }
     }
-    format!("{base}{path}")
+    [base, path].concat()
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! (nearly all) cost one search for a few words; the rest, and bodies, go through `skim`. So no
 //! answer is too large to be read, and a broken one still yields what was said before the break.
 
+use std::sync::LazyLock;
+
 use memchr::memmem::Finder;
 
 use super::skim::{Skim, Wanted};
@@ -32,7 +34,7 @@ pub(crate) struct Tap {
     events: Option<Events>,
     skim: Skim<Field>,
     /// An event without any of these words, or with `null` behind them, says nothing to us.
-    words: Vec<Finder<'static>>,
+    words: &'static [Finder<'static>],
     seen: Seen,
 }
 
@@ -118,15 +120,29 @@ const RESPONSES_WORDS: &[&str] = &[
     r#""response.failed""#,
 ];
 
+const MESSAGES_WORDS: &[&str] = &[r#""usage""#, r#""message_stop""#, r#""error""#];
+const CHAT_WORDS: &[&str] = &[r#""usage""#, r#""finish_reason""#];
+const GEMINI_WORDS: &[&str] = &[r#""usageMetadata""#, r#""finishReason""#, r#""promptFeedback""#];
+
+/// Searches that are made ready once: for an answer that takes longer than to read most of it.
+type Finders = LazyLock<Vec<Finder<'static>>>;
+
+static MESSAGES_FINDERS: Finders = LazyLock::new(|| finders(MESSAGES_WORDS));
+static CHAT_FINDERS: Finders = LazyLock::new(|| finders(CHAT_WORDS));
+static RESPONSES_FINDERS: Finders = LazyLock::new(|| finders(RESPONSES_WORDS));
+static GEMINI_FINDERS: Finders = LazyLock::new(|| finders(GEMINI_WORDS));
+
+fn finders(words: &'static [&'static str]) -> Vec<Finder<'static>> {
+    words.iter().map(Finder::new).collect()
+}
+
 /// The table of a format, and the words of which an event must have one to be looked at.
-fn tables(format: Format) -> (&'static [Wanted<Field>], &'static [&'static str]) {
+fn tables(format: Format) -> (&'static [Wanted<Field>], &'static Finders) {
     match format {
-        Format::Messages => (MESSAGES, &[r#""usage""#, r#""message_stop""#, r#""error""#]),
-        Format::Chat => (CHAT, &[r#""usage""#, r#""finish_reason""#]),
-        Format::Responses => (RESPONSES, RESPONSES_WORDS),
-        Format::Gemini => {
-            (GEMINI, &[r#""usageMetadata""#, r#""finishReason""#, r#""promptFeedback""#])
-        }
+        Format::Messages => (MESSAGES, &MESSAGES_FINDERS),
+        Format::Chat => (CHAT, &CHAT_FINDERS),
+        Format::Responses => (RESPONSES, &RESPONSES_FINDERS),
+        Format::Gemini => (GEMINI, &GEMINI_FINDERS),
     }
 }
 
@@ -139,7 +155,7 @@ impl Tap {
             format,
             events: streamed.then(Events::new),
             skim: Skim::new(wanted),
-            words: words.iter().map(Finder::new).collect(),
+            words: if streamed { words } else { &[] },
             seen: Seen::default(),
         }
     }
@@ -211,8 +227,8 @@ impl Tap {
         }
         Reading {
             usage: self.usage(),
-            model: serde_json::from_slice(&self.seen.model).ok(),
-            stop: serde_json::from_slice(&self.seen.stop).ok(),
+            model: text(self.seen.model),
+            stop: text(self.seen.stop),
             ended: self.seen.ended,
             inside,
         }
@@ -226,6 +242,20 @@ fn says_something(data: &[u8], word: &Finder<'_>) -> bool {
         let value = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
         !value.is_some_and(|value| value.starts_with(b"null"))
     })
+}
+
+/// What a JSON string says.
+fn text(mut json: Vec<u8>) -> Option<String> {
+    // Nearly all are spelled plainly, and what stands between the quotes is the text.
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if let [b'"', plain @ .., b'"'] = json.as_slice()
+        && plain.iter().all(is_plain)
+    {
+        json.pop();
+        json.remove(0);
+        return String::from_utf8(json).ok();
+    }
+    serde_json::from_slice(&json).ok()
 }
 
 /// A string of one short word: no provider ends for another reason, and it is written down.
@@ -388,9 +418,7 @@ mod tests {
         let reading = read(Format::Chat, true, &[format!("data: {nested}\n\n").as_bytes()]);
         assert_eq!(reading, Reading::default());
         let words = tables(Format::Chat).1;
-        let says = |text: &str| {
-            words.iter().any(|word| says_something(text.as_bytes(), &Finder::new(word)))
-        };
+        let says = |text: &str| words.iter().any(|word| says_something(text.as_bytes(), word));
         assert!(!says(event), "such an event must cost a search only");
         assert!(says(nested) && says(r#"{"usage" : { }"#));
     }

@@ -32,11 +32,10 @@ impl Format {
     /// that is only forwarded: token counting, batches, embeddings, unknown paths.
     pub(crate) fn of_path(path: &str) -> Option<Format> {
         let path = path.split('?').next().unwrap_or(path);
+        let (_, format) = SUFFIXES.iter().find(|(suffix, _)| path.ends_with(suffix))?;
         // The Assistants API posts single messages here, which is no prompt.
-        if path.contains("/threads/") {
-            return None;
-        }
-        SUFFIXES.iter().find(|(suffix, _)| path.ends_with(suffix)).map(|(_, format)| *format)
+        let is_thread = path.split('/').any(|part| part == "threads");
+        (!is_thread).then_some(*format)
     }
 
     /// The format of a body without a path, by what only one format has; `None` for any other text.

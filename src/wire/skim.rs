@@ -16,6 +16,9 @@ pub(super) struct Wanted<F> {
 /// A longer value is passed over. Usage objects with every detail stay below 2 kB.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
 
+/// Most usage objects have fewer, so that the buffer is made once.
+const VALUE_BYTES_USUAL: usize = 256;
+
 /// Containers on the way to a wanted member. The deepest path needs four.
 const LEVELS_MAX: usize = 8;
 
@@ -145,6 +148,7 @@ impl<F: Copy> Skim<F> {
         }
         if let Some(row) = self.due.take() {
             self.taken.clear();
+            self.taken.reserve(VALUE_BYTES_USUAL);
             self.taking = Some(row);
         }
         self.started = true;

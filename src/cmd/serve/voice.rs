@@ -187,7 +187,7 @@ fn host(url: &str) -> &str {
 
 /// `claude-sonnet-4-5       4,231 -> 2,847   saved 33%   200   2.9 s`
 fn request_line(done: &Done) -> String {
-    let model = done.model.as_deref().unwrap_or(&done.provider);
+    let model = done.model.unwrap_or(done.provider);
     let tokens = match done.skip {
         None if done.before != done.after => {
             format!(
@@ -209,7 +209,7 @@ fn request_fields(done: &Done) -> String {
     format!(
         "request provider={} model={} status={} before={} after={} skip={} error={} ms={}",
         done.provider,
-        text(done.model.as_deref()),
+        text(done.model),
         done.status.unwrap_or(0),
         done.before,
         done.after,

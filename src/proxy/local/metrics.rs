@@ -28,7 +28,7 @@ pub(crate) struct Metrics {
 #[derive(Default)]
 struct Counts {
     /// By provider and model.
-    models: BTreeMap<(String, String), Model>,
+    models: BTreeMap<String, BTreeMap<String, Model>>,
     names: HashSet<String>,
     skipped: BTreeMap<&'static str, u64>,
     proxy: Histogram,
@@ -183,8 +183,9 @@ const TOTALS: &[Total] = &[
 
 impl Counts {
     fn add(&mut self, entry: &Entry) {
-        let name = self.label(entry.model.as_deref().unwrap_or("unknown"));
-        let model = self.models.entry((entry.provider.clone(), name)).or_default();
+        let Counts { models, names, .. } = self;
+        let name = label(names, entry.model.as_deref().unwrap_or("unknown"));
+        let model = at(at(models, &entry.provider), name);
         let class = entry.status.map_or(0, |status| usize::from(status / 100));
         model.classes[if class < CLASSES.len() { class } else { 0 }] += 1;
         model.before += entry.tokens_before.unwrap_or(0);
@@ -208,27 +209,27 @@ impl Counts {
         }
     }
 
-    fn label(&mut self, model: &str) -> String {
-        if self.names.len() < MODELS_MAX {
-            self.names.insert(model.to_owned());
-        }
-        if self.names.contains(model) { model.to_owned() } else { "other".to_owned() }
+    /// Provider, model and sums, in order.
+    fn rows(&self) -> impl Iterator<Item = (&str, &str, &Model)> {
+        self.models.iter().flat_map(|(provider, models)| {
+            models.iter().map(|(model, sums)| (provider.as_str(), model.as_str(), sums))
+        })
     }
 
     fn write(&self, out: &mut Exposition) {
         let name = "tokenpak_requests_total";
         let help = "Requests by provider, model and status class.";
         out.metric(&Metric { name, help, kind: "counter" });
-        for ((provider, model), sums) in &self.models {
+        for (provider, model, sums) in self.rows() {
             let classes = CLASSES.iter().zip(sums.classes).filter(|(_, count)| *count > 0);
             for (class, count) in classes {
-                let labels = [("provider", provider.as_str()), ("model", model), ("status", class)];
+                let labels = [("provider", provider), ("model", model), ("status", class)];
                 out.sample(name, &labels, count);
             }
         }
         for Total { name, help, value } in TOTALS {
             out.metric(&Metric { name, help, kind: "counter" });
-            for ((provider, model), sums) in &self.models {
+            for (provider, model, sums) in self.rows() {
                 out.sample(name, &[("provider", provider), ("model", model)], value(sums));
             }
         }
@@ -247,18 +248,39 @@ impl Counts {
     }
 }
 
+/// What a model is called here.
+fn label<'a>(names: &mut HashSet<String>, model: &'a str) -> &'a str {
+    match names.contains(model) {
+        true => model,
+        false if names.len() < MODELS_MAX => {
+            names.insert(model.to_owned());
+            model
+        }
+        false => "other",
+    }
+}
+
+/// What a map has under a name, which is copied only if it is new.
+fn at<'m, V: Default>(map: &'m mut BTreeMap<String, V>, name: &str) -> &'m mut V {
+    if !map.contains_key(name) {
+        map.insert(name.to_owned(), V::default());
+    }
+    map.get_mut(name).expect("it is there now")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn fifty_models_have_a_name_and_the_rest_is_other() {
-        let mut counts = Counts::default();
+        let mut names = HashSet::new();
         for number in 0..200 {
-            let label = counts.label(&format!("model-{number}"));
+            let model = format!("model-{number}");
+            let label = label(&mut names, &model);
             assert_eq!(label == "other", number >= 50, "{label}");
         }
-        assert_eq!(counts.label("model-7"), "model-7");
+        assert_eq!(label(&mut names, "model-7"), "model-7");
     }
 
     #[test]

@@ -68,6 +68,11 @@ impl Head {
         self.fields.iter().map(|(name, value)| (self.text(*name), self.bytes(*value)))
     }
 
+    /// The same with names as bytes, for those who only compare them.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|(name, value)| (self.bytes(*name), self.bytes(*value)))
+    }
+
     /// The first value of a header; `name` in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         self.named(name).next()

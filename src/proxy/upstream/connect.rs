@@ -63,15 +63,14 @@ impl Connection {
         }
     }
 
-    /// Sends what waits and the first `amount` bytes of the output.
-    fn send(&mut self, amount: usize) -> io::Result<()> {
+    /// Sends what waits and the first `amount` bytes of the output; returns what waited.
+    fn send(&mut self, amount: usize) -> io::Result<Vec<u8>> {
         let parts = [self.head.as_slice(), self.room.sent(amount)];
         match &mut self.line {
             Line::Plain(socket) => socket.send(&mut parts.map(IoSlice::new)),
             Line::Secure(session) => session.send(parts)?,
         }
-        self.head = Vec::new();
-        Ok(())
+        Ok(std::mem::take(&mut self.head))
     }
 
     /// Waits for more of the answer; false at its end.
@@ -238,9 +237,21 @@ impl Handover {
     fn hand_over(&mut self) {
         if let Some(mut connection) = self.connection.take() {
             // Of a failure to send, reading learns.
-            let _ = if connection.head.is_empty() { Ok(()) } else { connection.send(0) };
+            if !connection.head.is_empty()
+                && let Ok(waited) = connection.send(0)
+            {
+                self.note(&connection, waited, 0);
+            }
             connection.room.end_output();
             attempt(|attempt| attempt.connection = Some(connection));
+        }
+    }
+
+    /// Notes what was sent of the head. Afterwards, so that it costs the request nothing.
+    fn note(&mut self, connection: &Connection, waited: Vec<u8>, amount: usize) {
+        if !self.has_head {
+            let piece = connection.room.sent(amount);
+            self.has_head = attempt(|attempt| attempt.note(waited, piece));
         }
     }
 }
@@ -254,17 +265,16 @@ impl Transport for Handover {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
-        let Some(connection) = &mut self.connection else { return Ok(()) };
-        if std::mem::take(&mut connection.is_idle) && attempt(|attempt| attempt.has_body) {
-            connection.head.extend_from_slice(connection.room.sent(amount));
-        } else {
-            connection.send(amount)?;
-        }
-        // Afterwards, so that it costs the request nothing.
-        if !self.has_head {
-            self.has_head = attempt(|attempt| attempt.note(connection.room.sent(amount)));
-        }
-        Ok(())
+        let Some(mut connection) = self.connection.take() else { return Ok(()) };
+        let sent = match std::mem::take(&mut connection.is_idle) && attempt(|it| it.has_body) {
+            true => {
+                connection.head.extend_from_slice(connection.room.sent(amount));
+                Ok(())
+            }
+            false => connection.send(amount).map(|waited| self.note(&connection, waited, amount)),
+        };
+        self.connection = Some(connection);
+        Ok(sent?)
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {

@@ -39,8 +39,8 @@ const HOP_BY_HOP: &[&str] = &[
 ];
 
 /// Whether a header belongs to one connection and not to the message.
-pub(crate) fn is_hop_by_hop(name: &str) -> bool {
-    HOP_BY_HOP.iter().any(|hop| hop.eq_ignore_ascii_case(name))
+pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
+    HOP_BY_HOP.iter().any(|hop| hop.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// The ways to the providers.
@@ -102,13 +102,12 @@ impl Upstream {
         body: Outgoing,
         watch: &Arc<Watch>,
     ) -> Result<Reply, Failure> {
-        let parts = build(target, head)?;
         match body {
             Outgoing::Whole { bytes, meanwhile } => {
-                self.send_whole(&parts, (bytes, meanwhile), watch)
+                self.send_whole((target, head), (bytes, meanwhile), watch)
             }
             Outgoing::Streamed { upload, framing } => {
-                let mut parts = parts;
+                let mut parts = build(target, head)?;
                 if let Framing::Length(length) = framing {
                     parts.headers_mut().insert("content-length", HeaderValue::from(length));
                 }
@@ -136,23 +135,26 @@ impl Upstream {
     /// pool that died under the request.
     fn send_whole(
         &self,
-        parts: &Request<()>,
+        (target, head): (&Target, &Head),
         (bytes, meanwhile): (&[u8], &dyn Fn()),
         watch: &Arc<Watch>,
     ) -> Result<Reply, Failure> {
         let mut is_repeat = false;
         loop {
+            // Made anew for the repeat, of which there is hardly ever one.
+            let parts = build(target, head)?;
+            let method = parts.method().clone();
             begin(Attempt {
                 watch: Some(Arc::clone(watch)),
                 has_body: !bytes.is_empty(),
                 must_be_fresh: is_repeat,
-                output_bytes: head_bytes(parts).max(bytes.len().min(PIECE_BYTES)),
+                output_bytes: head_bytes(&parts).max(bytes.len().min(PIECE_BYTES)),
                 ..Attempt::default()
             });
-            let sent = self.run(parts.clone(), bytes);
+            let sent = self.run(parts, bytes);
             let is_reused = transport::attempt(|attempt| attempt.is_reused);
             meanwhile();
-            match self.receive(sent, parts.method(), watch) {
+            match self.receive(sent, &method, watch) {
                 Err(Lost::Silent(error))
                     if is_reused && !is_repeat && has_died(&error) && !watch.is_gone() =>
                 {
@@ -241,17 +243,15 @@ fn build(target: &Target, head: &Head) -> Result<Request<()>, Failure> {
     *request.uri_mut() = uri;
     *request.method_mut() = method;
     let named: Vec<String> = connection_tokens(head);
-    for (name, value) in head.headers() {
-        let is_ours =
-            name.len() >= 11 && name.as_bytes()[..11].eq_ignore_ascii_case(b"x-tokenpak-");
-        let is_narrowed = target.identity_only && name.eq_ignore_ascii_case("accept-encoding");
-        let is_named = named.iter().any(|token| token.eq_ignore_ascii_case(name));
+    for (name, value) in head.fields() {
+        let is_ours = name.len() >= 11 && name[..11].eq_ignore_ascii_case(b"x-tokenpak-");
+        let is_narrowed = target.identity_only && name.eq_ignore_ascii_case(b"accept-encoding");
+        let is_named = named.iter().any(|token| token.as_bytes().eq_ignore_ascii_case(name));
         if is_ours || is_narrowed || is_named || is_hop_by_hop(name) {
             continue;
         }
         let bad = Failure::Refused("a header is not valid");
-        let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
         else {
             return Err(bad);
         };

@@ -38,11 +38,8 @@ impl ReplyHead {
     }
 
     /// All headers in order, repeats included.
-    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|(name, value)| {
-            // Names were read as str from these same bytes.
-            (std::str::from_utf8(self.bytes(*name)).unwrap_or_default(), self.bytes(*value))
-        })
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|(name, value)| (self.bytes(*name), self.bytes(*value)))
     }
 
     /// The first value of a header; `name` in lower case.
@@ -132,8 +129,16 @@ impl HeadReader {
     /// is complete.
     pub(crate) fn feed(&mut self, input: &[u8]) -> Result<(usize, Option<ReplyHead>), Malformed> {
         let before = self.raw.len();
+        // Nearly every head comes in one piece, and is copied as long as it is.
+        if before == 0
+            && let Some(end) = head_end(input, 0)
+        {
+            check_start(input)?;
+            self.raw.extend_from_slice(&input[..end]);
+            return self.finish(end).map(|head| (end, Some(head)));
+        }
         self.raw.extend_from_slice(input);
-        self.check_start()?;
+        check_start(&self.raw)?;
         // An end may have begun in the piece before.
         let Some(end) = head_end(&self.raw, before.saturating_sub(3)) else {
             return match self.raw.len() > HEAD_BYTES_MAX {
@@ -141,26 +146,30 @@ impl HeadReader {
                 false => Ok((input.len(), None)),
             };
         };
+        self.finish(end).map(|head| (end - before, Some(head)))
+    }
+
+    /// The head that ends there.
+    fn finish(&mut self, end: usize) -> Result<ReplyHead, Malformed> {
         if end > HEAD_BYTES_MAX {
             return Err(Malformed("its head is too large"));
         }
         self.raw.truncate(end);
         // It stays for as long as the answer takes.
         self.raw.shrink_to_fit();
-        let head = parse(std::mem::take(&mut self.raw))?;
-        Ok((end - before, Some(head)))
+        parse(std::mem::take(&mut self.raw))
     }
+}
 
-    /// What does not begin like HTTP is not waited for.
-    fn check_start(&mut self) -> Result<(), Malformed> {
-        const START: &[u8] = b"HTTP/1.";
-        let blank = self.raw.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        let begun = &self.raw[blank..];
-        let known = begun.len().min(START.len());
-        match begun[..known] == START[..known] && blank <= 4 {
-            true => Ok(()),
-            false => Err(Malformed("it is not HTTP")),
-        }
+/// What does not begin like HTTP is not waited for.
+fn check_start(raw: &[u8]) -> Result<(), Malformed> {
+    const START: &[u8] = b"HTTP/1.";
+    let blank = raw.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let begun = &raw[blank..];
+    let known = begun.len().min(START.len());
+    match begun[..known] == START[..known] && blank <= 4 {
+        true => Ok(()),
+        false => Err(Malformed("it is not HTTP")),
     }
 }
 

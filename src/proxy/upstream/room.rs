@@ -5,6 +5,7 @@ use ureq::unversioned::transport::Buffers;
 
 use super::Framing;
 use super::transport::attempt;
+use crate::proxy::spare;
 
 /// Enough for most heads, and for all events.
 const PIECE_BYTES_MIN: usize = 4 * 1024;
@@ -75,6 +76,7 @@ impl Room {
 
     /// The answer was read: an idle connection holds nothing.
     pub(super) fn end_input(&mut self) {
+        spare::keep(std::mem::take(&mut self.input));
         *self = Room::new();
     }
 }
@@ -96,7 +98,8 @@ impl Buffers for Room {
         if self.from == self.to {
             (self.from, self.to) = (0, 0);
             if self.input.len() != self.wanted {
-                self.input = vec![0; self.wanted];
+                spare::keep(std::mem::take(&mut self.input));
+                self.input = spare::take(self.wanted);
             }
         } else if self.to == self.input.len() {
             self.input.resize(self.to + self.wanted, 0);

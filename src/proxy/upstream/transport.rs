@@ -86,13 +86,29 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Notes a piece of what was sent; true once the head is complete.
-    pub(crate) fn note(&mut self, piece: &[u8]) -> bool {
-        let end = memchr::memmem::find(piece, HEAD_END).map(|at| at + HEAD_END.len());
-        self.head.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
-        // The end may lie across two pieces.
-        end.is_some() || self.head.ends_with(HEAD_END) || self.head.len() > 2 * HEAD_BYTES_MAX
+    /// Notes what was sent, a head that `waited` for the piece behind it or not; true once the head
+    /// is complete.
+    pub(crate) fn note(&mut self, waited: Vec<u8>, piece: &[u8]) -> bool {
+        if self.head.is_empty() && waited.ends_with(HEAD_END) {
+            self.head = waited;
+            return true;
+        }
+        for piece in [&waited, piece] {
+            let end = head_end(piece);
+            self.head.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
+            // The end may lie across two pieces.
+            if end.is_some() || self.head.ends_with(HEAD_END) {
+                return true;
+            }
+        }
+        self.head.len() > 2 * HEAD_BYTES_MAX
     }
+}
+
+/// Where a head ends that begins here or before.
+fn head_end(piece: &[u8]) -> Option<usize> {
+    let ends = memchr::memchr_iter(b'\n', piece).map(|at| at + 1);
+    ends.into_iter().find(|end| piece[..*end].ends_with(HEAD_END))
 }
 
 thread_local! {

@@ -19,7 +19,8 @@ fn head(text: &[u8], cut: usize) -> Result<Option<(ReplyHead, usize)>, Malformed
 fn lines(head: &ReplyHead) -> String {
     let mut out = format!("{} {}", head.status(), String::from_utf8_lossy(head.reason()));
     for (name, value) in head.headers() {
-        out.push_str(&format!("|{name}={}", String::from_utf8_lossy(value)));
+        let [name, value] = [name, value].map(String::from_utf8_lossy);
+        out.push_str(&format!("|{name}={value}"));
     }
     out
 }
