@@ -73,11 +73,17 @@ pub(crate) struct Headers {
     pub(crate) added: Vec<String>,
 }
 
-/// A request's target and headers, as they came or as they were sent.
-pub(crate) struct Side<'a> {
+/// A request's target and headers, as they came or as they were sent. Few of them are looked for, so
+/// they are gone through each time rather than listed.
+pub(crate) struct Side<'a, H> {
     pub(crate) target: &'a str,
-    pub(crate) headers: Vec<(&'a str, &'a [u8])>,
+    pub(crate) headers: H,
 }
+
+/// Names and values in order.
+pub(crate) trait Fields<'a>: Iterator<Item = (&'a [u8], &'a [u8])> + Clone {}
+
+impl<'a, H: Iterator<Item = (&'a [u8], &'a [u8])> + Clone> Fields<'a> for H {}
 
 /// Headers that hold keys.
 const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
@@ -92,35 +98,47 @@ const VERBS: [&str; 4] =
 /// The name of the credential in a query.
 const QUERY_KEY: &str = "key= in the query";
 
-impl<'a> Side<'a> {
+impl<'a> Side<'a, Sent<'a>> {
     /// What was written to the connection, up to the empty line; `None` if that was never reached.
-    pub(crate) fn of_wire(bytes: &'a [u8]) -> Option<Side<'a>> {
+    pub(crate) fn of_wire(bytes: &'a [u8]) -> Option<Self> {
         let mut lines = Lines(bytes);
         let target = std::str::from_utf8(lines.next()?).ok()?.split(' ').nth(1)?;
-        let mut headers = Vec::with_capacity(HEADERS_USUAL);
-        for line in lines {
-            if line.is_empty() {
-                return Some(Side { target, headers });
-            }
-            let colon = memchr::memchr(b':', line);
-            headers.extend(colon.and_then(|colon| {
-                let name = std::str::from_utf8(&line[..colon]).ok()?;
-                Some((name, line[colon + 1..].trim_ascii()))
-            }));
-        }
-        None
-    }
-
-    fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let named = self.headers.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name));
-        named.map(|(_, value)| *value)
+        let headers = Sent(lines);
+        lines.any(<[u8]>::is_empty).then_some(Side { target, headers })
     }
 }
 
-/// Headers that most requests have fewer of.
-const HEADERS_USUAL: usize = 16;
+impl<'a, H: Fields<'a>> Side<'a, H> {
+    fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let is_it = move |(other, _): &(&[u8], &[u8])| other.eq_ignore_ascii_case(name.as_bytes());
+        self.headers.clone().filter(is_it).map(|(_, value)| value)
+    }
 
-/// The lines of a head as ureq writes it, each without its CRLF; one whose end is not there is none.
+    fn names(&self) -> impl Iterator<Item = String> {
+        let readable = |name| Some(std::str::from_utf8(name).ok()?.to_ascii_lowercase());
+        self.headers.clone().filter_map(move |(name, _)| readable(name))
+    }
+}
+
+/// The headers of a head as ureq writes it.
+#[derive(Clone)]
+pub(crate) struct Sent<'a>(Lines<'a>);
+
+impl<'a> Iterator for Sent<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let line = self.0.next().filter(|line| !line.is_empty())?;
+            if let Some(colon) = memchr::memchr(b':', line) {
+                return Some((&line[..colon], line[colon + 1..].trim_ascii()));
+            }
+        }
+    }
+}
+
+/// Lines without their ends; the last one must have one.
+#[derive(Clone, Copy)]
 struct Lines<'a>(&'a [u8]);
 
 impl<'a> Iterator for Lines<'a> {
@@ -135,7 +153,10 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 /// Every credential that came, and whether it was sent as it came.
-pub(crate) fn credentials(received: &Side, sent: Option<&Side>) -> Vec<Credential> {
+pub(crate) fn credentials<'a>(
+    received: &Side<'a, impl Fields<'a>>,
+    sent: Option<&Side<'a, impl Fields<'a>>>,
+) -> Vec<Credential> {
     let mut found = Vec::new();
     for name in CREDENTIALS {
         let fate = || fate(received.values(name), sent.map(|sent| sent.values(name)));
@@ -156,19 +177,21 @@ pub(crate) fn credentials(received: &Side, sent: Option<&Side>) -> Vec<Credentia
 }
 
 /// What became of each header.
-pub(crate) fn headers(received: &Side, sent: &Side) -> Headers {
+pub(crate) fn headers<'a>(
+    received: &Side<'a, impl Fields<'a>>,
+    sent: &Side<'a, impl Fields<'a>>,
+) -> Headers {
     let mut all = Headers::default();
-    for (name, _) in &received.headers {
-        let list = match fate(received.values(name), Some(sent.values(name))) {
+    for name in received.names() {
+        let list = match fate(received.values(&name), Some(sent.values(&name))) {
             Fate::Unchanged => &mut all.unchanged,
             Fate::Dropped | Fate::NotSent => &mut all.dropped,
             Fate::Changed => &mut all.replaced,
         };
-        list.push(short(&name.to_ascii_lowercase()));
+        list.push(short(&name));
     }
-    let is_new = |name: &str| received.values(name).next().is_none();
-    let added = sent.headers.iter().filter(|(name, _)| is_new(name));
-    all.added = added.map(|(name, _)| short(&name.to_ascii_lowercase())).collect();
+    let is_new = |name: &String| received.values(name).next().is_none();
+    all.added = sent.names().filter(is_new).map(|name| short(&name)).collect();
     all
 }
 
@@ -264,17 +287,17 @@ mod tests {
     const SENT: &str = "POST /v1/messages?beta=true&key=dummy HTTP/1.1\r\nHost: there\r\n\
         Authorization: Bearer sk-dummy\r\nX-Api-Key: other\r\nAccept: */*\r\n\r\n{}";
 
-    fn received() -> Side<'static> {
-        Side {
-            target: "/v1/messages?beta=true&key=dummy",
-            headers: vec![
-                ("host", b"here"),
-                ("authorization", b"Bearer sk-dummy"),
-                ("x-api-key", b"dummy"),
-                ("x-goog-api-key", b"dummy"),
-                ("accept", b"*/*"),
-            ],
-        }
+    fn received() -> Side<'static, impl Fields<'static>> {
+        const HEADERS: [(&str, &str); 5] = [
+            ("host", "here"),
+            ("authorization", "Bearer sk-dummy"),
+            ("x-api-key", "dummy"),
+            ("x-goog-api-key", "dummy"),
+            ("accept", "*/*"),
+        ];
+        let bytes =
+            |(name, value): (&'static str, &'static str)| (name.as_bytes(), value.as_bytes());
+        Side { target: "/v1/messages?beta=true&key=dummy", headers: HEADERS.into_iter().map(bytes) }
     }
 
     #[test]
@@ -296,7 +319,7 @@ mod tests {
             ]
         );
         assert_eq!(found[0].scheme.as_deref(), Some("Bearer"));
-        let none = credentials(&received(), None);
+        let none = credentials(&received(), None::<&Side<Sent>>);
         assert!(none.iter().all(|credential| credential.fate == Fate::NotSent));
         assert!(!format!("{found:?}").contains("dummy"));
     }

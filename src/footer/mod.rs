@@ -18,6 +18,8 @@ pub(crate) use history::heal;
 pub(crate) use plain::add;
 pub(crate) use stream::{Event, Stream};
 
+use std::fmt::Write;
+
 use crate::number::{commas, saved_percent};
 
 /// How the line begins, after the blank line before it. Also how it is found again.
@@ -29,12 +31,20 @@ pub(crate) type Refusal = &'static str;
 /// The ledger's word for a footer that was put in.
 pub(crate) const ADDED: &str = "added";
 
+/// Room for a line of any but huge numbers.
+const LINE_BYTES_USUAL: usize = 96;
+
 /// The blank line and the footer. `saved_nano`: saved nano-dollars, if the price is known.
 pub(crate) fn line(before: u64, after: u64, saved_nano: Option<i64>) -> String {
     let percent = saved_percent(before, after);
-    let money = saved_nano.map_or(String::new(), |nano| format!(" | {}", dollars(nano)));
     let (before, after) = (commas(before), commas(after));
-    format!("\n\n{MARK}{before}→{after} tokens | saved {percent}%{money}]")
+    let mut line = String::with_capacity(LINE_BYTES_USUAL);
+    let _ = write!(line, "\n\n{MARK}{before}→{after} tokens | saved {percent}%");
+    if let Some(nano) = saved_nano {
+        let _ = write!(line, " | {}", dollars(nano));
+    }
+    line.push(']');
+    line
 }
 
 /// `$0.004`: thousandths, to the nearest; a loss is nothing saved.

@@ -9,7 +9,7 @@ use crate::wire::Format;
 /// that the first block stays clean; for Chat at the end of the text. Every other byte as it came.
 pub(crate) fn add(format: Format, body: &[u8], line: &str) -> Result<Vec<u8>, Refusal> {
     let body = std::str::from_utf8(body).map_err(|_| "odd")?;
-    let mut literal = Vec::new();
+    let mut literal = Vec::with_capacity(2 * line.len());
     json::encode(line, &mut literal);
     let (at, inserted) = match format {
         Format::Messages => {

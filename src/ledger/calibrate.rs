@@ -6,6 +6,7 @@
 //! request (half of it in 50). The ratio converts the tokens that were saved, which nobody billed;
 //! what was billed is never estimated.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -83,7 +84,7 @@ pub(super) struct Calibration(Mutex<HashMap<String, Learnt>>);
 impl Calibration {
     /// The model's ratio, if enough is known.
     pub(super) fn ratio(&self, model: &str) -> Option<Ratio> {
-        self.models().get(&key(model)).copied().and_then(Learnt::ratio)
+        self.models().get(&*key(model)).copied().and_then(Learnt::ratio)
     }
 
     /// Takes over what the database says.
@@ -104,18 +105,18 @@ impl Calibration {
         let known = self.models().len();
         let mut learnt: HashMap<String, Learnt> = HashMap::new();
         for (model, billed, counted) in entries.iter().filter_map(|entry| lesson(entry)) {
-            if let Some(learnt) = learnt.get_mut(&model) {
+            if let Some(learnt) = learnt.get_mut(&*model) {
                 learnt.add(billed, counted);
                 continue;
             }
             let full = known + learnt.len() >= MODELS_MAX;
-            if full && !self.models().contains_key(&model) {
+            if full && !self.models().contains_key(&*model) {
                 continue;
             }
             // The database has the truth.
             let mut so_far = of_key(change, &model)?.unwrap_or_default();
             so_far.add(billed, counted);
-            learnt.insert(model, so_far);
+            learnt.insert(model.into_owned(), so_far);
         }
         let mut statement = change.prepare_cached(KEEP)?;
         for (model, Learnt { requests, billed, counted }) in &learnt {
@@ -161,7 +162,7 @@ fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<Option<Learnt>
 }
 
 /// The model, the billed and the counted tokens of an entry that teaches something.
-fn lesson(entry: &Entry) -> Option<(String, u64, u64)> {
+fn lesson(entry: &Entry) -> Option<(Cow<'_, str>, u64, u64)> {
     /// More is nonsense, and would stay in the sums for long.
     const TOKENS_MAX: u64 = 1 << 30;
     let whole = entry.status == Some(200) && entry.error.is_none();
@@ -172,17 +173,22 @@ fn lesson(entry: &Entry) -> Option<(String, u64, u64)> {
 }
 
 /// The model without its date: `claude-sonnet-4-5-20250929` teaches `claude-sonnet-4-5`.
-fn key(model: &str) -> String {
+fn key(model: &str) -> Cow<'_, str> {
     /// As long as the ledger's names may be.
     const KEY_BYTES_MAX: usize = 200;
-    let mut name = plain_name(model);
+    let name = plain_name(model);
     let end = (0..name.len()).find(|at| is_date(&name.as_bytes()[*at..])).unwrap_or(name.len());
     let mut end = end.min(KEY_BYTES_MAX);
     while !name.is_char_boundary(end) {
         end -= 1;
     }
-    name.truncate(end);
-    name
+    match name {
+        Cow::Borrowed(name) => name[..end].into(),
+        Cow::Owned(mut name) => {
+            name.truncate(end);
+            name.into()
+        }
+    }
 }
 
 /// Whether the text begins with a separator and a date, `-20250929`, `@20250929` or `-2024-08-06`.

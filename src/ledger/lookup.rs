@@ -4,6 +4,8 @@
 //! user's own `prices` are searched by the same rule, the longest name wins, and of two equal names
 //! the user's.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::price::Rates;
@@ -73,7 +75,7 @@ impl Prices {
         let mut own = Vec::with_capacity(models.len());
         for (name, fields) in models.iter().filter(|(_, fields)| !fields.is_null()) {
             let rates = own_rates(fields).map_err(|what| format!("{name}: {what}"))?;
-            own.push((plain_name(name), rates));
+            own.push((plain_name(name).into_owned(), rates));
         }
         Ok(Prices { own })
     }
@@ -86,7 +88,11 @@ impl Prices {
     /// What covers the model: the longest name, the user's before the table's.
     pub(crate) fn quote(&self, model: &str) -> Option<Quote<'_>> {
         let model = plain_name(model);
-        let listed = ROWS.iter().filter(|row| covers(row.name, &model)).map(Row::quote);
+        // They are in order, and only those with the same first letter can be meant.
+        let first = |name: &str| name.as_bytes().first().copied();
+        let from = ROWS.partition_point(|row| first(row.name) < first(&model));
+        let near = ROWS[from..].iter().take_while(|row| first(row.name) == first(&model));
+        let listed = near.filter(|row| covers(row.name, &model)).map(Row::quote);
         let own = self.own.iter().filter(|(name, _)| covers(name, &model)).map(own_quote);
         listed.chain(own).max_by_key(|quote| (quote.name.len(), quote.is_own))
     }
@@ -139,17 +145,15 @@ fn rate(value: &Value) -> Result<u32, String> {
 }
 
 /// Lower case, without `models/`, `vendor/` or `region.vendor.`; dots in Claude's names as dashes.
-pub(super) fn plain_name(model: &str) -> String {
-    let start = model.rfind('/').map_or(0, |at| at + 1);
-    let mut name = model[start..].to_ascii_lowercase();
-    // Most names have no dot, and nothing else to lose.
-    if name.contains('.') {
-        name.drain(..vendor_end(&name));
-        if name.starts_with("claude") {
-            name = name.replace('.', "-");
-        }
+pub(super) fn plain_name(model: &str) -> Cow<'_, str> {
+    let name = &model[model.rfind('/').map_or(0, |at| at + 1)..];
+    // Most names are plain already.
+    if !name.bytes().any(|byte| byte == b'.' || byte.is_ascii_uppercase()) {
+        return name.into();
     }
-    name
+    let lower = name.to_ascii_lowercase();
+    let name = &lower[vendor_end(&lower)..];
+    if name.starts_with("claude") { name.replace('.', "-").into() } else { name.to_owned().into() }
 }
 
 /// Where the name begins behind the vendors, as they appear in the names of cloud marketplaces.
@@ -164,10 +168,6 @@ fn vendor_end(name: &str) -> usize {
 /// Whether a row's name stands for the model: equal, or followed by a suffix that is not another
 /// version. `claude-opus-5` is the price of `claude-opus-5-20260801`, but not of `claude-opus-5-9`.
 fn covers(name: &str, model: &str) -> bool {
-    // Hundreds of names are tried, and most begin with another letter.
-    if model.as_bytes().first() != name.as_bytes().first() {
-        return false;
-    }
     let Some(suffix) = model.strip_prefix(name) else { return false };
     let separators = ['-', '@', ':'];
     if suffix.is_empty() {
@@ -214,6 +214,7 @@ mod tests {
 
     #[test]
     fn every_row_finds_itself() {
+        assert!(ROWS.is_sorted_by_key(|row| row.name));
         for row in ROWS {
             let prices = Prices::default();
             assert_eq!(prices.quote(row.name).map(|found| found.name), Some(row.name));

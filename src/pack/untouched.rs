@@ -6,6 +6,9 @@ use crate::tokens::Counter;
 use crate::wire::Format;
 use crate::wire::prompt::{Prompt, Role};
 
+/// Smaller bodies are counted sooner than found in a memo.
+const SMALL_BYTES: usize = 8 * 1024;
+
 /// A body that goes out as it came whatever its counts are, so that they can be made later.
 pub(crate) struct Untouched<'b> {
     body: &'b str,
@@ -29,14 +32,15 @@ impl<'b> Untouched<'b> {
     }
 
     /// What `pack_in` would have made of it.
-    pub(crate) fn pack_in(
+    pub(crate) fn pack_in<'m>(
         &self,
-        scope: Scope,
+        scope: impl FnOnce() -> Scope<'m>,
         counter: &mut Counter,
         plan: &Plan,
         format: Format,
     ) -> Packed {
-        walk(counter, (plan, format), self.body, &self.prompt, Some(scope))
+        let scope = (self.body.len() > SMALL_BYTES).then(scope);
+        walk(counter, (plan, format), self.body, &self.prompt, scope)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an exchange is in the ledger, and what its own headers and its footer say: one record that
 //! all of them are read from.
 
-use std::fmt::Write;
+use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::request::Head;
@@ -15,11 +15,6 @@ use crate::wire::{Format, Usage, text_only};
 
 /// Longer prompts teach nothing: looking through them would be felt.
 const LESSON_BYTES_MAX: usize = 1024 * 1024;
-
-const REQUEST_ID: &str = "x-tokenpak-request-id";
-
-/// Room for all of our headers.
-const HEADERS_BYTES_USUAL: usize = 256;
 
 /// A record of what is known when a request has been sent.
 pub(super) fn open(
@@ -119,34 +114,32 @@ pub(super) fn footer_line(entry: &Entry, prices: &Prices, usage: Option<&Usage>)
     footer::line(before, after, money.map(|money| money.saved_nano))
 }
 
-/// The lines of the answer's head that say what was done.
-pub(super) fn headers(entry: &Entry) -> String {
-    let mut lines = String::with_capacity(HEADERS_BYTES_USUAL);
-    let _ = write!(lines, "{REQUEST_ID}: {}\r\n", entry.request_id);
-    add_counts(&mut lines, entry);
-    lines
+/// Adds the lines to an answer's head that say what was done.
+pub(super) fn add_headers(out: &mut Vec<u8>, entry: &Entry) {
+    let _ = write!(out, "x-tokenpak-request-id: {}\r\n", entry.request_id);
+    add_counts(out, entry);
 }
 
 /// An answer of our own, which bears the request's name already, with the other headers.
-pub(super) fn add_headers(mut answer: Vec<u8>, entry: &Entry) -> Vec<u8> {
+pub(super) fn complete(mut answer: Vec<u8>, entry: &Entry) -> Vec<u8> {
     let line_end = memchr::memchr(b'\n', &answer).map_or(0, |at| at + 1);
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     add_counts(&mut lines, entry);
-    answer.splice(line_end..line_end, lines.into_bytes());
+    answer.splice(line_end..line_end, lines);
     answer
 }
 
-fn add_counts(lines: &mut String, entry: &Entry) {
+fn add_counts(out: &mut Vec<u8>, entry: &Entry) {
     if let (Some(before), Some(after)) = (entry.tokens_before, entry.tokens_after) {
         let saved = before as i64 - after as i64;
         let _ = write!(
-            lines,
+            out,
             "x-tokenpak-tokens-before: {before}\r\nx-tokenpak-tokens-after: {after}\r\n\
              x-tokenpak-tokens-saved: {saved}\r\n"
         );
     }
     if let Some(skip) = entry.skip_reason {
-        let _ = write!(lines, "x-tokenpak-skip: {skip}\r\n");
+        let _ = write!(out, "x-tokenpak-skip: {skip}\r\n");
     }
 }
 

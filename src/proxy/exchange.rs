@@ -285,7 +285,7 @@ impl Exchange<'_> {
             request: self.head,
             client: &self.client.stream,
             watch: &self.client.watch,
-            ours: &account::headers(entry),
+            ours: &|out| account::add_headers(out, entry),
             must_close: self.must_close,
         };
         // A mistake in reading along must not look like the end of an answer.
@@ -381,7 +381,7 @@ impl Exchange<'_> {
         entry.footer = route.format.map(|_| "status");
         let trouble = Trouble { status, code, text: &text, request_id: &self.id };
         let answer = local::error(route.format, &trouble);
-        let answer = account::add_headers(answer, &entry);
+        let answer = account::complete(answer, &entry);
         self.finish(entry);
         self.client.answer(&answer, self.head, !self.must_close);
     }

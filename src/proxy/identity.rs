@@ -24,7 +24,9 @@ impl Ids {
         write(&mut id[..8], ms as u64);
         write(&mut id[8..12], self.process);
         write(&mut id[12..], u64::from(self.next.fetch_add(1, Ordering::Relaxed)));
-        id.iter().map(|byte| char::from(*byte)).collect()
+        let mut text = String::with_capacity(id.len());
+        text.extend(id.map(char::from));
+        text
     }
 }
 

@@ -65,8 +65,8 @@ pub(crate) struct Relay<'a> {
     pub(crate) request: &'a Head,
     pub(crate) client: &'a TcpStream,
     pub(crate) watch: &'a Watch,
-    /// Our own header lines: `x-tokenpak-...`.
-    pub(crate) ours: &'a str,
+    /// Adds our own header lines: `x-tokenpak-...`.
+    pub(crate) ours: &'a dyn Fn(&mut Vec<u8>),
     /// The first bytes of the body have come.
     pub(crate) is_ready: bool,
     /// Whether the connection must end after this answer.
@@ -90,6 +90,7 @@ impl Relay<'_> {
             Body::Whole(bytes) => self.whole(&bytes, (&mut head, end)),
             Body::Comes(mut body) => self.pieces(&mut *body, (&mut head, end), &mut passage),
         };
+        spare::keep(head);
         let (reading, footer) = passage.finish();
         let error = self.judge(copied, end, reading.as_ref());
         // The end is marked only when it is known to be one.
@@ -117,6 +118,10 @@ impl Relay<'_> {
         passage: &mut Passage,
     ) -> Result<(), Fault> {
         let room = |bytes| spare::take(CHUNK_HEAD_BYTES + bytes + 2);
+        if end == End::Chunks {
+            // It may be a stream, which lasts.
+            spare::clear();
+        }
         let mut bytes_max = first_piece(self.framing);
         let mut out = room(bytes_max);
         loop {
@@ -188,7 +193,7 @@ impl Relay<'_> {
     }
 
     fn head(&self, end: End, keep_alive: bool) -> Vec<u8> {
-        let mut out = Vec::with_capacity(1024);
+        let mut out = spare::take(0);
         let _ = write!(out, "HTTP/1.1 {} ", self.answer.status());
         out.extend_from_slice(self.answer.reason());
         out.extend_from_slice(b"\r\n");
@@ -207,7 +212,7 @@ impl Relay<'_> {
         if let (End::Length, Framing::Length(length)) = (end, self.framing) {
             let _ = write!(out, "content-length: {length}\r\n");
         }
-        out.extend_from_slice(self.ours.as_bytes());
+        (self.ours)(&mut out);
         if end == End::Chunks {
             line(&mut out, b"transfer-encoding", b"chunked");
         }

@@ -1,13 +1,14 @@
 //! Buffers that a thread keeps from one request to the next, so that a small request makes none.
 //!
-//! A worker needs two at a time, one on each side of an answer. Larger ones, which answers that come
-//! fast grow, are not kept: what waits for work is to hold little.
+//! A worker needs three at a time: what has come from one side, what goes to the other, and its head.
+//! Larger ones, which answers that come fast grow, are not kept, and none beside a stream: what waits
+//! is to hold little.
 
 use std::cell::RefCell;
 
 /// The smallest piece of an answer with a chunk's frame around it, and some.
 const BYTES_MAX: usize = 4 * 1024 + 32;
-const KEPT_MAX: usize = 2;
+const KEPT_MAX: usize = 3;
 
 thread_local! {
     static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
@@ -33,18 +34,25 @@ pub(super) fn keep(buffer: Vec<u8>) {
     });
 }
 
+/// Gives all back, since the next use is far.
+pub(super) fn clear() {
+    KEPT.with_borrow_mut(Vec::clear);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn small_buffers_come_back_and_large_ones_do_not() {
-        let [first, second, third] = [4096, 4104, 100].map(take);
-        let places = [&first, &second].map(|buffer| buffer.as_ptr());
-        [first, second, third, take(60_000)].into_iter().for_each(keep);
-        let [again, other, fresh] = [4104, 1, 4096].map(take);
-        assert_eq!([again.len(), other.len(), fresh.len()], [4104, 1, 4096]);
-        assert_eq!([other.as_ptr(), again.as_ptr()], places);
-        assert!(!places.contains(&fresh.as_ptr()));
+        let all = [4096, 4104, 100, 0].map(take);
+        let places: Vec<_> = all.iter().map(|buffer| buffer.as_ptr()).collect();
+        all.into_iter().chain([take(60_000), Vec::new()]).for_each(keep);
+        let again = [4104, 1, 4096].map(take);
+        assert_eq!(again.each_ref().map(Vec::len), [4104, 1, 4096]);
+        assert!(again.iter().all(|buffer| places[..3].contains(&buffer.as_ptr())));
+        again.into_iter().for_each(keep);
+        clear();
+        assert!(KEPT.with_borrow(Vec::is_empty));
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::prepare::Prepared;
 use super::request::Head;
+use super::spare;
 use super::upstream::transport;
 use crate::debug::{Debug, Switch};
 use crate::pack::Packed;
@@ -48,26 +49,32 @@ impl<'a> Witness<'a> {
         });
         // Taken, and so forgotten when this ends.
         let wire = transport::attempt(|attempt| std::mem::take(&mut attempt.head));
-        let sent = Side::of_wire(&wire);
+        let trace = Trace { bodies: *has_bodies, ..self.trace(&wire, packed, wish.is_some()) };
+        self.seen.replace(Some(trace));
+        spare::keep(wire);
+    }
+
+    fn trace(&self, wire: &[u8], packed: &Packed, wants_headers: bool) -> Trace {
         let head = self.head;
-        let received = Side { target: head.target(), headers: head.headers().collect() };
-        let headers = wish.and(sent.as_ref()).map(|sent| trace::headers(&received, sent));
+        let sent = Side::of_wire(wire);
+        let received = Side { target: head.target(), headers: head.headers() };
+        let headers = sent.as_ref().filter(|_| wants_headers);
         let saved = packed.per_pass.iter();
         let [read, ready] = self.times;
-        self.seen.replace(Some(Trace {
+        Trace {
             method: trace::method(head.method()),
             path: trace::path(head.target()),
             route_by: self.route.by.into(),
             upstream: trace::origin(&self.route.url),
             credentials: trace::credentials(&received, sent.as_ref()),
             passes: saved.map(|(pass, tokens)| ((*pass).to_owned(), *tokens)).collect(),
-            headers,
-            bodies: *has_bodies,
+            headers: headers.map(|sent| trace::headers(&received, sent)),
+            bodies: false,
             read_us: Some(read.as_micros() as u64),
             // Of a body that was passed on as it came nothing was counted.
             pack_us: (packed.before > 0).then(|| ready.saturating_sub(read).as_micros() as u64),
             stop: None,
-        }));
+        }
     }
 
     /// What there is to tell. Of a body that was passed on while it came nothing was seen before.

@@ -50,7 +50,7 @@ fn untouched_bodies_are_what_packing_makes_of_them() {
         counts[usize::from(untouched.is_some())] += 1;
         let Some(untouched) = untouched else { continue };
         let scope = memo.scope([&b"somebody"[..]].into_iter());
-        let packed = untouched.pack_in(scope, &mut Counter::new(), &plan, format);
+        let packed = untouched.pack_in(|| scope, &mut Counter::new(), &plan, format);
         let want = pack(&mut Counter::new(), &plan, format, body.as_bytes());
         assert_eq!(want.body, None, "{body}");
         let told = |packed: &Packed| {

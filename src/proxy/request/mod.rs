@@ -64,12 +64,7 @@ impl Head {
     }
 
     /// All headers in order, repeats included; values may hold any byte but CR, LF and NUL.
-    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|(name, value)| (self.text(*name), self.bytes(*value)))
-    }
-
-    /// The same with names as bytes, for those who only compare them.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         self.fields.iter().map(|(name, value)| (self.bytes(*name), self.bytes(*value)))
     }
 

@@ -84,7 +84,7 @@ impl Request {
             is_http10: head.is_http10,
             headers: head
                 .headers()
-                .map(|(name, value)| (name.to_owned(), value.to_vec()))
+                .map(|(name, value)| (String::from_utf8(name.to_vec()).unwrap(), value.to_vec()))
                 .collect(),
             body,
         }

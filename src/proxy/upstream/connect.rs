@@ -24,6 +24,7 @@ use super::dial;
 use super::room::Room;
 use super::tls::{Session, Settings as Tls};
 use super::transport::{Attempt, Socket, attempt};
+use crate::proxy::spare;
 
 /// Idle connections older than this are not trusted.
 const IDLE: Duration = Duration::from_secs(60);
@@ -268,7 +269,9 @@ impl Transport for Handover {
         let Some(mut connection) = self.connection.take() else { return Ok(()) };
         let sent = match std::mem::take(&mut connection.is_idle) && attempt(|it| it.has_body) {
             true => {
-                connection.head.extend_from_slice(connection.room.sent(amount));
+                let head = connection.room.sent(amount);
+                connection.head = spare::take(0);
+                connection.head.extend_from_slice(head);
                 Ok(())
             }
             false => connection.send(amount).map(|waited| self.note(&connection, waited, amount)),

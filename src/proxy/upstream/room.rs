@@ -71,7 +71,8 @@ impl Room {
 
     /// The request is sent.
     pub(super) fn end_output(&mut self) {
-        (self.output, self.piece) = (Vec::new(), Vec::new());
+        spare::keep(std::mem::take(&mut self.output));
+        self.piece = Vec::new();
     }
 
     /// The answer was read: an idle connection holds nothing.
@@ -85,7 +86,7 @@ impl Buffers for Room {
     /// As much as this request needs.
     fn output(&mut self) -> &mut [u8] {
         if self.output.is_empty() {
-            self.output.resize(attempt(|attempt| attempt.output_bytes), 0);
+            self.output = spare::take(attempt(|attempt| attempt.output_bytes));
         }
         &mut self.output
     }
