@@ -6,13 +6,19 @@
 //! show here. The bounds are what was measured and a fifth more. Whoever has to raise one says why in
 //! the commit; whoever can lower one does.
 
+use std::collections::BTreeMap;
+
 use allocation_counter::measure;
 use serde_json::json;
 
 use crate::compress::Mode;
-use crate::ledger::{Entry, Keeping, Ledger, Money, Ratio};
-use crate::pack::{self, Memo, Plan};
+use crate::footer;
+use crate::ledger::{Entry, Keeping, Ledger, Money, Prices, Ratio};
+use crate::pack::{self, Memo, Plan, Untouched};
+use crate::route::{self, Asked, Upstreams};
 use crate::tokens::{self, Counter};
+use crate::trace::{self, Side};
+use crate::wire::answer::Tap;
 use crate::wire::{Format, Usage};
 
 /// Runs a piece of work that may allocate so often, and so many bytes in all.
@@ -115,6 +121,68 @@ fn the_memo_takes_what_it_may_and_no_more() {
 /// Sessions of five to thirty turns.
 fn session_of(number: usize) -> Vec<u8> {
     session(5 + number * 7 % 26)
+}
+
+/// What stands on the way of every request, however small, and is free of sockets and files.
+#[test]
+fn a_small_request_allocates_little() {
+    let content = "word ".repeat(80);
+    let body = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": content}]});
+    let (body, plan) = (body.to_string().into_bytes(), Plan::of(Mode::Hybrid));
+    let providers = BTreeMap::from([("openai".to_owned(), "http://127.0.0.1:1".to_owned())]);
+    let header = |name: &str| (name == "authorization").then_some(&b"Bearer sk-dummy"[..]);
+    let asked = Asked { method: "POST", target: "/v1/chat/completions", header: &header };
+    let upstreams = Upstreams { providers: &providers, passthrough_url: None };
+    check("a small request: where it goes", (2, 53), || drop(route::pick(&asked, &upstreams)));
+
+    let mut counter = Counter::new();
+    let mut count = || {
+        let untouched = Untouched::read(&plan, Format::Chat, &body).unwrap();
+        drop(untouched.count(&mut counter, &plan, Format::Chat));
+    };
+    count();
+    check("a small request: counting", (5, 450), count);
+
+    let sent =
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer sk-dummy\r\n\r\n";
+    let side = Side::of_wire(sent).unwrap();
+    let trace = || drop((trace::path(asked.target), trace::credentials(&side, Some(&side))));
+    check("a small request: its trace", (2, 330), trace);
+    let request = footer::Request {
+        format: Some(Format::Chat),
+        body: &body,
+        is_agent: footer::is_agent(b"curl/8"),
+        is_off: false,
+        is_counted: true,
+    };
+    // The first use makes the searches ready.
+    assert_eq!(footer::request_refusal(&request), None);
+    check("a small request: may it have a footer", (0, 0), || {
+        _ = footer::request_refusal(&request)
+    });
+}
+
+#[test]
+fn a_small_answer_allocates_little() {
+    let message = json!({"role": "assistant", "content": "Done."});
+    let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+    let usage = json!({"prompt_tokens": 100, "completion_tokens": 2, "total_tokens": 102});
+    let answer = json!({"model": "gpt-4o-2024-08-06", "choices": [choice], "usage": usage});
+    let (answer, prices) = (answer.to_string().into_bytes(), Prices::default());
+    let row = Entry { model: Some("gpt-4o".into()), ..entry(1) };
+    let read = || {
+        let mut tap = Tap::new(Format::Chat, false);
+        tap.feed(&answer);
+        assert!(tap.finish().usage.is_some());
+    };
+    read();
+    check("a small answer: what it says", (6, 1180), read);
+    let usage = row.usage.unwrap();
+    check("a small answer: its price", (0, 0), || assert!(row.appraise(&prices, &usage).is_some()));
+    check("a small answer: its footer", (11, 730), || {
+        let line = footer::line(1500, 1000, Some(100));
+        assert!(footer::add(Format::Chat, &answer, &line).is_ok());
+    });
 }
 
 fn entry(number: i64) -> Entry {

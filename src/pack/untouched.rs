@@ -1,13 +1,10 @@
 //! Bodies of which nothing will be changed, as is known before anything is counted.
 
-use super::{Packed, Plan, Scope, around, read, walk};
+use super::{Packed, Plan, Skip, around, read, walk};
 use crate::compress::{self, Mode};
 use crate::tokens::Counter;
 use crate::wire::Format;
 use crate::wire::prompt::{Prompt, Role};
-
-/// Smaller bodies are counted sooner than found in a memo.
-const SMALL_BYTES: usize = 8 * 1024;
 
 /// A body that goes out as it came whatever its counts are, so that they can be made later.
 pub(crate) struct Untouched<'b> {
@@ -31,16 +28,12 @@ impl<'b> Untouched<'b> {
         self.prompt.stream
     }
 
-    /// What `pack_in` would have made of it.
-    pub(crate) fn pack_in<'m>(
-        &self,
-        scope: impl FnOnce() -> Scope<'m>,
-        counter: &mut Counter,
-        plan: &Plan,
-        format: Format,
-    ) -> Packed {
-        let scope = (self.body.len() > SMALL_BYTES).then(scope);
-        walk(counter, (plan, format), self.body, &self.prompt, scope)
+    /// What `pack` would have made of it. No pass has to run for that, and no memo is asked.
+    pub(crate) fn count(&self, counter: &mut Counter, plan: &Plan, format: Format) -> Packed {
+        let off = Plan { mode: Mode::Off, ..*plan };
+        let packed = walk(counter, (&off, format), self.body, &self.prompt, None);
+        let is_off = plan.mode == Mode::Off;
+        Packed { skip: Some(if is_off { Skip::Off } else { Skip::BelowThreshold }), ..packed }
     }
 }
 

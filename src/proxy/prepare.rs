@@ -121,7 +121,7 @@ impl Preparing<'_> {
     fn counted(&self, counter: &mut Counter, prepared: &Prepared, body: &[u8]) -> Packed {
         match (self.route.format, &prepared.untouched) {
             (Some(format), Some(untouched)) => {
-                let packed = untouched.pack_in(|| self.scope(), counter, &self.course(), format);
+                let packed = untouched.count(counter, &self.course(), format);
                 Packed {
                     skip: if self.is_paused { refused(packed.skip) } else { packed.skip },
                     ..packed

@@ -1,6 +1,6 @@
 //! Buffers that a thread keeps from one request to the next, so that a small request makes none.
 //!
-//! A worker needs three at a time: what has come from one side, what goes to the other, and its head.
+//! A worker needs four: of the request as it is sent and of its answer, each with its head.
 //! Larger ones, which answers that come fast grow, are not kept, and none beside a stream: what waits
 //! is to hold little.
 
@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 /// The smallest piece of an answer with a chunk's frame around it, and some.
 const BYTES_MAX: usize = 4 * 1024 + 32;
-const KEPT_MAX: usize = 3;
+const KEPT_MAX: usize = 4;
 
 thread_local! {
     static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
@@ -19,7 +19,12 @@ pub(super) fn take(bytes: usize) -> Vec<u8> {
     if bytes > BYTES_MAX {
         return vec![0; bytes];
     }
-    let kept = KEPT.with_borrow_mut(Vec::pop);
+    let kept = KEPT.with_borrow_mut(|kept| {
+        // One that has been as long has nothing to be filled with zeros.
+        let fits = |buffer: &Vec<u8>| (buffer.len() < bytes, buffer.len().abs_diff(bytes));
+        let best = (0..kept.len()).min_by_key(|at| fits(&kept[*at]));
+        best.map(|at| kept.swap_remove(at))
+    });
     let mut buffer = kept.unwrap_or_else(|| Vec::with_capacity(BYTES_MAX));
     buffer.resize(bytes, 0);
     buffer
@@ -45,12 +50,12 @@ mod tests {
 
     #[test]
     fn small_buffers_come_back_and_large_ones_do_not() {
-        let all = [4096, 4104, 100, 0].map(take);
+        let all = [4096, 4104, 100, 0, 0].map(take);
         let places: Vec<_> = all.iter().map(|buffer| buffer.as_ptr()).collect();
         all.into_iter().chain([take(60_000), Vec::new()]).for_each(keep);
         let again = [4104, 1, 4096].map(take);
         assert_eq!(again.each_ref().map(Vec::len), [4104, 1, 4096]);
-        assert!(again.iter().all(|buffer| places[..3].contains(&buffer.as_ptr())));
+        assert!(again.iter().all(|buffer| places[..4].contains(&buffer.as_ptr())));
         again.into_iter().for_each(keep);
         clear();
         assert!(KEPT.with_borrow(Vec::is_empty));

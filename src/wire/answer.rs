@@ -124,25 +124,20 @@ const MESSAGES_WORDS: &[&str] = &[r#""usage""#, r#""message_stop""#, r#""error""
 const CHAT_WORDS: &[&str] = &[r#""usage""#, r#""finish_reason""#];
 const GEMINI_WORDS: &[&str] = &[r#""usageMetadata""#, r#""finishReason""#, r#""promptFeedback""#];
 
-/// Searches that are made ready once: for an answer that takes longer than to read most of it.
-type Finders = LazyLock<Vec<Finder<'static>>>;
-
-static MESSAGES_FINDERS: Finders = LazyLock::new(|| finders(MESSAGES_WORDS));
-static CHAT_FINDERS: Finders = LazyLock::new(|| finders(CHAT_WORDS));
-static RESPONSES_FINDERS: Finders = LazyLock::new(|| finders(RESPONSES_WORDS));
-static GEMINI_FINDERS: Finders = LazyLock::new(|| finders(GEMINI_WORDS));
-
-fn finders(words: &'static [&'static str]) -> Vec<Finder<'static>> {
-    words.iter().map(Finder::new).collect()
-}
+/// Searches by format. To make them ready takes longer than to look through an event.
+static FINDERS: LazyLock<[Vec<Finder<'static>>; 4]> = LazyLock::new(|| {
+    let of_words = |words: &'static [&'static str]| words.iter().map(Finder::new).collect();
+    [MESSAGES_WORDS, CHAT_WORDS, RESPONSES_WORDS, GEMINI_WORDS].map(of_words)
+});
 
 /// The table of a format, and the words of which an event must have one to be looked at.
-fn tables(format: Format) -> (&'static [Wanted<Field>], &'static Finders) {
+fn tables(format: Format) -> (&'static [Wanted<Field>], &'static [Finder<'static>]) {
+    let [messages, chat, responses, gemini] = &*FINDERS;
     match format {
-        Format::Messages => (MESSAGES, &MESSAGES_FINDERS),
-        Format::Chat => (CHAT, &CHAT_FINDERS),
-        Format::Responses => (RESPONSES, &RESPONSES_FINDERS),
-        Format::Gemini => (GEMINI, &GEMINI_FINDERS),
+        Format::Messages => (MESSAGES, messages),
+        Format::Chat => (CHAT, chat),
+        Format::Responses => (RESPONSES, responses),
+        Format::Gemini => (GEMINI, gemini),
     }
 }
 
@@ -155,7 +150,7 @@ impl Tap {
             format,
             events: streamed.then(Events::new),
             skim: Skim::new(wanted),
-            words: if streamed { words } else { &[] },
+            words,
             seen: Seen::default(),
         }
     }
@@ -247,10 +242,8 @@ fn says_something(data: &[u8], word: &Finder<'_>) -> bool {
 /// What a JSON string says.
 fn text(mut json: Vec<u8>) -> Option<String> {
     // Nearly all are spelled plainly, and what stands between the quotes is the text.
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    if let [b'"', plain @ .., b'"'] = json.as_slice()
-        && plain.iter().all(is_plain)
-    {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !br#""\"#.contains(byte);
+    if matches!(&*json, [b'"', plain @ .., b'"'] if plain.iter().all(is_plain)) {
         json.pop();
         json.remove(0);
         return String::from_utf8(json).ok();

@@ -37,7 +37,6 @@ fn bodies_are_known_to_stay_where_no_count_can_matter() {
 #[test]
 fn untouched_bodies_are_what_packing_makes_of_them() {
     let mut random = Random(9);
-    let memo = Memo::new(1 << 20, secret);
     let mut counts = [0; 2];
     for _ in 0..150 {
         let turns = 1 + random.below(3);
@@ -49,8 +48,7 @@ fn untouched_bodies_are_what_packing_makes_of_them() {
         let untouched = Untouched::read(&plan, format, body.as_bytes());
         counts[usize::from(untouched.is_some())] += 1;
         let Some(untouched) = untouched else { continue };
-        let scope = memo.scope([&b"somebody"[..]].into_iter());
-        let packed = untouched.pack_in(|| scope, &mut Counter::new(), &plan, format);
+        let packed = untouched.count(&mut Counter::new(), &plan, format);
         let want = pack(&mut Counter::new(), &plan, format, body.as_bytes());
         assert_eq!(want.body, None, "{body}");
         let told = |packed: &Packed| {
