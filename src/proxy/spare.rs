@@ -19,12 +19,7 @@ pub(super) fn take(bytes: usize) -> Vec<u8> {
     if bytes > BYTES_MAX {
         return vec![0; bytes];
     }
-    let kept = KEPT.with_borrow_mut(|kept| {
-        // One that has been as long has nothing to be filled with zeros.
-        let fits = |buffer: &Vec<u8>| (buffer.len() < bytes, buffer.len().abs_diff(bytes));
-        let best = (0..kept.len()).min_by_key(|at| fits(&kept[*at]));
-        best.map(|at| kept.swap_remove(at))
-    });
+    let kept = KEPT.with_borrow_mut(Vec::pop);
     let mut buffer = kept.unwrap_or_else(|| Vec::with_capacity(BYTES_MAX));
     buffer.resize(bytes, 0);
     buffer

@@ -80,8 +80,12 @@ impl Head {
 
     /// Names are compared as bytes: whether they are text was seen once, and is not asked again.
     fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let is_it =
-            move |(key, _): &&(Span, Span)| self.bytes(*key).eq_ignore_ascii_case(name.as_bytes());
+        let name = name.as_bytes();
+        // Nearly all others differ in length.
+        let is_it = move |((start, end), _): &&(Span, Span)| {
+            (end - start) as usize == name.len()
+                && self.bytes((*start, *end)).eq_ignore_ascii_case(name)
+        };
         self.fields.iter().filter(is_it).map(|(_, value)| self.bytes(*value))
     }
 

@@ -6,7 +6,6 @@
 //! that with TLS. So ureq writes requests; the connection is ours, and is handed over to us
 //! (`Handover`) the moment ureq would begin to read.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::TcpStream;
@@ -100,9 +99,13 @@ impl Connection {
     }
 }
 
+/// Connections to one host, each since when; the one used last comes last.
+type Idle = Vec<(Connection, Instant)>;
+
 /// Connections that wait for their next request.
 pub(crate) struct Pool {
-    idle: Mutex<HashMap<Key, Vec<(Connection, Instant)>>>,
+    /// By host, of which there are few.
+    idle: Mutex<Vec<(Key, Idle)>>,
     per_host_max: usize,
 }
 
@@ -115,14 +118,15 @@ impl Pool {
         connection.room.end_input();
         let now = Instant::now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        for list in idle.values_mut() {
+        for (_, list) in idle.iter_mut() {
             // The oldest come first, and few hosts have a list.
             let old = list.iter().take_while(|(_, since)| now - *since > IDLE).count();
             list.drain(..old);
         }
-        let list = idle.entry(connection.key.clone()).or_default();
-        if list.len() < self.per_host_max {
-            list.push((connection, now));
+        match idle.iter_mut().find(|(key, _)| *key == connection.key) {
+            Some((_, list)) if list.len() < self.per_host_max => list.push((connection, now)),
+            Some(_) => {}
+            None => idle.push((connection.key.clone(), vec![(connection, now)])),
         }
     }
 
@@ -131,7 +135,8 @@ impl Pool {
         loop {
             let newest = {
                 let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-                idle.get_mut(key)?.pop()?
+                let (_, list) = idle.iter_mut().find(|(known, _)| known == key)?;
+                list.pop()?
             };
             let (mut connection, since) = newest;
             if since.elapsed() < IDLE && connection.is_open() {
