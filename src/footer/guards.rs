@@ -54,8 +54,8 @@ const PROMPTS: &[(&str, &[&str])] = &[
 ];
 
 /// To prepare a search takes longer than to look through a small prompt.
-static PROMPT_FINDERS: LazyLock<[Finder<'static>; PROMPTS.len()]> =
-    LazyLock::new(|| std::array::from_fn(|at| Finder::new(PROMPTS[at].0)));
+static PROMPT_FINDERS: LazyLock<Vec<Finder<'static>>> =
+    LazyLock::new(|| PROMPTS.iter().map(|(words, _)| Finder::new(words)).collect());
 
 /// An answer that may be shorter than this in tokens is a label, not a text.
 const MAX_TOKENS_MIN: u64 = 32;

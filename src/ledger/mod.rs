@@ -201,8 +201,8 @@ impl Ledger {
 
     /// Hands over a record. Never waits: with a full queue the record is lost, and counted. It takes
     /// no lock and makes no system call, unless the writer has rested for long or has to hurry.
-    pub(crate) fn record(&self, entry: Entry) {
-        if self.records.try_send(Box::new(entry)).is_err() {
+    pub(crate) fn record(&self, entry: impl Into<Box<Entry>>) {
+        if self.records.try_send(entry.into()).is_err() {
             self.state.lost.fetch_add(1, Ordering::Relaxed);
         } else if self.records.len() > HURRY_AT {
             // Full: it has been told.

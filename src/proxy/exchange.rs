@@ -180,8 +180,9 @@ impl Exchange<'_> {
         (route, plan): (&Route, &Plan),
         packed: &Packed,
         (proxy_time, look): (Duration, &Look),
-    ) -> Entry {
-        let mut entry = account::open(&self.id, (self.head, route, plan), packed, proxy_time);
+    ) -> Box<Entry> {
+        let parts = (self.head, route, plan);
+        let mut entry = Box::new(account::open(&self.id, parts, packed, proxy_time));
         account::rate(&mut entry, &self.context.ledger, look.is_text_only);
         entry
     }
@@ -231,7 +232,7 @@ impl Exchange<'_> {
         &self,
         route: &Route,
         answer: Answer,
-        mut entry: Entry,
+        mut entry: Box<Entry>,
         no_footer: Option<footer::Refusal>,
     ) {
         entry.status = Some(answer.reply.head.status());
@@ -317,7 +318,7 @@ impl Exchange<'_> {
     }
 
     /// Records the exchange and tells those who watch.
-    fn finish(&self, mut entry: Entry) {
+    fn finish(&self, mut entry: Box<Entry>) {
         entry.total_ms = self.arrived.elapsed().as_millis() as u64;
         let done = Done {
             model: entry.model.as_deref(),
@@ -356,7 +357,7 @@ impl Exchange<'_> {
         self.client.answer(&local::error(format, &trouble), self.head, is_read);
     }
 
-    fn fail(&self, route: &Route, mut entry: Entry, failure: Failure) {
+    fn fail(&self, route: &Route, mut entry: Box<Entry>, failure: Failure) {
         entry.ttfb_ms = None;
         let host = host_of(&route.url);
         let (status, code, text) = match failure {

@@ -11,7 +11,7 @@ use memchr::memmem::Finder;
 
 use super::skim::{Skim, Wanted};
 use super::sse::{Events, Piece};
-use super::{Format, Usage, usage};
+use super::{Format, Usage, finders, usage};
 
 /// What was read from an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -125,10 +125,8 @@ const CHAT_WORDS: &[&str] = &[r#""usage""#, r#""finish_reason""#];
 const GEMINI_WORDS: &[&str] = &[r#""usageMetadata""#, r#""finishReason""#, r#""promptFeedback""#];
 
 /// Searches by format. To make them ready takes longer than to look through an event.
-static FINDERS: LazyLock<[Vec<Finder<'static>>; 4]> = LazyLock::new(|| {
-    let of_words = |words: &'static [&'static str]| words.iter().map(Finder::new).collect();
-    [MESSAGES_WORDS, CHAT_WORDS, RESPONSES_WORDS, GEMINI_WORDS].map(of_words)
-});
+static FINDERS: LazyLock<[Vec<Finder<'static>>; 4]> =
+    LazyLock::new(|| [MESSAGES_WORDS, CHAT_WORDS, RESPONSES_WORDS, GEMINI_WORDS].map(finders));
 
 /// The table of a format, and the words of which an event must have one to be looked at.
 fn tables(format: Format) -> (&'static [Wanted<Field>], &'static [Finder<'static>]) {

@@ -27,12 +27,18 @@ pub(crate) struct Metrics {
 
 #[derive(Default)]
 struct Counts {
-    /// By provider and model.
-    models: BTreeMap<String, BTreeMap<String, Model>>,
+    /// In order of provider and model.
+    models: Vec<Row>,
     names: HashSet<String>,
     skipped: BTreeMap<&'static str, u64>,
     proxy: Histogram,
     upstream: Histogram,
+}
+
+struct Row {
+    provider: String,
+    model: String,
+    sums: Model,
 }
 
 #[derive(Default)]
@@ -183,9 +189,7 @@ const TOTALS: &[Total] = &[
 
 impl Counts {
     fn add(&mut self, entry: &Entry) {
-        let Counts { models, names, .. } = self;
-        let name = label(names, entry.model.as_deref().unwrap_or("unknown"));
-        let model = at(at(models, &entry.provider), name);
+        let model = self.model(&entry.provider, entry.model.as_deref().unwrap_or("unknown"));
         let class = entry.status.map_or(0, |status| usize::from(status / 100));
         model.classes[if class < CLASSES.len() { class } else { 0 }] += 1;
         model.before += entry.tokens_before.unwrap_or(0);
@@ -209,27 +213,33 @@ impl Counts {
         }
     }
 
-    /// Provider, model and sums, in order.
-    fn rows(&self) -> impl Iterator<Item = (&str, &str, &Model)> {
-        self.models.iter().flat_map(|(provider, models)| {
-            models.iter().map(|(model, sums)| (provider.as_str(), model.as_str(), sums))
-        })
+    /// The sums of a model, whose names are copied only the first time.
+    fn model(&mut self, provider: &str, model: &str) -> &mut Model {
+        let name = label(&mut self.names, model);
+        let wanted = (provider, name);
+        let found = self.models.binary_search_by(|row| (&*row.provider, &*row.model).cmp(&wanted));
+        let at = found.unwrap_or_else(|at| {
+            let (provider, model) = (provider.to_owned(), name.to_owned());
+            self.models.insert(at, Row { provider, model, sums: Model::default() });
+            at
+        });
+        &mut self.models[at].sums
     }
 
     fn write(&self, out: &mut Exposition) {
         let name = "tokenpak_requests_total";
         let help = "Requests by provider, model and status class.";
         out.metric(&Metric { name, help, kind: "counter" });
-        for (provider, model, sums) in self.rows() {
+        for Row { provider, model, sums } in &self.models {
             let classes = CLASSES.iter().zip(sums.classes).filter(|(_, count)| *count > 0);
             for (class, count) in classes {
-                let labels = [("provider", provider), ("model", model), ("status", class)];
+                let labels = [("provider", provider.as_str()), ("model", model), ("status", class)];
                 out.sample(name, &labels, count);
             }
         }
         for Total { name, help, value } in TOTALS {
             out.metric(&Metric { name, help, kind: "counter" });
-            for (provider, model, sums) in self.rows() {
+            for Row { provider, model, sums } in &self.models {
                 out.sample(name, &[("provider", provider), ("model", model)], value(sums));
             }
         }
@@ -258,14 +268,6 @@ fn label<'a>(names: &mut HashSet<String>, model: &'a str) -> &'a str {
         }
         false => "other",
     }
-}
-
-/// What a map has under a name, which is copied only if it is new.
-fn at<'m, V: Default>(map: &'m mut BTreeMap<String, V>, name: &str) -> &'m mut V {
-    if !map.contains_key(name) {
-        map.insert(name.to_owned(), V::default());
-    }
-    map.get_mut(name).expect("it is there now")
 }
 
 #[cfg(test)]
