@@ -51,6 +51,10 @@ const QUEUE_RECORDS_MAX: usize = 4096;
 /// With so many of them the writer is woken before its time.
 const HURRY_AT: usize = QUEUE_RECORDS_MAX / 2;
 
+/// How long whoever has a record waits for its place among them: longer than the writer takes for some
+/// of those before it, and a moment for who asks next on the same connection.
+const FULL_WAIT: Duration = Duration::from_millis(100);
+
 /// How long a stopping proxy waits for the last rows: a disk that hangs must not keep it alive.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
@@ -199,10 +203,16 @@ impl Ledger {
         Ledger { records, stop, hurry, done, state }
     }
 
-    /// Hands over a record. Never waits: with a full queue the record is lost, and counted. It takes
-    /// no lock and makes no system call, unless the writer has rested for long or has to hurry.
+    /// Hands over a record. It takes no lock and makes no system call, unless the writer has rested for
+    /// long or has to hurry. With a full queue it waits for a moment, as the answer is with the client
+    /// by then; nobody waits for a database that fails. A record that finds no place is lost, and
+    /// counted.
     pub(crate) fn record(&self, entry: impl Into<Box<Entry>>) {
-        if self.records.try_send(entry.into()).is_err() {
+        let sent = self.records.try_send(entry.into()).or_else(|full| match self.failing() {
+            true => Err(()),
+            false => self.records.send_timeout(full.into_inner(), FULL_WAIT).map_err(drop),
+        });
+        if sent.is_err() {
             self.state.lost.fetch_add(1, Ordering::Relaxed);
         } else if self.records.len() > HURRY_AT {
             // Full: it has been told.

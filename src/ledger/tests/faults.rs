@@ -45,6 +45,21 @@ fn a_locked_database_delays_nobody_and_recording_resumes() {
 }
 
 #[test]
+fn records_that_come_faster_than_the_disk_takes_them_wait_for_it() {
+    let scratch = Scratch::new();
+    let (ledger, _said) = start(&scratch.db());
+    let sent = 5 * QUEUE_RECORDS_MAX;
+    for number in 0..sent {
+        ledger.record(entry(&format!("id{number}")));
+    }
+    // A disk that stops for longer than anybody waits may take some.
+    let lost = ledger.lost() as usize;
+    assert!(lost < sent / 100, "{lost} of {sent} are lost");
+    ledger.close();
+    assert_eq!(rows(&scratch.db()), Some((sent - lost) as i64));
+}
+
+#[test]
 fn a_damaged_file_is_moved_aside_and_recording_goes_on() {
     let scratch = Scratch::new();
     fs::create_dir_all(scratch.db().parent().unwrap()).unwrap();
