@@ -39,7 +39,9 @@ impl Known {
         let SoFar { cuts, recipes, per_pass, .. } = &self.so_far;
         let place = 2 * size_of::<(Key, Entry)>();
         let own = size_of::<Known>() + 2 * size_of::<usize>() + room::BLOCK_BYTES;
-        let of_recipes = recipes.iter().map(|(_, recipe)| recipe.bytes()).sum::<usize>();
+        // Shared by the turns of a session; each is charged with all of it.
+        let block = size_of::<Recipe>() + 2 * size_of::<usize>() + room::BLOCK_BYTES;
+        let of_recipes = recipes.iter().map(|(_, recipe)| block + recipe.bytes()).sum::<usize>();
         let of_passes = if per_pass.is_empty() { 0 } else { PASSES_BYTES };
         let lists = room::of_vec(cuts) + room::of_vec(recipes);
         place + own + self.mark.bytes() + lists + of_recipes + of_passes
