@@ -282,7 +282,7 @@ impl Exchange<'_> {
         let relay = Relay {
             answer: &head,
             framing: dressed.framing,
-            is_ready: is_ready || dressed.reading.is_some(),
+            is_ready,
             request: self.head,
             client: &self.client.stream,
             watch: &self.client.watch,
@@ -320,9 +320,11 @@ impl Exchange<'_> {
     /// Records the exchange and tells those who watch.
     fn finish(&self, mut entry: Box<Entry>) {
         entry.total_ms = self.arrived.elapsed().as_millis() as u64;
+        // Recorded first: whoever watches may hold its line up.
+        let (model, provider) = (entry.model.clone(), entry.provider.clone());
         let done = Done {
-            model: entry.model.as_deref(),
-            provider: &entry.provider,
+            model: model.as_deref(),
+            provider: &provider,
             status: entry.status,
             error: entry.error,
             before: entry.tokens_before.unwrap_or(0),
@@ -338,8 +340,8 @@ impl Exchange<'_> {
             totals.after.fetch_add(done.after, Ordering::Relaxed);
         }
         self.context.metrics.count(&entry);
-        (self.context.report)(&done);
         self.context.ledger.record(entry);
+        (self.context.report)(&done);
     }
 
     fn no_route(&self, is_read: bool) {

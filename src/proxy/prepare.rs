@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Context;
 use super::front::memory::Held;
-use super::large::has_room;
+use super::large::would_fit;
 use super::mishap::caught;
 use super::request::Head;
 use super::setup::Setup;
@@ -57,12 +57,14 @@ pub(super) struct Preparing<'a> {
 }
 
 impl Preparing<'_> {
-    /// All there is to do for a large body, counting too; `None` if it is not one.
+    /// All there is to do for a large body that may be changed; `None` for others: what no count can
+    /// change is counted later.
     pub(super) fn prepare_large(&self, original: &mut Option<Held>) -> Option<Prepared<'static>> {
         let large = &self.context.large;
         let is_work = |held: &mut Held| {
-            let is_off = self.course().mode == Mode::Off;
-            large.is_large(held.bytes.len()) && !is_off && self.format_of(&held.bytes).is_some()
+            let (bytes, course) = (held.bytes.len(), self.course());
+            let may_change = course.mode != Mode::Off && bytes as u64 > course.threshold;
+            large.is_large(bytes) && may_change && self.format_of(&held.bytes).is_some()
         };
         let held = original.take_if(is_work)?;
         let request = Request {
@@ -197,13 +199,13 @@ struct Request {
 impl Request {
     /// Gives the body back with what became of it, which holds nothing of it.
     fn prepare(self, body: Held) -> (Held, Prepared<'static>) {
-        if !has_room(body.bytes.len()) {
-            return (body, Prepared { packed: unread().into(), ..Prepared::default() });
+        if !would_fit(body.bytes.len()) {
+            let packed = unpacked(Skip::Large).into();
+            return (body, Prepared { packed, ..Prepared::default() });
         }
         let Request { context, setup, head, plan, route } = &self;
         let preparing = Preparing { context, setup, head, plan, route, is_paused: false };
         let prepared = preparing.prepare(&body.bytes);
-        preparing.count(&prepared, &body.bytes);
         let Prepared { body: sent, asks_usage, packed, untouched: _ } = prepared;
         (body, Prepared { body: sent, asks_usage, packed, untouched: None })
     }
@@ -220,7 +222,11 @@ fn with_care<T>(
 }
 
 fn unread() -> Packed {
-    Packed { skip: Some(Skip::Unreadable), ..Packed::default() }
+    unpacked(Skip::Unreadable)
+}
+
+fn unpacked(skip: Skip) -> Packed {
+    Packed { skip: Some(skip), ..Packed::default() }
 }
 
 /// What a plan that is off only for now says of a body.

@@ -121,6 +121,9 @@ impl Relay<'_> {
         if end == End::Chunks {
             // It may be a stream, which lasts.
             spare::clear();
+            if head.is_empty() {
+                *head = Vec::new();
+            }
         }
         let mut bytes_max = first_piece(self.framing);
         let mut out = room(bytes_max);

@@ -47,7 +47,7 @@ impl<'a> Witness<'a> {
             let sent = prepared.body.as_deref().unwrap_or(original);
             (wish, wants_bodies && self.debug.store(self.request_id, original, sent))
         });
-        // Taken, and so forgotten when this ends.
+        // Taken; its buffer serves the next request.
         let wire = transport::attempt(|attempt| std::mem::take(&mut attempt.head));
         let trace = Trace { bodies: *has_bodies, ..self.trace(&wire, packed, wish.is_some()) };
         self.seen.replace(Some(trace));

@@ -99,7 +99,9 @@ fn on_one_processor(program: &Path, before: &str, provider: &Provider) -> (Sandb
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&path, executable).unwrap();
     let small = r#"{"proxy": {"workers": 16, "max_body_mb": 4, "body_memory_mb": 8}}"#;
-    (Sandbox::of(Path::new(&path)).providers(provider).config(small), own)
+    let sandbox = Sandbox::of(Path::new(&path)).providers(provider).config(small);
+    // As users have it: on.
+    (sandbox.set("TOKENPAK_STATS_FOOTER", ""), own)
 }
 
 #[test]
@@ -140,6 +142,7 @@ fn serves_as_many_as_it_can(program: &Path, before: &str) {
     assert_eq!(provider.seen().len(), 16, "what was refused was not sent");
     gate.open_all();
     assert!(streams.iter_mut().all(|client| client.answer().clean), "a stream was cut");
+    announced_answers_take_no_memory(&provider, &proxy, &sandbox);
     let too_large = vec![b'x'; 4 * MB + 1];
     assert_eq!(proxy.post("/v1/messages", &Api::Messages.headers(), &too_large).status(), 413);
     // As soon as a worker is free.
@@ -149,6 +152,27 @@ fn serves_as_many_as_it_can(program: &Path, before: &str) {
     let (peak, threads) = (proxy.peak_memory() / MB, proxy.figure("Threads"));
     say(&format!("16 workers, 8 MB for bodies: at most {peak} MB of memory, {threads} threads"));
     assert!(peak <= 32 && threads <= 24, "{peak} MB, {threads} threads");
+}
+
+/// Answers of 1 MB that stop behind their first bytes, for all workers at once.
+fn announced_answers_take_no_memory(provider: &Provider, proxy: &Proxy, sandbox: &Sandbox) {
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1048576\r\n\r\n";
+    provider.always(Script::raw_open(format!("{head}{{\"id\": \"")));
+    let before = provider.seen().len();
+    let ask = |_| {
+        let mut client = proxy.connect();
+        let body = Api::Messages.small(false);
+        client.request(("POST", "/v1/messages"), &Api::Messages.headers(), &body);
+        client
+    };
+    let waiting: Vec<Client> = (0..16).map(ask).collect();
+    provider.wait_seen(before + 16);
+    assert_eq!(proxy.ask("GET", "/health", &[], b"").status(), 200);
+    drop(waiting);
+    let gone = || sandbox.rows(0).iter().filter(|row| row.text("error") == "client_gone").count();
+    wait("the workers to be free", || (gone() == 16).then_some(()));
+    provider.always(Script::default());
 }
 
 /// One test for what takes more than a minute each, so that only one thread waits.

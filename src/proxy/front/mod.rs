@@ -267,9 +267,7 @@ impl Front<'_> {
                 Err(Errno::MFILE | Errno::NFILE) if self.make_room() => {}
                 // No descriptor left: the next tick tries again.
                 Err(_) => {
-                    for listener in &self.listeners {
-                        let _ = epoll::delete(&self.epoll, listener);
-                    }
+                    self.listeners.iter().for_each(|it| _ = epoll::delete(&self.epoll, it));
                     self.is_resting = true;
                     return;
                 }

@@ -88,7 +88,7 @@ fn read(
             Ok(Step::Blocked) => return Err(false),
             Ok(Step::Head(head)) => match admit(context, setup, connection, head) {
                 Some(job) => return Ok(job),
-                // Memory for large bodies is one thread's, who gives it back.
+                // The front thread reads large bodies: what a worker has had, the C library keeps for it.
                 None if connection.is_large(&context.large) => return Err(false),
                 None => continue,
             },
