@@ -103,8 +103,8 @@ pub(super) struct Spot {
 impl Known {
     /// What it takes in memory beside itself.
     pub(super) fn bytes(&self) -> usize {
-        // Of each source there is one among the entries, and one in the map.
-        let sources = self.entries.iter().map(|entry| 2 * entry.source.bytes()).sum::<usize>();
+        // The map shares them.
+        let sources = self.entries.iter().map(|entry| entry.source.bytes()).sum::<usize>();
         let maps = room::of_map(&self.of_source) + room::of_map(&self.of_hash);
         let index = self.index.as_ref().map_or(0, Index::bytes);
         room::of_vec(&self.entries) + sources + maps + index

@@ -28,7 +28,7 @@ impl<'b> Untouched<'b> {
         self.prompt.stream
     }
 
-    /// What `pack` would have made of it. No pass has to run for that, and no memo is asked.
+    /// What `pack` would have made of it, `texts` apart. No pass has to run for that, and no memo is asked.
     pub(crate) fn count(&self, counter: &mut Counter, plan: &Plan, format: Format) -> Packed {
         let off = Plan { mode: Mode::Off, ..*plan };
         let packed = walk(counter, (&off, format), self.body, &self.prompt, None);

@@ -4,7 +4,7 @@
 //! The vocabulary is a hash table of entries of seven bytes, fingerprint above rank, without the
 //! tokens' bytes, so that a look-up touches one place in memory. A string that is no token is taken
 //! for one only if the filter lets it pass and 38 more bits of its hash agree with those of a token
-//! near its slot, about 3 in 10^11; the build script checks that no two tokens are confused.
+//! near its slot, about 5 in 10^11; the build script checks that no two tokens are confused.
 
 /// Ranks are below 2^18: o200k has 199,998.
 pub(crate) const RANK_BITS: u32 = 18;

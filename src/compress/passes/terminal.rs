@@ -284,7 +284,8 @@ impl<'t> Screen<'t> {
         }
         // Only while it is short enough for any screen do we know where its first line is.
         let top = self.top?;
-        if self.rows.len() - top > ROWS_BELOW_MAX || row > ROWS_BELOW_MAX {
+        // Erased rows may have taken the screen's first one with them.
+        if self.rows.len().checked_sub(top)? > ROWS_BELOW_MAX || row > ROWS_BELOW_MAX {
             return None;
         }
         self.column = column - 1;

@@ -121,3 +121,24 @@ fn owners_and_settings_are_told_apart() {
     assert!(!run("one", &Plan { threshold: 4501, ..plan }, &body));
     assert!(!run("one", &plan, &edited), "where nothing may be pointed at");
 }
+
+#[test]
+fn what_was_used_last_is_remembered_longest() {
+    let mut counter = Counter::new();
+    let plan = Plan::of(Mode::Hybrid);
+    let bodies: Vec<String> =
+        (1..40).map(|seed| body(Format::Chat, &random_session(&mut Random(seed), 4))).collect();
+    let all = Memo::new(usize::MAX, secret);
+    let mut hits = |memo: &Memo, body: &str| {
+        let hits = memo.hits();
+        pack_in(scope(memo, "one"), &mut counter, &plan, Format::Chat, body.as_bytes());
+        memo.hits() > hits
+    };
+    bodies.iter().for_each(|body| assert!(!hits(&all, body)));
+    let memo = Memo::new(all.bytes() / 3, secret);
+    for body in &bodies {
+        assert!(!hits(&memo, body));
+        assert!(hits(&memo, &bodies[0]), "used just before");
+    }
+    assert!(!hits(&memo, &bodies[1]), "not used since");
+}

@@ -80,3 +80,9 @@ fn hostile_sequences_cost_no_more_than_their_length() {
         assert!(render(&text).len() <= 2 * text.len());
     }
 }
+
+#[test]
+fn a_screen_whose_first_row_was_erased_is_left_alone() {
+    let text = "a\nb\nc\x1b[2J\x1b[5A\x1b[J\x1b[2;5Hx";
+    assert_eq!(render(text), text);
+}
