@@ -13,7 +13,7 @@ use std::rc::Rc;
 use super::hash::hash;
 use super::index::Index;
 use super::lines::{self, Block, Lines};
-use super::{Source, marker, room};
+use super::{Source, footprint, marker};
 
 /// Shorter texts are not worth pointing at, in bytes.
 const TEXT_BYTES_MIN: usize = 160;
@@ -105,9 +105,9 @@ impl Known {
     pub(super) fn bytes(&self) -> usize {
         // The map shares them.
         let sources = self.entries.iter().map(|entry| entry.source.bytes()).sum::<usize>();
-        let maps = room::of_map(&self.of_source) + room::of_map(&self.of_hash);
+        let maps = footprint::of_map(&self.of_source) + footprint::of_map(&self.of_hash);
         let index = self.index.as_ref().map_or(0, Index::bytes);
-        room::of_vec(&self.entries) + sources + maps + index
+        footprint::of_vec(&self.entries) + sources + maps + index
     }
 }
 

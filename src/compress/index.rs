@@ -5,8 +5,8 @@
 //! so that time stays linear in the prompt whatever it holds. Equal hashes are no proof; whoever
 //! looks something up compares what he finds.
 
+use super::footprint;
 use super::hash::mix;
-use super::room;
 
 /// How many lines in a row are looked up together.
 pub(super) const WINDOW: usize = 3;
@@ -29,7 +29,7 @@ pub(super) struct Index {
 impl Index {
     /// What it takes in memory beside itself.
     pub(super) fn bytes(&self) -> usize {
-        room::of_vec(&self.hashes) + room::of_vec(&self.table)
+        footprint::of_vec(&self.hashes) + footprint::of_vec(&self.table)
     }
 
     /// How many lines there are.

@@ -7,6 +7,7 @@
 
 mod earlier;
 mod expand;
+pub(crate) mod footprint;
 mod hash;
 mod index;
 mod lines;
@@ -15,7 +16,6 @@ mod passes;
 mod place;
 mod reads;
 mod recipe;
-pub(crate) mod room;
 
 use std::borrow::Cow;
 use std::rc::Rc;

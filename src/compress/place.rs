@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::room;
+use super::footprint;
 
 /// The place of a text. Numbers count from 1, anew after a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ impl Source {
     /// What it takes in memory beside itself.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Source::Input { key: Some(key), .. } => room::of_text(key),
+            Source::Input { key: Some(key), .. } => footprint::of_text(key),
             _ => 0,
         }
     }

@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Source;
+use super::footprint;
 use super::marker::{self, Run};
 use super::passes::{PASSES, Work};
-use super::room;
 
 /// In the order in which it was done.
 #[derive(Clone, Debug, Default)]
@@ -76,11 +76,11 @@ impl Recipe {
         let of_step = |step: &Step| match step {
             Step::Point(Pointing::Whole(source)) => source.bytes(),
             Step::Point(Pointing::Runs(cuts)) => {
-                room::of_vec(cuts) + cuts.iter().map(of_run).sum::<usize>()
+                footprint::of_vec(cuts) + cuts.iter().map(of_run).sum::<usize>()
             }
             _ => 0,
         };
-        room::of_vec(&self.steps) + self.steps.iter().map(of_step).sum::<usize>()
+        footprint::of_vec(&self.steps) + self.steps.iter().map(of_step).sum::<usize>()
     }
 }
 

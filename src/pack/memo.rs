@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Cut, Plan};
-use crate::compress::{Mark, Recipe, room};
+use crate::compress::{Mark, Recipe, footprint};
 use crate::tokens::Digest;
 use crate::wire::Format;
 use crate::wire::prompt::{Part, Prompt, Role, ToolResult};
@@ -38,12 +38,12 @@ impl Known {
     fn bytes(&self) -> usize {
         let SoFar { cuts, recipes, per_pass, .. } = &self.so_far;
         let place = 2 * size_of::<(Key, Entry)>();
-        let own = size_of::<Known>() + 2 * size_of::<usize>() + room::BLOCK_BYTES;
+        let own = size_of::<Known>() + 2 * size_of::<usize>() + footprint::BLOCK_BYTES;
         // Shared by the turns of a session; each is charged with all of it.
-        let block = size_of::<Recipe>() + 2 * size_of::<usize>() + room::BLOCK_BYTES;
+        let block = size_of::<Recipe>() + 2 * size_of::<usize>() + footprint::BLOCK_BYTES;
         let of_recipes = recipes.iter().map(|(_, recipe)| block + recipe.bytes()).sum::<usize>();
         let of_passes = if per_pass.is_empty() { 0 } else { PASSES_BYTES };
-        let lists = room::of_vec(cuts) + room::of_vec(recipes);
+        let lists = footprint::of_vec(cuts) + footprint::of_vec(recipes);
         place + own + self.mark.bytes() + lists + of_recipes + of_passes
     }
 }
