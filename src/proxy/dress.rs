@@ -13,12 +13,9 @@ use crate::wire::answer::{Reading, Tap};
 /// A longer plain answer is no chat, and is not kept to be changed.
 const PLAIN_BYTES_MAX: u64 = 1024 * 1024;
 
-/// The first room for a plain answer that says how long it is: what is announced has not come, and a
-/// server that stops there must not take more.
-const PLAIN_BYTES_FIRST: u64 = 16 * 1024;
-
-/// Room for a plain answer that does not say how long it is.
-const PLAIN_BYTES_USUAL: usize = 2 * 1024;
+/// The first room for a plain answer, whatever it announces: that has not come, and a server that stops
+/// there must not take more.
+const PLAIN_BYTES_FIRST: usize = 4 * 1024;
 
 /// What is to be done with an answer.
 pub(super) struct Wishes {
@@ -75,10 +72,7 @@ pub(super) fn dress<'a>(
     {
         return as_it_comes(Box::new(body), wishes.wants_footer.then_some("large"));
     }
-    let mut bytes = Vec::with_capacity(match framing {
-        Framing::Length(length) => length.min(PLAIN_BYTES_FIRST) as usize,
-        _ => PLAIN_BYTES_USUAL,
-    });
+    let mut bytes = Vec::with_capacity(PLAIN_BYTES_FIRST);
     let begun = body.by_ref().take(1).read_to_end(&mut bytes);
     if begun.is_ok() && bytes.first().is_some_and(u8::is_ascii_whitespace) {
         // Some providers send blank lines while they think, so that nobody gives the answer up.

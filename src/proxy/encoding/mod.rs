@@ -18,8 +18,8 @@ use super::mishap::caught;
 use super::request::Head;
 use crate::wire::Format;
 
-/// What decodes to more waits for its turn.
-const MUCH_BYTES: usize = 256 * 1024;
+/// What decoding takes, as a multiple of what comes out: that, and the decoder's window, which grows.
+const ROOM: usize = 4;
 /// Bytes that are decoded between two looks at the limits.
 const PIECE_BYTES: usize = 32 * 1024;
 /// The first room for what is decoded, as a multiple of the encoded size: prompts take four to eight.
@@ -50,7 +50,7 @@ pub(crate) fn open(
         let decoded = decode(coding, &encoded.bytes, &memory, most.min(max));
         (encoded, decoded)
     };
-    match if most > MUCH_BYTES || large.is_large(most) { large.run(run) } else { run() } {
+    match if large.is_large(most.saturating_mul(ROOM)) { large.run(run) } else { run() } {
         (_, Some(decoded)) => {
             head.drop_headers(|name, _| name.eq_ignore_ascii_case("content-encoding"));
             Incoming::Whole(decoded)
