@@ -12,7 +12,9 @@ UNITDIR = $(PREFIX)/lib/systemd
 COMPDIR = $(PREFIX)/share
 DOCDIR  = $(PREFIX)/share/doc/tokenpak
 
-BINARY  = target/release/tokenpak
+# Where cargo builds, unless it is told otherwise.
+BUILT   = $(or $(CARGO_TARGET_DIR),target)
+BINARY  = $(BUILT)/release/tokenpak
 PAGES   = $(wildcard man/*.[1-8])
 COMP_BASH = bash-completion/completions/tokenpak
 COMP_ZSH  = zsh/site-functions/_tokenpak
@@ -29,7 +31,7 @@ LIBS    = $(shell rustc --print sysroot)/lib/rustlib
 TARGET  = $(HOST)-unknown-linux-$(if $(wildcard $(LIBS)/$(HOST)-unknown-linux-musl),musl,gnu)
 CPU     = $(firstword $(subst -, ,$(TARGET)))
 FOREIGN = $(filter-out $(HOST),$(CPU))
-STATIC  = target/$(TARGET)/release/tokenpak
+STATIC  = $(BUILT)/$(TARGET)/release/tokenpak
 VERSION = $(shell sed -n '/^version = "\(.*\)"/{s//\1/p;q;}' Cargo.toml)
 DIST    = tokenpak-$(VERSION)-$(CPU)-linux
 # The C compiler for SQLite and TLS, which also links. Debian's compiler for another machine is one for glibc;
@@ -54,7 +56,7 @@ run: all
 # No key and no network needed: a provider stand-in answers.
 demo: all
 	$(CARGO) build --locked --release --example demo
-	@target/release/examples/demo $(BINARY)
+	@$(BUILT)/release/examples/demo $(BINARY)
 
 # What cannot be tested on this machine is named in the output, behind the word SKIPPED.
 test:
@@ -70,7 +72,7 @@ test-clients:
 # haproxy by the harness in ../shared/bench; the last lines of the output are its commands.
 bench: all
 	$(CARGO) rustc --locked --release --example bench -- $(SMALL)
-	@target/release/examples/bench --binary $(BINARY) $(TABLES) $(TEXTS)
+	@$(BUILT)/release/examples/bench --binary $(BINARY) $(TABLES) $(TEXTS)
 	@echo "Requests on the wire, beside nginx and haproxy, in one sitting:"
 	@echo "    ../shared/bench/run.sh 'env TOKENPAK_HOME=/tmp/tokenpak-bench" \
 		"TOKENPAK_PROXY_PROVIDERS_OPENAI_URL=\$$BENCH_UPSTREAM $(BINARY) serve --port \$$PORT' 18766"

@@ -43,7 +43,7 @@ mod sessions;
 mod speed;
 mod start;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What the tables work on.
@@ -80,6 +80,11 @@ fn main() -> ExitCode {
     };
     let is_table = |name: &String| TABLES.iter().any(|(table, _)| table == name);
     let (wanted, texts): (Vec<String>, Vec<String>) = arguments.into_iter().partition(is_table);
+    if let Some(name) = texts.iter().find(|name| !Path::new(name).is_file()) {
+        let tables: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
+        eprintln!("bench: {name}: neither a file nor a table ({})", tables.join(" "));
+        return ExitCode::from(64);
+    }
     let corpus = measure::corpus();
     if corpus.is_empty() {
         println!("SKIPPED what needs ../shared/corpus; TOKENPAK_CORPUS names another place\n");
