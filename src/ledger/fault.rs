@@ -24,8 +24,8 @@ pub(super) enum Kind {
     Foreign,
     /// A schema version from the future.
     Newer(i64),
-    /// A schema version that only `serve` can bring up to ours.
-    Older(i64),
+    /// Of an earlier version, which only `serve` can bring up to ours.
+    Older,
     /// What SQLite's own check found.
     Damaged(String),
     File(io::Error),
@@ -41,7 +41,7 @@ impl Fault {
     pub(crate) fn exit_code(&self) -> u8 {
         match &self.kind {
             Kind::Missing => 66,
-            Kind::Damaged(_) | Kind::Link | Kind::Foreign | Kind::Newer(_) | Kind::Older(_) => 65,
+            Kind::Damaged(_) | Kind::Link | Kind::Foreign | Kind::Newer(_) | Kind::Older => 65,
             Kind::File(err) if err.kind() == io::ErrorKind::PermissionDenied => 77,
             Kind::File(_) => 74,
             Kind::Sqlite(_) if self.is_damage() => 65,
@@ -92,13 +92,10 @@ impl fmt::Display for Fault {
                     "has schema {version}, this tokenpak knows up to {known}; use a newer tokenpak"
                 )
             }
-            Kind::Older(version) => {
-                let known = schema::VERSION;
-                write!(
-                    out,
-                    "has schema {version}; it is brought to {known} by the next 'tokenpak serve'"
-                )
-            }
+            Kind::Older => write!(
+                out,
+                "was made by an earlier version; the next 'tokenpak serve' brings it up to date"
+            ),
             Kind::Damaged(what) => write!(out, "is damaged: {what}"),
             Kind::File(err) => match err.kind() {
                 io::ErrorKind::PermissionDenied => write!(out, "permission denied"),

@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{Fault, Kind};
-use super::roll_up;
 use super::schema;
 
 /// How long to wait for a lock that another process holds: longer than any statement of ours.
@@ -74,7 +73,6 @@ fn connect(path: &Path) -> Result<Connection, Kind> {
     // In WAL mode this is safe against a killed process; only a power cut may cost the last rows.
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_MAX)?;
-    roll_up::instead_of_trigger(&connection)?;
     // Any reading opens the log.
     schema::check(&connection)?;
     Ok(connection)

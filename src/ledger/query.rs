@@ -9,7 +9,8 @@ use rusqlite::{Connection, Row};
 
 use super::fault::Fault;
 use super::file;
-use super::sums::{CLASSES_US, Latency, Sums};
+use super::latency::{self, Latency};
+use super::sums::{COLUMNS, Sums};
 
 /// What requests can be told apart by, beside their time: columns of the views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +62,6 @@ pub(crate) struct Reason {
 
 const DAY: i64 = 86_400;
 
-const SUMS: &str = "requests, errors, tokens_before, tokens_after, input_tokens, cache_read_tokens,
-    cache_write_tokens, output_tokens, cost_nano, saved_nano, no_usage, no_price";
-
 /// A database as it is at one moment.
 pub(crate) struct Reader {
     connection: Connection,
@@ -94,7 +92,7 @@ impl Reader {
 
     /// The Unix time of the first quarter of an hour with a request.
     pub(crate) fn first(&self) -> Result<Option<i64>, Fault> {
-        let sql = "SELECT min(start) FROM quarterly";
+        let sql = "SELECT min(start) FROM per_15min";
         self.connection.query_row(sql, [], |row| row.get(0)).map_err(|err| self.fault(err))
     }
 
@@ -135,20 +133,19 @@ impl Reader {
         range: &Range<i64>,
         mut each: impl FnMut(i64, &Sums, &Latency),
     ) -> rusqlite::Result<()> {
-        let classes: String = CLASSES_US.iter().map(|us| format!("us_{us}, ")).collect();
         let sql = format!(
-            "SELECT start, {SUMS}, {classes}us_more FROM quarterly
-            WHERE start >= ? AND start < ? ORDER BY start"
+            "SELECT start, {}, {} FROM per_15min WHERE start >= ? AND start < ? ORDER BY start",
+            sum_columns(),
+            latency::columns().join(", "),
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([range.start, range.end])?;
         while let Some(row) = rows.next()? {
-            let (sums, at) = sums(row, 1)?;
             let mut latency = Latency::default();
             for (class, count) in latency.0.iter_mut().enumerate() {
-                *count = row.get(at + class)?;
+                *count = row.get(1 + COLUMNS.len() + class)?;
             }
-            each(row.get(0)?, &sums, &latency);
+            each(row.get(0)?, &Sums::read(row, 1)?, &latency);
         }
         Ok(())
     }
@@ -162,7 +159,7 @@ impl Reader {
     ) -> Result<(), Fault> {
         let runs = match columns {
             // All there is of a quarter of an hour is one row.
-            [] => vec![("quarterly", range.clone())],
+            [] => vec![("per_15min", range.clone())],
             _ => self.runs(range, slot).map_err(|err| self.fault(err))?,
         };
         runs.into_iter().try_for_each(|(view, range)| {
@@ -177,7 +174,7 @@ impl Reader {
         range: &Range<i64>,
         slot: Slot<'_>,
     ) -> rusqlite::Result<Vec<(&'static str, Range<i64>)>> {
-        let sql = "SELECT (SELECT min(start) FROM quarterly), (SELECT max(start) FROM quarterly)";
+        let sql = "SELECT (SELECT min(start) FROM per_15min), (SELECT max(start) FROM per_15min)";
         let ends = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let (Some(first), Some(last)) = self.connection.query_row(sql, [], ends)? else {
             return Ok(Vec::new());
@@ -189,7 +186,7 @@ impl Reader {
             let is_inside = range.start <= day.start && day.end <= range.end;
             let is_whole = is_inside && slot(day.start) == slot(day.end - 1);
             let (view, piece) = match is_whole {
-                true => ("utc_parts", day),
+                true => ("daily_parts", day),
                 false => ("parts", at..day.end.min(end)),
             };
             at = piece.end;
@@ -215,34 +212,24 @@ impl Reader {
                 other => format!("{}, ", other.name()),
             })
             .collect();
-        let sql = format!("SELECT start, {names}{SUMS} FROM {view} WHERE start >= ? AND start < ?");
+        let sql = format!(
+            "SELECT start, {names}{} FROM {view} WHERE start >= ? AND start < ?",
+            sum_columns()
+        );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([range.start, range.end])?;
         while let Some(row) = rows.next()? {
             let name = |at| row.get::<_, Option<String>>(at + 1);
             let names = (0..columns.len()).map(name).collect::<rusqlite::Result<_>>()?;
-            let (sums, _) = sums(row, columns.len() + 1)?;
+            let sums = Sums::read(row, columns.len() + 1)?;
             groups.entry((slot(row.get(0)?), names)).or_default().add(&sums);
         }
         Ok(())
     }
 }
 
-/// The sums in a row from column `at` on, and the column after them.
-fn sums(row: &Row<'_>, at: usize) -> rusqlite::Result<(Sums, usize)> {
-    let sums = Sums {
-        requests: row.get(at)?,
-        errors: row.get(at + 1)?,
-        tokens_before: row.get(at + 2)?,
-        tokens_after: row.get(at + 3)?,
-        input_tokens: row.get(at + 4)?,
-        cache_read_tokens: row.get(at + 5)?,
-        cache_write_tokens: row.get(at + 6)?,
-        output_tokens: row.get(at + 7)?,
-        cost_nano: row.get(at + 8)?,
-        saved_nano: row.get(at + 9)?,
-        no_usage: row.get(at + 10)?,
-        no_price: row.get(at + 11)?,
-    };
-    Ok((sums, at + 12))
+/// The columns that `Sums::read` reads.
+fn sum_columns() -> String {
+    let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+    names.join(", ")
 }

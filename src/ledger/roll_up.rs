@@ -1,45 +1,21 @@
-//! The roll-up of what the writer writes, once for a batch of rows.
-//!
-//! The database's trigger adds each row by itself, whoever writes it, and takes longer for it than the
-//! row takes. The writer's connection has triggers off: it adds up a batch in memory and its sums go
-//! into the file in the same transaction, so nobody ever sees rows without their sums.
-//! What a row counts as is thus said twice, here and in the view `measured`; a test compares them.
+//! The roll-up of what the writer writes, once for a batch of rows: reports of years in milliseconds,
+//! and true after old requests were deleted. A batch is added up in memory, and its sums go into the
+//! file in the same transaction, so nobody ever sees rows without their sums.
 
 use std::collections::HashMap;
 
-use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection};
 
 use super::Entry;
-use super::sums::{CLASSES_US, Latency, Sums};
+use super::latency::{self, Latency};
+use super::sums::{COLUMNS, Sums};
 use super::writer::{name, whole};
 
 const QUARTER: i64 = 900;
 const DAY: i64 = 86_400;
 
 /// What parts of a span are told apart by.
-const NAMES: [&str; 6] = ["provider", "model", "project", "client", "mode", "status"];
-
-/// The sums, in the order of `values`.
-const SUMS: [&str; 12] = [
-    "requests",
-    "errors",
-    "tokens_before",
-    "tokens_after",
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "output_tokens",
-    "cost_nano",
-    "saved_nano",
-    "no_usage",
-    "no_price",
-];
-
-/// From now on rows have no way into the roll-up but this one.
-pub(super) fn instead_of_trigger(connection: &Connection) -> rusqlite::Result<()> {
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).map(drop)
-}
+pub(super) const NAMES: [&str; 6] = ["provider", "model", "project", "client", "mode", "status"];
 
 /// The sums of some rows.
 #[derive(Default)]
@@ -61,7 +37,7 @@ impl<'e> RollUp<'e> {
         if entry.api == "other" {
             return;
         }
-        let sums = sums(entry);
+        let sums = Sums::of(entry);
         let (quarter, day) = (entry.ts - entry.ts % QUARTER, entry.ts - entry.ts % DAY);
         let (total, latency) = self.quarters.entry(quarter).or_default();
         total.add(&sums);
@@ -72,20 +48,21 @@ impl<'e> RollUp<'e> {
 
     /// Adds all to what is in the database.
     pub(super) fn write(&self, change: &Connection) -> rusqlite::Result<()> {
-        let classes: Vec<String> = CLASSES_US.iter().map(|us| format!("us_{us}")).collect();
-        let classes = classes.iter().map(String::as_str).chain(["us_more"]);
-        let columns: Vec<&str> = SUMS.into_iter().chain(classes).collect();
+        let sums: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+        let classes = latency::columns();
+        let columns: Vec<&str> =
+            sums.iter().copied().chain(classes.iter().map(String::as_str)).collect();
         let mut statement = change.prepare_cached(&upsert("quarters", &[], &columns))?;
-        for (start, (sums, latency)) in &self.quarters {
+        for (start, (totals, latency)) in &self.quarters {
             let counts = latency.0.into_iter().map(Some);
-            run(&mut statement, (*start, None), values(sums).into_iter().chain(counts))?;
+            run(&mut statement, (*start, None), totals.values().chain(counts))?;
         }
         for (table, parts) in
             [("quarter_parts", &self.quarter_parts), ("day_parts", &self.day_parts)]
         {
-            let mut statement = change.prepare_cached(&upsert(table, &NAMES, &SUMS))?;
-            for ((start, part), sums) in parts {
-                run(&mut statement, (*start, Some(part)), values(sums).into_iter())?;
+            let mut statement = change.prepare_cached(&upsert(table, &NAMES, &sums))?;
+            for ((start, part), totals) in parts {
+                run(&mut statement, (*start, Some(part)), totals.values())?;
             }
         }
         Ok(())
@@ -99,49 +76,6 @@ impl<'e> Part<'e> {
         let names = [name(&entry.provider), model, project, client, entry.mode];
         Part { names, status: entry.status.unwrap_or(0) }
     }
-}
-
-/// What one request adds. A status of 400 or more is an error whoever left first.
-fn sums(entry: &Entry) -> Sums {
-    let is_error = match (entry.status, entry.error) {
-        (Some(400..), _) => true,
-        (_, Some("client_gone")) => false,
-        (status, error) => error.is_some() || status.is_none(),
-    };
-    let usage = entry.usage.unwrap_or_default();
-    let is_billed = usage.input.is_some() && usage.output.is_some();
-    let is_priced = entry.money.is_some();
-    Sums {
-        requests: 1,
-        errors: i64::from(is_error),
-        tokens_before: entry.tokens_before.map(whole),
-        tokens_after: entry.tokens_after.map(whole),
-        input_tokens: usage.input.map(whole),
-        cache_read_tokens: usage.cache_read.map(whole),
-        cache_write_tokens: usage.cache_write.map(whole),
-        output_tokens: usage.output.map(whole),
-        cost_nano: entry.money.map(|money| money.cost_nano),
-        saved_nano: entry.money.map(|money| money.saved_nano),
-        no_usage: i64::from(!is_priced && !is_billed),
-        no_price: i64::from(!is_priced && is_billed),
-    }
-}
-
-fn values(sums: &Sums) -> [Option<i64>; SUMS.len()] {
-    [
-        Some(sums.requests),
-        Some(sums.errors),
-        sums.tokens_before,
-        sums.tokens_after,
-        sums.input_tokens,
-        sums.cache_read_tokens,
-        sums.cache_write_tokens,
-        sums.output_tokens,
-        sums.cost_nano,
-        sums.saved_nano,
-        Some(sums.no_usage),
-        Some(sums.no_price),
-    ]
 }
 
 /// Inserts a row, or adds it to the one that is there. What is unknown of all is unknown of the sum.

@@ -1,120 +1,232 @@
 //! The database's shape: an open format, described in tokenpak-db(5).
 //!
-//! Columns and views are only ever added. Reports read the views and never the tables, so that
-//! whoever looks with `sqlite3` sees the same numbers. Money is kept in nano-dollars, whole
-//! numbers, so that sums agree in every grouping; the views give dollars.
+//! Reports read the views and never the tables, so that sqlite3(1) shows the same numbers. Money is
+//! kept in nano-dollars, whole numbers, so that sums agree in every grouping; the views give dollars.
+//!
+//! How it changes from here: tables and columns are only added, a column at the end of its table and
+//! with a default or NULL. Whatever a file lacks is added when it is opened for writing, and views that
+//! are not word for word ours are made anew; neither needs a new `VERSION`. That number rises only
+//! when an older program could not go on with the file.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::fault::Kind;
-use super::patience;
+use super::latency;
+use super::roll_up::NAMES;
+use super::sums::{self, COLUMNS, Column};
 
 /// "tokp": tells our files from other SQLite files.
 const APPLICATION_ID: i64 = 0x746f_6b70;
 
-/// Step i makes version i + 1 of a database of version i. What has been released never changes.
-pub(super) const STEPS: &[&str] = &[
-    include_str!("schema/requests.sql"),
-    include_str!("schema/roll-up.sql"),
-    include_str!("schema/calibration.sql"),
-    include_str!("schema/traces.sql"),
-];
+/// The version that this program writes; 1 to 3 were never released.
+pub(super) const VERSION: i64 = 4;
 
-/// Made anew by every version, since they hold nothing.
-const VIEWS: &str = include_str!("schema/views.sql");
+const TABLES: &str = include_str!("schema/tables.sql");
+
+/// Tables of the roll-up: name, and whether rows are told apart by `NAMES` too. A row is a quarter of
+/// an hour (UTC), of which the days of any zone are made; or a day of UTC, which is what lies inside of
+/// a long range.
+const ROLL_UP: &[(&str, bool)] =
+    &[("quarters", false), ("quarter_parts", true), ("day_parts", true)];
+
+/// What earlier versions made and this one does not need.
+const RETIRED: &str = "DROP TRIGGER IF EXISTS roll_up; DROP VIEW IF EXISTS measured;
+    DROP VIEW IF EXISTS quarterly; DROP VIEW IF EXISTS utc_parts;";
 
 /// Views of sums: name, the column that tells rows apart, and what they are made from. A week has
 /// the name of its Monday.
 const SUM_VIEWS: &[(&str, &str, &str)] = &[
-    ("hourly", "strftime('%Y-%m-%d %H:00', start, 'unixepoch', 'localtime') AS hour", "quarterly"),
-    ("daily", "date(start, 'unixepoch', 'localtime') AS date", "quarterly"),
+    ("hourly", "strftime('%Y-%m-%d %H:00', start, 'unixepoch', 'localtime') AS hour", "per_15min"),
+    ("daily", "date(start, 'unixepoch', 'localtime') AS date", "per_15min"),
     (
         "weekly",
         "date(start, 'unixepoch', 'localtime', 'weekday 0', '-6 days') AS week",
-        "quarterly",
+        "per_15min",
     ),
-    ("monthly", "strftime('%Y-%m', start, 'unixepoch', 'localtime') AS month", "quarterly"),
-    ("by_model", "model", "utc_parts"),
-    ("by_provider", "provider", "utc_parts"),
-    ("by_project", "project", "utc_parts"),
-    ("by_client", "client", "utc_parts"),
-    ("by_mode", "mode", "utc_parts"),
-    ("by_status", "status", "utc_parts"),
+    ("monthly", "strftime('%Y-%m', start, 'unixepoch', 'localtime') AS month", "per_15min"),
+    ("by_model", "model", "daily_parts"),
+    ("by_provider", "provider", "daily_parts"),
+    ("by_project", "project", "daily_parts"),
+    ("by_client", "client", "daily_parts"),
+    ("by_mode", "mode", "daily_parts"),
+    ("by_status", "status", "daily_parts"),
 ];
 
-/// What each of them says.
-const SUMS: &str = "sum(requests) AS requests,
-    sum(errors) AS errors,
-    sum(tokens_before) AS tokens_before,
-    sum(tokens_after) AS tokens_after,
-    sum(tokens_before) - sum(tokens_after) AS tokens_saved,
-    sum(input_tokens) AS input_tokens,
-    sum(cache_read_tokens) AS cache_read_tokens,
-    sum(cache_write_tokens) AS cache_write_tokens,
-    sum(output_tokens) AS output_tokens,
-    sum(cost_nano) / 1e9 AS cost_usd,
-    sum(saved_nano) / 1e9 AS saved_usd";
+/// Views of other things. `unpriced` says why requests are missing from the costs.
+const OTHER_VIEWS: &[(&str, &str)] = &[
+    ("per_15min", "SELECT * FROM quarters"),
+    (
+        "unpriced",
+        "SELECT date(start, 'unixepoch', 'localtime') AS date, model, 'price' AS missing,
+        sum(no_price) AS requests
+        FROM parts GROUP BY 1, 2 HAVING sum(no_price) > 0
+    UNION ALL
+    SELECT date(start, 'unixepoch', 'localtime'), model, 'usage', sum(no_usage)
+        FROM parts GROUP BY 1, 2 HAVING sum(no_usage) > 0",
+    ),
+    (
+        "latency",
+        "SELECT ts, provider, model, proxy_us, ttfb_ms, total_ms FROM requests WHERE api <> 'other'",
+    ),
+];
 
-/// The views of earlier versions, and of ours.
-const OLD_VIEWS: &str = "SELECT name FROM sqlite_schema WHERE type = 'view' AND name <> 'measured'";
-
-/// The version that this program writes.
-pub(super) const VERSION: i64 = STEPS.len() as i64;
-
-/// Brings a database to `VERSION`; an empty file becomes one. What is not ours is left alone.
+/// Brings a database to this shape; an empty file becomes one. What is not ours is left alone.
 pub(super) fn bring_up(connection: &mut Connection) -> Result<(), Kind> {
-    if is_empty(connection)? {
+    let is_new = is_empty(connection)?;
+    if is_new {
         // Space that old requests leave can be given back later; it must be said before anything.
         connection.pragma_update(None, "auto_vacuum", "incremental")?;
     }
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version = if is_empty(&change)? { 0 } else { check(&change)? };
-    if version < VERSION {
-        let what = format!("bringing the database from schema {version} to {VERSION}");
-        patience::while_waiting(&what, || migrate(&change, version))?;
+    match is_empty(&change)? {
+        true => {
+            change.execute_batch(&tables(COLUMNS))?;
+            change.pragma_update(None, "application_id", APPLICATION_ID)?;
+            change.pragma_update(None, "user_version", VERSION)?;
+        }
+        false => check(&change)?,
     }
+    complete(&change, COLUMNS)?;
     Ok(change.commit()?)
 }
 
-fn migrate(change: &Connection, version: i64) -> rusqlite::Result<()> {
-    let mut views = change.prepare(OLD_VIEWS)?;
-    let names =
-        views.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-    for name in names {
-        change.execute_batch(&format!("DROP VIEW \"{name}\""))?;
+/// Adds what an earlier version did not have.
+fn complete(change: &Connection, sums: &[Column]) -> rusqlite::Result<()> {
+    for (table, column) in lacking(change, sums)? {
+        change.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column}"))?;
     }
-    for step in &STEPS[usize::try_from(version).unwrap_or(0)..] {
-        change.execute_batch(step)?;
+    let views = views(sums);
+    if has_views(change, &views)? {
+        return Ok(());
     }
-    change.execute_batch(VIEWS)?;
-    for (name, key, source) in SUM_VIEWS {
-        change.execute_batch(&format!(
-            "CREATE VIEW {name} AS SELECT {key},
-    {SUMS}
-    FROM {source} GROUP BY 1"
-        ))?;
+    change.execute_batch(RETIRED)?;
+    for (name, select) in &views {
+        change.execute_batch(&format!("DROP VIEW IF EXISTS {name}"))?;
+        change.execute_batch(&create_view(name, select))?;
     }
-    change.pragma_update(None, "application_id", APPLICATION_ID)?;
-    change.pragma_update(None, "user_version", VERSION)
+    Ok(())
 }
 
-/// The version of a database that is ours and that we understand.
-pub(super) fn check(connection: &Connection) -> Result<i64, Kind> {
+/// Columns of the roll-up's tables that a file does not have, with their tables.
+fn lacking(connection: &Connection, sums: &[Column]) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut lacking = Vec::new();
+    for (table, has_names) in ROLL_UP {
+        let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?)")?;
+        let known: Vec<String> =
+            statement.query_map([table], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        for column in roll_up_columns(sums, *has_names) {
+            let name = column.split(' ').next().unwrap_or_default();
+            if !known.iter().any(|known| known == name) {
+                lacking.push((table.to_string(), column));
+            }
+        }
+    }
+    Ok(lacking)
+}
+
+/// All tables of a new file.
+fn tables(sums: &[Column]) -> String {
+    let mut text = TABLES.to_owned();
+    for (table, has_names) in ROLL_UP {
+        let columns = roll_up_columns(sums, *has_names).join(",\n    ");
+        text += &match has_names {
+            false => {
+                format!("CREATE TABLE {table} (start INTEGER PRIMARY KEY,\n    {columns}) STRICT;")
+            }
+            // Names that are not known are '' and a missing status is 0, because NULLs never conflict.
+            true => format!(
+                "CREATE TABLE {table} (start INTEGER NOT NULL,\n    {columns},
+    PRIMARY KEY (start, {})) STRICT, WITHOUT ROWID;",
+                NAMES.join(", ")
+            ),
+        };
+    }
+    text
+}
+
+/// The declarations of a roll-up table's columns, but for `start`.
+fn roll_up_columns(sums: &[Column], has_names: bool) -> Vec<String> {
+    let count = |name: &str| format!("{name} INTEGER NOT NULL DEFAULT 0");
+    let name = |name: &&str| match *name {
+        "status" => count(name),
+        name => format!("{name} TEXT NOT NULL DEFAULT ''"),
+    };
+    let sum = |column: &Column| match column.is_nullable {
+        true => format!("{} INTEGER", column.name),
+        false => count(column.name),
+    };
+    let names = NAMES.iter().filter(|_| has_names).map(name);
+    let classes = latency::columns();
+    let classes = classes.iter().filter(|_| !has_names).map(|class| count(class));
+    names.chain(sums.iter().map(sum)).chain(classes).collect()
+}
+
+/// Names and queries of all views. Days are local: those of the reader's TZ.
+fn views(sums: &[Column]) -> Vec<(&'static str, String)> {
+    let figures = sums::figures(sums);
+    let figures = figures.iter().map(|figure| format!("{} AS {}", figure.sql, figure.name));
+    let figures = figures.collect::<Vec<_>>().join(",\n    ");
+    let names = NAMES.map(|name| match name {
+        "status" => "nullif(status, 0) AS status".to_owned(),
+        "provider" | "mode" => name.to_owned(),
+        name => format!("nullif({name}, '') AS {name}"),
+    });
+    let columns: Vec<&str> = sums.iter().map(|column| column.name).collect();
+    let parts = |table: &str| {
+        format!("SELECT start, {}, {} FROM {table}", names.join(", "), columns.join(", "))
+    };
+    let others = OTHER_VIEWS.iter().map(|(name, select)| (*name, (*select).to_owned()));
+    let sums = SUM_VIEWS.iter().map(|(name, key, source)| {
+        (*name, format!("SELECT {key},\n    {figures}\n    FROM {source} GROUP BY 1"))
+    });
+    let parts = [("parts", parts("quarter_parts")), ("daily_parts", parts("day_parts"))];
+    others.chain(parts).chain(sums).collect()
+}
+
+fn create_view(name: &str, select: &str) -> String {
+    format!("CREATE VIEW {name} AS {select}")
+}
+
+/// Whether a file's views are these, word for word.
+fn has_views(connection: &Connection, views: &[(&str, String)]) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND sql = ?";
+    let mut statement = connection.prepare(sql)?;
+    for (name, select) in views {
+        let count: i64 = statement.query_row([create_view(name, select)], |row| row.get(0))?;
+        if count == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Refuses a database that is not ours, or of a version that we do not understand.
+pub(super) fn check(connection: &Connection) -> Result<(), Kind> {
     if number(connection, "PRAGMA application_id")? != APPLICATION_ID {
         return Err(Kind::Foreign);
     }
     match number(connection, "PRAGMA user_version")? {
+        VERSION => Ok(()),
         version if version > VERSION => Err(Kind::Newer(version)),
-        version => Ok(version),
+        _ => Err(Kind::Older),
     }
 }
 
-/// For those who only read: an older database lacks the views that reports are made from.
+/// The same for those who only read. A file of an earlier version gets the views that it does not
+/// have for as long as the connection lasts.
 pub(super) fn check_for_reading(connection: &Connection) -> Result<(), Kind> {
-    match check(connection)? {
-        VERSION => Ok(()),
-        version => Err(Kind::Older(version)),
+    check(connection)?;
+    if !lacking(connection, COLUMNS)?.is_empty() {
+        return Err(Kind::Older);
     }
+    let views = views(COLUMNS);
+    if !has_views(connection, &views)? {
+        connection.execute_batch("PRAGMA temp_store = memory")?;
+        for (name, select) in &views {
+            connection.execute_batch(&format!("CREATE TEMP VIEW {name} AS {select}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
@@ -123,4 +235,50 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
 
 fn number(connection: &Connection, sql: &str) -> rusqlite::Result<i64> {
     connection.query_row(sql, [], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::sums::{Shown, Sums};
+
+    /// A list with one sum more is all that a new sum needs: new files have it, files without it get
+    /// it and keep what they hold, and every view of sums shows it.
+    #[test]
+    fn a_new_sum_is_one_row() {
+        let more = || Column {
+            name: "audio_tokens",
+            is_nullable: true,
+            shown: Shown::Plain,
+            value: |_: &Sums| None,
+        };
+        let copy = |column: &Column| Column {
+            shown: match column.shown {
+                Shown::Plain => Shown::Plain,
+                Shown::Dollars(name) => Shown::Dollars(name),
+                Shown::Apart => Shown::Apart,
+            },
+            ..*column
+        };
+        let longer: Vec<Column> = COLUMNS.iter().map(copy).chain([more()]).collect();
+        for first in [COLUMNS, &longer] {
+            let file = Connection::open_in_memory().unwrap();
+            file.execute_batch(&tables(first)).unwrap();
+            complete(&file, first).unwrap();
+            file.execute_batch(
+                "INSERT INTO quarters (start, requests, cost_nano) VALUES (900, 2, 7)",
+            )
+            .unwrap();
+            complete(&file, &longer).unwrap();
+            file.execute_batch("UPDATE quarters SET audio_tokens = 5").unwrap();
+            let sql = "SELECT requests || ' ' || cost_usd || ' ' || audio_tokens FROM daily";
+            let row: String = file.query_row(sql, [], |row| row.get(0)).unwrap();
+            assert_eq!(row, "2 7.0e-09 5");
+            for view in SUM_VIEWS.iter().map(|(view, ..)| *view).chain(["parts", "per_15min"]) {
+                file.prepare(&format!("SELECT audio_tokens FROM {view}")).unwrap();
+            }
+            assert!(lacking(&file, &longer).unwrap().is_empty());
+            assert!(has_views(&file, &views(&longer)).unwrap());
+        }
+    }
 }

@@ -1,40 +1,138 @@
-//! What reports add up: counts, tokens, money, and how long the proxy took.
+//! What reports add up: counts, tokens and money. One list: the schema's columns, the roll-up, the
+//! queries, the views and the columns of JSON and CSV are all made from it, so a new sum is one row.
 
-/// Totals over some requests. `None` is "nothing known", never zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sums {
-    pub(crate) requests: i64,
-    pub(crate) errors: i64,
-    /// Our own counts of the prompt as received and as sent.
-    pub(crate) tokens_before: Option<i64>,
-    pub(crate) tokens_after: Option<i64>,
-    /// As billed; cached tokens are part of the input.
-    pub(crate) input_tokens: Option<i64>,
-    pub(crate) cache_read_tokens: Option<i64>,
-    pub(crate) cache_write_tokens: Option<i64>,
-    pub(crate) output_tokens: Option<i64>,
+use super::Entry;
+use super::writer::whole;
+
+/// One row for each sum: its name as a field and as a column, its type (`Option` where it can be
+/// unknown), what one request adds to it, and how reports show it.
+macro_rules! sums {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $of:expr, $shown:expr;)*) => {
+        /// Totals over some requests. `None` is "nothing known", never zero.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub(crate) struct Sums {
+            $($(#[$doc])* pub(crate) $name: $type,)*
+        }
+
+        /// The sums in the order of their columns.
+        pub(super) const COLUMNS: &[Column] = &[$(Column {
+            name: stringify!($name),
+            is_nullable: <$type as Part>::IS_NULLABLE,
+            shown: $shown,
+            value: |sums| sums.$name.into(),
+        },)*];
+
+        impl Sums {
+            /// What one request adds.
+            pub(super) fn of(entry: &Entry) -> Sums {
+                Sums { $($name: { let of: fn(&Entry) -> $type = $of; of(entry) },)* }
+            }
+
+            pub(crate) fn add(&mut self, other: &Sums) {
+                $(self.$name.add(other.$name);)*
+            }
+
+            /// Of no requests everything is known to be zero.
+            pub(crate) fn or_zero(self) -> Sums {
+                match self.requests {
+                    0 => Sums { $($name: <$type as Part>::ZERO,)* },
+                    _ => self,
+                }
+            }
+
+            /// The sums of a row whose columns begin with those of `COLUMNS` at `at`.
+            pub(super) fn read(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Sums> {
+                let mut columns = at..;
+                Ok(Sums { $($name: row.get(columns.next().unwrap_or(at))?,)* })
+            }
+        }
+    };
+}
+
+sums! {
+    requests: i64, |_| 1, Shown::Plain;
+    /// See tokenpak-db(5), ERRORS.
+    errors: i64, |entry| i64::from(is_error(entry)), Shown::Plain;
+    /// Our own count of the prompt as received, in tokens.
+    tokens_before: Option<i64>, |entry| entry.tokens_before.map(whole), Shown::Plain;
+    /// The same as sent.
+    tokens_after: Option<i64>, |entry| entry.tokens_after.map(whole), Shown::Plain;
+    /// As billed, in tokens, cached ones included.
+    input_tokens: Option<i64>, |entry| entry.usage?.input.map(whole), Shown::Plain;
+    cache_read_tokens: Option<i64>, |entry| entry.usage?.cache_read.map(whole), Shown::Plain;
+    cache_write_tokens: Option<i64>, |entry| entry.usage?.cache_write.map(whole), Shown::Plain;
+    output_tokens: Option<i64>, |entry| entry.usage?.output.map(whole), Shown::Plain;
     /// Nano-dollars; requests without a price are not in them.
-    pub(crate) cost_nano: Option<i64>,
-    pub(crate) saved_nano: Option<i64>,
-    /// Requests that are not in the costs: the answer brought no usage, or the model has no price.
-    pub(crate) no_usage: i64,
-    pub(crate) no_price: i64,
+    cost_nano: Option<i64>, |entry| Some(entry.money?.cost_nano), Shown::Dollars("cost_usd");
+    saved_nano: Option<i64>, |entry| Some(entry.money?.saved_nano), Shown::Dollars("saved_usd");
+    /// Requests that are not in the costs because the answer brought no usage.
+    no_usage: i64, |entry| i64::from(entry.money.is_none() && !is_billed(entry)), Shown::Apart;
+    /// Requests that are not in the costs because the model has no price.
+    no_price: i64, |entry| i64::from(entry.money.is_none() && is_billed(entry)), Shown::Apart;
+}
+
+/// A column of sums in the roll-up's tables.
+pub(super) struct Column {
+    pub(super) name: &'static str,
+    /// Whether a sum can be unknown.
+    pub(super) is_nullable: bool,
+    pub(super) shown: Shown,
+    pub(super) value: fn(&Sums) -> Option<i64>,
+}
+
+/// How the views of sums, JSON and CSV show a sum.
+pub(super) enum Shown {
+    /// Under its own name.
+    Plain,
+    /// Nano-dollars as dollars, under this name.
+    Dollars(&'static str),
+    /// Not among the others: it says what is missing from them.
+    Apart,
+}
+
+/// A column of reports for programs.
+pub(crate) struct Figure {
+    pub(crate) name: &'static str,
+    /// The value over a group of rows of the roll-up.
+    pub(super) sql: String,
+    pub(crate) value: fn(&Sums) -> Option<i64>,
+    /// In nano-dollars, to be shown as dollars.
+    pub(crate) is_money: bool,
+}
+
+/// What the views of sums, JSON and CSV show, in order: the sums, and what is made of two of them.
+pub(super) fn figures(columns: &[Column]) -> Vec<Figure> {
+    let mut figures = Vec::with_capacity(columns.len());
+    for &Column { name, ref shown, value, .. } in columns {
+        let sql = format!("sum({name})");
+        match *shown {
+            Shown::Plain => figures.push(Figure { name, sql, value, is_money: false }),
+            Shown::Dollars(name) => {
+                figures.push(Figure { name, sql: sql + " / 1e9", value, is_money: true });
+            }
+            Shown::Apart => {}
+        }
+        if name == "tokens_after" {
+            figures.push(Figure {
+                name: "tokens_saved",
+                sql: "sum(tokens_before) - sum(tokens_after)".into(),
+                value: Sums::tokens_saved,
+                is_money: false,
+            });
+        }
+    }
+    figures
+}
+
+/// The figures of all sums.
+pub(crate) fn all_figures() -> Vec<Figure> {
+    figures(COLUMNS)
 }
 
 impl Sums {
-    pub(crate) fn add(&mut self, other: &Sums) {
-        self.requests += other.requests;
-        self.errors += other.errors;
-        add(&mut self.tokens_before, other.tokens_before);
-        add(&mut self.tokens_after, other.tokens_after);
-        add(&mut self.input_tokens, other.input_tokens);
-        add(&mut self.cache_read_tokens, other.cache_read_tokens);
-        add(&mut self.cache_write_tokens, other.cache_write_tokens);
-        add(&mut self.output_tokens, other.output_tokens);
-        add(&mut self.cost_nano, other.cost_nano);
-        add(&mut self.saved_nano, other.saved_nano);
-        self.no_usage += other.no_usage;
-        self.no_price += other.no_price;
+    /// The values in the order of `COLUMNS`.
+    pub(super) fn values(&self) -> impl Iterator<Item = Option<i64>> + '_ {
+        COLUMNS.iter().map(|column| (column.value)(self))
     }
 
     pub(crate) fn tokens_saved(&self) -> Option<i64> {
@@ -45,101 +143,52 @@ impl Sums {
     pub(crate) fn unpriced(&self) -> i64 {
         self.no_usage + self.no_price
     }
+}
 
-    /// Of no requests everything is known to be zero.
-    pub(crate) fn or_zero(self) -> Sums {
-        if self.requests > 0 {
-            return self;
-        }
-        let none = Some(0);
-        Sums {
-            tokens_before: none,
-            tokens_after: none,
-            input_tokens: none,
-            cache_read_tokens: none,
-            cache_write_tokens: none,
-            output_tokens: none,
-            cost_nano: none,
-            saved_nano: none,
-            ..Sums::default()
-        }
+/// A number that sums are made of.
+trait Part: Copy {
+    const IS_NULLABLE: bool;
+    const ZERO: Self;
+    fn add(&mut self, other: Self);
+}
+
+impl Part for i64 {
+    const IS_NULLABLE: bool = false;
+    const ZERO: i64 = 0;
+
+    fn add(&mut self, other: i64) {
+        *self += other;
     }
 }
 
 /// What is unknown for every part is unknown for the whole.
-fn add(sum: &mut Option<i64>, part: Option<i64>) {
-    if let Some(part) = part {
-        *sum = Some(sum.unwrap_or(0).saturating_add(part));
+impl Part for Option<i64> {
+    const IS_NULLABLE: bool = true;
+    const ZERO: Option<i64> = Some(0);
+
+    fn add(&mut self, other: Option<i64>) {
+        if let Some(other) = other {
+            *self = Some(self.unwrap_or(0).saturating_add(other));
+        }
     }
 }
 
-/// Upper ends of the latency classes, in microseconds: the columns us_50 to us_1000000 of the
-/// database. A last class takes what is longer.
-pub(super) const CLASSES_US: [i64; 24] = [
-    50, 70, 100, 150, 200, 300, 500, 700, 1_000, 1_500, 2_000, 3_000, 5_000, 7_000, 10_000, 15_000,
-    20_000, 30_000, 50_000, 70_000, 100_000, 200_000, 500_000, 1_000_000,
-];
-
-/// How many requests each latency class has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Latency(pub(super) [i64; CLASSES_US.len() + 1]);
-
-impl Latency {
-    #[cfg(test)]
-    pub(crate) fn count_in(&mut self, class: usize, requests: i64) {
-        self.0[class] += requests;
+/// A status of 400 or more is an error, also if the client left before its answer had ended.
+fn is_error(entry: &Entry) -> bool {
+    match (entry.status, entry.error) {
+        (Some(400..), _) => true,
+        (_, Some("client_gone")) => false,
+        (status, error) => error.is_some() || status.is_none(),
     }
+}
 
-    /// One more request, which took so many microseconds.
-    pub(super) fn take(&mut self, us: i64) {
-        self.0[CLASSES_US.partition_point(|class| *class < us)] += 1;
-    }
-
-    pub(crate) fn add(&mut self, other: &Latency) {
-        self.0.iter_mut().zip(other.0).for_each(|(sum, part)| *sum += part);
-    }
-
-    /// About the smallest microseconds that `percent` of the requests do not exceed; within a class
-    /// the requests are taken to lie evenly. `None` without any.
-    pub(crate) fn percentile(&self, percent: i64) -> Option<i64> {
-        let mut rank = (self.0.iter().sum::<i64>() * percent + 99) / 100;
-        if rank == 0 {
-            return None;
-        }
-        let mut low = 0;
-        for (count, high) in self.0.iter().zip(CLASSES_US) {
-            if rank <= *count {
-                return Some(low + (high - low) * rank / count);
-            }
-            rank -= count;
-            low = high;
-        }
-        // Longer than a second: no more is known.
-        Some(low)
-    }
+fn is_billed(entry: &Entry) -> bool {
+    entry.usage.is_some_and(|usage| usage.input.is_some() && usage.output.is_some())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles_lie_in_their_class() {
-        check(&[], 50, None);
-        check(&[(2, 1)], 50, Some(100));
-        check(&[(2, 2)], 50, Some(85));
-        check(&[(2, 1), (4, 1), (8, 1)], 50, Some(200));
-        check(&[(2, 1), (4, 1), (8, 1)], 95, Some(1_000));
-        check(&[(11, 94), (13, 6)], 95, Some(5_333));
-        check(&[(24, 3)], 50, Some(1_000_000));
-
-        #[track_caller]
-        fn check(classes: &[(usize, i64)], percent: i64, want: Option<i64>) {
-            let mut latency = Latency::default();
-            classes.iter().for_each(|(class, count)| latency.0[*class] = *count);
-            assert_eq!(latency.percentile(percent), want);
-        }
-    }
 
     #[test]
     fn what_is_unknown_for_all_parts_is_unknown_and_nothing_is_zero() {

@@ -6,36 +6,21 @@ use serde_json::{Map, Value, json};
 use super::alert::Alert;
 use super::group::{Row, Table, Unpriced};
 use super::overview::{Overview, Window};
-use crate::ledger::{PRICES_AS_OF, Sums};
+use crate::ledger::{Figure, PRICES_AS_OF, Sums, all_figures};
 
 /// Version of the JSON objects' shape. Fields are only added within one.
 const SCHEMA: u32 = 1;
 
 const TOOL: &str = concat!("tokenpak ", env!("CARGO_PKG_VERSION"));
 
-/// A column of sums in CSV, a field in JSON; named like those of the database's views.
-struct Field {
-    name: &'static str,
-    value: fn(&Sums) -> Value,
-}
-
-const FIELDS: &[Field] = &[
-    Field { name: "requests", value: |sums| sums.requests.into() },
-    Field { name: "errors", value: |sums| sums.errors.into() },
-    Field { name: "tokens_before", value: |sums| sums.tokens_before.into() },
-    Field { name: "tokens_after", value: |sums| sums.tokens_after.into() },
-    Field { name: "tokens_saved", value: |sums| sums.tokens_saved().into() },
-    Field { name: "input_tokens", value: |sums| sums.input_tokens.into() },
-    Field { name: "cache_read_tokens", value: |sums| sums.cache_read_tokens.into() },
-    Field { name: "cache_write_tokens", value: |sums| sums.cache_write_tokens.into() },
-    Field { name: "output_tokens", value: |sums| sums.output_tokens.into() },
-    Field { name: "cost_usd", value: |sums| sums.cost_nano.map(usd).into() },
-    Field { name: "saved_usd", value: |sums| sums.saved_nano.map(usd).into() },
-];
-
 /// The division yields the double nearest to the exact value, which prints with its own digits.
 fn usd(nano: i64) -> f64 {
     nano as f64 / 1e9
+}
+
+fn value(figure: &Figure, sums: &Sums) -> Value {
+    let number = (figure.value)(sums);
+    if figure.is_money { number.map(usd).into() } else { number.into() }
 }
 
 /// The default report.
@@ -67,8 +52,8 @@ fn window_json(window: &Window, (since, until): &(Option<String>, String)) -> Va
 }
 
 fn put_sums(object: &mut Map<String, Value>, sums: &Sums) {
-    for field in FIELDS {
-        object.insert(field.name.into(), (field.value)(sums));
+    for figure in all_figures() {
+        object.insert(figure.name.into(), value(&figure, sums));
     }
     object.insert("unpriced_requests".into(), sums.unpriced().into());
 }
@@ -135,12 +120,12 @@ pub(crate) fn overview_csv(overview: &Overview) -> String {
 }
 
 fn head<'a>(keys: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = keys.chain(FIELDS.iter().map(|field| field.name)).collect();
+    let names: Vec<&str> = keys.chain(all_figures().iter().map(|figure| figure.name)).collect();
     names.join(",") + "\n"
 }
 
 fn record<'a>(labels: impl Iterator<Item = &'a str>, sums: &Sums) -> String {
-    let values = FIELDS.iter().map(|field| match (field.value)(sums) {
+    let values = all_figures().into_iter().map(|figure| match value(&figure, sums) {
         Value::Null => String::new(),
         value => value.to_string(),
     });

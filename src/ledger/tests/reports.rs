@@ -112,7 +112,7 @@ fn every_view_has_the_same_sums_as_the_requests() {
     for view in views.split(' ') {
         assert_eq!(read(&scratch.db(), &format!("SELECT {sum} FROM {view}")), raw, "{view}");
     }
-    for view in ["quarterly", "parts", "utc_parts"] {
+    for view in ["per_15min", "parts", "daily_parts"] {
         let sum = "sum(requests), sum(tokens_before) - sum(tokens_after), sum(cost_nano)";
         assert_eq!(read(&scratch.db(), &format!("SELECT {sum} FROM {view}")), raw, "{view}");
     }
@@ -142,7 +142,7 @@ fn latencies_are_counted_in_classes() {
         entries.map(|(id, us)| Entry { proxy_us: *us, ..entry(&format!("{id}")) }),
     );
     let classes = "us_50, us_70, us_1000, us_1500, us_3000, us_1000000, us_more";
-    let sql = format!("SELECT {classes} FROM quarterly");
+    let sql = format!("SELECT {classes} FROM per_15min");
     assert_eq!(read(&scratch.db(), &sql), ["2 1 1 1 1 2 2"]);
     let mut latency = Latency::default();
     let reader = Reader::open(&scratch.db()).unwrap();

@@ -100,7 +100,7 @@ fn nonsense_from_a_provider_or_client_does_no_harm() {
         ..entry(&format!("id{number}"))
     });
     write(&scratch.db(), entries);
-    let sums = "SELECT requests, cost_nano, tokens_before FROM quarterly";
+    let sums = "SELECT requests, cost_nano, tokens_before FROM per_15min";
     assert_eq!(read(&scratch.db(), sums), ["100 - 150000"]);
     assert_eq!(read(&scratch.db(), "SELECT max(length(client)) FROM requests"), ["100"]);
 }
@@ -133,48 +133,81 @@ fn old_requests_go_and_reports_still_know_of_them() {
     assert_eq!(read(&scratch.db(), "PRAGMA freelist_count"), ["0"], "all space is given back");
 }
 
-/// What any earlier version wrote is found in reports after the migration, and nothing of it is lost.
+/// What version 0.1.0 wrote: its reports are the same before and after the file is brought up, it is
+/// not changed by reading, and nothing of what users could read is gone.
 #[test]
-fn an_earlier_database_is_brought_up() {
-    (1..schema::VERSION).for_each(check_that_it_is_brought_up);
-}
-
-#[track_caller]
-fn check_that_it_is_brought_up(version: i64) {
+fn a_database_of_0_1_0_is_read_and_brought_up() {
     let scratch = Scratch::new();
     let path = scratch.0.join("old.db");
     let old = Connection::open(&path).unwrap();
-    for step in &schema::STEPS[..version as usize] {
-        old.execute_batch(step).unwrap();
-    }
-    old.execute_batch("CREATE VIEW daily AS SELECT ts AS date FROM requests").unwrap();
-    old.pragma_update(None, "application_id", 0x746f_6b70).unwrap();
-    old.pragma_update(None, "user_version", version).unwrap();
-    let row = "INSERT INTO requests (request_id, ts, provider, api, model, status, stream,
-        tokens_before, tokens_after, cost_nano, basis, mode, level, proxy_us, total_ms)
-        VALUES (?, ?, 'openai', ?, 'gpt-4o', 200, 0, 10, 7, 5, 'usage', 'hybrid', 'light', 90, 1)";
-    for (id, ts, api) in [("a", NOW, "chat"), ("b", NOW - 40 * DAY, "chat"), ("c", NOW, "other")] {
-        old.execute(row, (id, ts, api)).unwrap();
-    }
+    old.execute_batch(include_str!("../../../fixtures/ledger/0.1.0.sql")).unwrap();
     drop(old);
-    // Reading alone changes nothing.
-    let fault = Reader::open(&path).err().unwrap();
-    assert_eq!(fault.exit_code(), 65);
-    assert!(
-        fault.to_string().contains(&format!("has schema {version}; it is brought to")),
-        "{fault}"
-    );
-    write(&path, [entry("d")]);
-    assert_eq!(read(&path, "PRAGMA user_version"), [schema::VERSION.to_string()]);
+    let (all, day) = (i64::MIN..i64::MAX, |_| 0);
+    let report = || {
+        let reader = Reader::open(&path).unwrap();
+        let mut groups = query::Groups::new();
+        let columns = [Column::Model, Column::Status];
+        reader.parts(&columns, (&all, &day), &mut groups).unwrap();
+        let mut rows: Vec<String> = groups.iter().map(|group| format!("{group:?}")).collect();
+        rows.sort();
+        let mut latency = Latency::default();
+        reader.quarters(&all, |_, _, classes| latency.add(classes)).unwrap();
+        (rows, latency)
+    };
+    let bytes = fs::read(&path).unwrap();
+    let before = report();
+    assert_eq!(before.0.len(), 4, "{before:?}");
+    assert!(fs::read(&path).unwrap() == bytes, "reading changes nothing");
+    let daily = "SELECT date, requests, errors, tokens_saved, round(cost_usd * 1e9) FROM daily";
+    let want = "2026-11-30 4 0 7965 455850";
+    assert_eq!(read(&path, daily), [want]);
+    write(&path, []);
+    assert_eq!(report(), before);
+    assert_eq!(read(&path, daily), [want]);
     assert_eq!(read(&path, "PRAGMA integrity_check"), ["ok"]);
-    let sums = "SELECT date, requests, tokens_saved, round(cost_usd * 1e9) FROM daily ORDER BY 1";
-    assert_eq!(read(&path, sums), ["2026-10-14 1 3 5", "2026-11-23 2 503 4800005"]);
-    assert_eq!(read(&path, "SELECT sum(us_100), sum(us_500) FROM quarterly"), ["2 1"]);
+    let kept = "SELECT name FROM sqlite_schema WHERE name IN ('roll_up', 'measured', 'quarterly')";
+    assert_eq!(read(&path, kept), [""; 0]);
+    // What is written from now on is added to it once.
+    write(&path, [entry("new")]);
+    assert_eq!(read(&path, "SELECT sum(requests), count(*) FROM daily"), ["5 2"]);
+    assert_eq!(read(&path, "SELECT count(*) FROM requests"), ["6"]);
 }
 
-/// The writer adds up in memory what the view says of each row.
 #[test]
-fn roll_up_is_that_of_the_requests_whoever_wrote_them() {
+fn what_another_program_says_beside_our_views_stays() {
+    let scratch = Scratch::new();
+    write(&scratch.db(), [entry("a")]);
+    let other = Connection::open(scratch.db()).unwrap();
+    other.execute_batch("CREATE VIEW mine AS SELECT * FROM daily; DROP VIEW by_model").unwrap();
+    drop(other);
+    write(&scratch.db(), []);
+    assert_eq!(read(&scratch.db(), "SELECT requests FROM mine"), ["1"]);
+    assert_eq!(read(&scratch.db(), "SELECT requests FROM by_model"), ["1"]);
+}
+
+/// A request as the roll-up counts it, said once more in SQL.
+const MEASURED: &str = "SELECT
+    ts - ts % 900 AS quarter,
+    ts - ts % 86400 AS day,
+    provider,
+    coalesce(model, '') AS model,
+    coalesce(project, '') AS project,
+    coalesce(client, '') AS client,
+    mode,
+    coalesce(status, 0) AS status,
+    1 AS requests,
+    CASE WHEN status >= 400 THEN 1 WHEN error IS 'client_gone' THEN 0
+        ELSE error IS NOT NULL OR status IS NULL END AS errors,
+    tokens_before, tokens_after, input_tokens, cache_read_tokens, cache_write_tokens,
+    output_tokens, cost_nano, saved_nano,
+    cost_nano IS NULL AND (input_tokens IS NULL OR output_tokens IS NULL) AS no_usage,
+    cost_nano IS NULL AND input_tokens IS NOT NULL AND output_tokens IS NOT NULL AS no_price,
+    proxy_us
+    FROM requests WHERE api <> 'other'";
+
+/// The writer adds up in memory what SQL says of each row.
+#[test]
+fn roll_up_is_that_of_the_requests() {
     let scratch = Scratch::new();
     let mut random = 7_u64;
     let mut pick = move |limit: usize| {
@@ -205,35 +238,30 @@ fn roll_up_is_that_of_the_requests_whoever_wrote_them() {
         }
     };
     write(&scratch.db(), (0..500).map(&mut any));
-    // A second batch meets the sums of the first, and rows of another program come between.
-    let other = Connection::open(scratch.db()).unwrap();
-    let columns = "ts, provider, api, model, status, stream, tokens_before, cost_nano, basis,
-        mode, level, proxy_us, total_ms";
-    let sql = format!(
-        "INSERT INTO requests (request_id, {columns}) SELECT 'x' || id, {columns} FROM requests"
-    );
-    assert_eq!(other.execute(&sql, []).unwrap(), 500);
-    drop(other);
+    // A second batch meets the sums of the first.
     write(&scratch.db(), (500..800).map(&mut any));
 
     let sums = "sum(requests), sum(errors), sum(tokens_before), sum(tokens_after),
         sum(input_tokens), sum(cache_read_tokens), sum(cache_write_tokens), sum(output_tokens),
         sum(cost_nano), sum(saved_nano), sum(no_usage), sum(no_price)";
     let names = "provider, model, project, client, mode, status";
+    let measured = format!("({MEASURED})");
     let rows = |keys: &str, table: &str| {
         let sql = format!("SELECT {keys}, {sums} FROM {table} GROUP BY {keys} ORDER BY {keys}");
         read(&scratch.db(), &sql)
     };
     let (quarter, day) = (format!("quarter, {names}"), format!("day, {names}"));
     let start = format!("start, {names}");
-    assert_eq!(rows("start", "quarters"), rows("quarter", "measured"));
-    assert_eq!(rows(&start, "quarter_parts"), rows(&quarter, "measured"));
-    assert_eq!(rows(&start, "day_parts"), rows(&day, "measured"));
+    assert_eq!(rows("start", "quarters"), rows("quarter", &measured));
+    assert_eq!(rows(&start, "quarter_parts"), rows(&quarter, &measured));
+    assert_eq!(rows(&start, "day_parts"), rows(&day, &measured));
     let classes = "SELECT sum(us_50), sum(us_70), sum(us_100000), sum(us_1000000), sum(us_more) FROM quarters";
-    let raw = "SELECT sum(proxy_us <= 50), sum(proxy_us BETWEEN 51 AND 70),
+    let raw = format!(
+        "SELECT sum(proxy_us <= 50), sum(proxy_us BETWEEN 51 AND 70),
         sum(proxy_us BETWEEN 70001 AND 100000), sum(proxy_us BETWEEN 500001 AND 1000000),
-        sum(proxy_us > 1000000) FROM measured";
-    assert_eq!(read(&scratch.db(), classes), read(&scratch.db(), raw));
+        sum(proxy_us > 1000000) FROM {measured}"
+    );
+    assert_eq!(read(&scratch.db(), classes), read(&scratch.db(), &raw));
 }
 
 #[test]

@@ -1,3 +1,5 @@
+-- What is kept beside the roll-up, whose tables are made from the list of sums (sums.rs).
+
 CREATE TABLE requests (
     id INTEGER PRIMARY KEY,
     request_id TEXT NOT NULL UNIQUE,
@@ -26,7 +28,25 @@ CREATE TABLE requests (
     skip_reason TEXT,
     proxy_us INTEGER NOT NULL,
     ttfb_ms INTEGER,
-    total_ms INTEGER NOT NULL
+    total_ms INTEGER NOT NULL,
+    -- Why an answer has no footer, or `added`.
+    footer TEXT
 ) STRICT;
 
 CREATE INDEX requests_ts ON requests (ts);
+
+-- What a counted token is in billed ones: faded sums per model.
+CREATE TABLE calibration (
+    model TEXT PRIMARY KEY,
+    requests INTEGER NOT NULL,
+    billed_tokens INTEGER NOT NULL,
+    counted_tokens INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- How the last requests were passed on, for tokenpak trace. Not a part of the open format: what
+-- `detail` holds may change with any version.
+CREATE TABLE traces (
+    id INTEGER PRIMARY KEY,
+    request_id TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
