@@ -84,7 +84,7 @@ fn corpus_is_compressed_and_nothing_else_is_touched() {
         totals.iter_mut().zip(&line).for_each(|(total, tokens)| *total += tokens);
         lines.push(row(name, &line));
         let least = [
-            ("ci-terminal", 60),
+            ("ci-terminal-1", 60),
             ("json-github", 10),
             ("json-stripe", 10),
             ("agent-claude-code-2", 0),
@@ -172,7 +172,7 @@ fn each_turn_extends_the_turn_before() {
     let Some(requests) = corpus("each_turn_extends_the_turn_before") else { return };
     let mut lines = Vec::new();
     for request in requests.iter().filter(|request| request.name.starts_with("agent-")) {
-        let session = Session::of(&request.body);
+        let session = Session::of(request.api, &request.body);
         for mode in ["strict", "hybrid", "aggressive"] {
             let cuts = session.cuts.len();
             prefix_law(request, &session, mode);
@@ -237,17 +237,21 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn of(body: &[u8]) -> Session<'_> {
-        const LIST: &str = "\"messages\":[";
+    fn of(api: Api, body: &[u8]) -> Session<'_> {
+        let list = if api == Api::Responses { "\"input\":[" } else { "\"messages\":[" };
         let text = str::from_utf8(body).unwrap();
-        let mut at = text.find(LIST).unwrap() + LIST.len();
+        let mut at = text.find(list).unwrap() + list.len();
         let (mut ends, mut roles) = (Vec::new(), Vec::new());
         loop {
             let mut one = Deserializer::from_str(&text[at..]).into_iter::<IgnoredAny>();
             one.next().unwrap().unwrap();
             let end = at + one.byte_offset();
             let message: Value = serde_json::from_str(&text[at..end]).unwrap();
-            roles.push(message["role"].as_str().unwrap().to_owned());
+            // Of the items of the Responses API only messages have a role: calls and reasoning are the
+            // assistant's, and what a call gave is not.
+            let is_output = message["type"].as_str().is_some_and(|kind| kind.ends_with("_output"));
+            let other = if is_output { "tool" } else { "assistant" };
+            roles.push(message["role"].as_str().unwrap_or(other).to_owned());
             ends.push(end);
             if body[end] == b']' {
                 break;

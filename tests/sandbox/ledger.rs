@@ -85,7 +85,7 @@ impl Made<'_> {
     }
 }
 
-/// Writes requests into a database of tokenpak's, as any program may.
+/// Writes requests into a database of tokenpak's, with their sums in its roll-up.
 pub(super) fn fill<'a>(database: &Path, all: impl IntoIterator<Item = Made<'a>>) {
     let mut connection = Connection::open(database).unwrap();
     let change = connection.transaction().unwrap();
@@ -108,7 +108,38 @@ pub(super) fn fill<'a>(database: &Path, all: impl IntoIterator<Item = Made<'a>>)
             ])
             .unwrap();
     }
+    roll_up(&change);
     change.commit().unwrap();
+}
+
+/// Makes the roll-up anew from the requests, as tokenpak-db(5) describes it.
+fn roll_up(change: &Connection) {
+    const SUMS: &str =
+        "count(*), sum(CASE WHEN status >= 400 THEN 1 WHEN error IS 'client_gone' THEN 0
+            ELSE error IS NOT NULL OR status IS NULL END),
+        sum(tokens_before), sum(tokens_after), sum(input_tokens), sum(cache_read_tokens),
+        sum(cache_write_tokens), sum(output_tokens), sum(cost_nano), sum(saved_nano),
+        sum(cost_nano IS NULL AND (input_tokens IS NULL OR output_tokens IS NULL)),
+        sum(cost_nano IS NULL AND input_tokens IS NOT NULL AND output_tokens IS NOT NULL)";
+    const NAMES: &str =
+        "provider, coalesce(model, ''), coalesce(project, ''), coalesce(client, ''),
+        mode, coalesce(status, 0)";
+    let columns = "start, requests, errors, tokens_before, tokens_after, input_tokens,
+        cache_read_tokens, cache_write_tokens, output_tokens, cost_nano, saved_nano, no_usage, no_price";
+    // Of the delays of made rows, which are all the same, one class is enough.
+    change
+        .execute_batch(&format!(
+            "DELETE FROM quarters; DELETE FROM quarter_parts; DELETE FROM day_parts;
+            INSERT INTO quarters ({columns}, us_2000)
+                SELECT ts - ts % 900, {SUMS}, count(*) FROM requests WHERE api <> 'other' GROUP BY 1;
+            INSERT INTO quarter_parts ({columns}, provider, model, project, client, mode, status)
+                SELECT ts - ts % 900, {SUMS}, {NAMES} FROM requests WHERE api <> 'other'
+                GROUP BY 1, 14, 15, 16, 17, 18, 19;
+            INSERT INTO day_parts ({columns}, provider, model, project, client, mode, status)
+                SELECT ts - ts % 86400, {SUMS}, {NAMES} FROM requests WHERE api <> 'other'
+                GROUP BY 1, 14, 15, 16, 17, 18, 19;"
+        ))
+        .unwrap();
 }
 
 /// A query's first row as text, its columns separated by a bar.

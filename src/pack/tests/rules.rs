@@ -356,15 +356,26 @@ fn the_corpus_saves_what_it_saved() {
     let want = [
         ("agent-claude-code-1", [5238, 14905, 15089]),
         ("agent-claude-code-2", [7954, 8330, 8330]),
+        ("agent-claude-code-5", [4958, 5026, 5026]),
+        ("agent-claude-code-6", [1490, 6095, 6095]),
+        ("agent-openhands-1", [1594, 2901, 3344]),
         ("agent-pi-1", [105, 12279, 12279]),
+        ("agent-reads-1", [0, 1243, 1243]),
         ("agent-swe-1", [0, 1529, 1570]),
+        ("agent-swe-3", [0, 2758, 2799]),
         ("ci-terminal-1", [81974, 89479, 100163]),
+        ("ci-terminal-2", [2384, 2384, 36213]),
         ("diff-review-1", [0, 352, 18553]),
         ("json-github-1", [3275, 7847, 7847]),
         ("json-scan-1", [11863, 25676, 30356]),
         ("json-stripe-1", [3789, 4283, 5422]),
         ("log-auth-1", [21604, 29235, 45410]),
+        ("log-auth-2", [3488, 10953, 23140]),
         ("log-server-1", [0, 40721, 49009]),
+        ("mcp-atlassian-1", [3423, 4479, 5335]),
+        ("mcp-browser-1", [0, 5227, 23042]),
+        ("tool-build-1", [0, 22101, 43945]),
+        ("tool-grep-1", [0, 0, 8711]),
     ];
     if !all.is_empty() {
         assert_eq!(all, want.map(|(name, saved)| (name.to_owned(), saved)));
