@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use crate::instance::Running;
+use crate::name::{clean, clean_lines};
 
 /// Exit status of what should not have happened: EX_SOFTWARE of sysexits(3).
 pub(crate) const BUG: u8 = 70;
@@ -175,52 +176,69 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Error {
+    /// The whole of it, in words that may come from outside.
+    fn text(&self) -> String {
         match &self.0 {
             Kind::Usage(what)
             | Kind::Answer(what)
             | Kind::NotRunning(what)
-            | Kind::Ledger { what, .. } => write!(f, "tokenpak: {what}"),
+            | Kind::Ledger { what, .. } => what.clone(),
             Kind::Input { name, place: Some((line, column)), what } => {
-                write!(f, "tokenpak: {name}:{line}:{column}: {what}")
+                format!("{name}:{line}:{column}: {what}")
             }
-            Kind::Input { name, place: None, what } => write!(f, "tokenpak: {name}: {what}"),
+            Kind::Input { name, place: None, what } => format!("{name}: {what}"),
             Kind::Missing { path, hint: None } => {
-                write!(f, "tokenpak: {}: no such file", path.display())
+                format!("{}: no such file", path.display())
             }
             Kind::Missing { path, hint: Some(hint) } => {
-                write!(f, "tokenpak: {}: not there yet; {hint}", path.display())
+                format!("{}: not there yet; {hint}", path.display())
             }
             Kind::Unreadable { path, source } => {
-                write!(f, "tokenpak: cannot read {}: {}", path.display(), reason(source))
+                format!("cannot read {}: {}", path.display(), reason(source))
             }
             Kind::Create { path, source } => {
-                write!(f, "tokenpak: cannot write {}: {}", path.display(), reason(source))
+                format!("cannot write {}: {}", path.display(), reason(source))
             }
-            Kind::Output(source) => write!(f, "tokenpak: cannot write: {}", reason(source)),
+            Kind::Output(source) => format!("cannot write: {}", reason(source)),
             Kind::Listen { address, source, holder } => {
-                write!(f, "tokenpak: {address}: {}", reason(source))?;
-                match holder {
-                    Some(pid) => write!(f, " (by a running tokenpak, pid {pid})"),
-                    None => Ok(()),
-                }
+                let by = holder
+                    .map_or(String::new(), |pid| format!(" (by a running tokenpak, pid {pid})"));
+                format!("{address}: {}{by}", reason(source))
             }
-            Kind::Child { said, .. } if said.starts_with("tokenpak: ") => f.write_str(said),
-            Kind::Child { said, .. } => write!(f, "tokenpak: {said}"),
-            Kind::System { what, source } => write!(f, "tokenpak: {what}: {}", reason(source)),
+            Kind::System { what, source } => format!("{what}: {}", reason(source)),
+            Kind::Child { said, .. } => said.clone(),
+            Kind::Config(faults) => faults.join("; "),
+        }
+    }
+}
+
+/// What is repeated of arguments, files and the system's answers does no harm to a terminal, and only
+/// several faults, or what another process said, are more than a line.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
             Kind::Config(faults) => {
-                let lines: Vec<_> =
-                    faults.iter().map(|fault| format!("tokenpak: {fault}")).collect();
-                f.write_str(&lines.join("\n"))
+                let line = |fault: &String| format!("tokenpak: {}", clean(fault));
+                f.write_str(&faults.iter().map(line).collect::<Vec<_>>().join("\n"))
             }
+            Kind::Child { said, .. } => {
+                let start = if said.starts_with("tokenpak: ") { "" } else { "tokenpak: " };
+                write!(f, "{start}{}", clean_lines(said))
+            }
+            _ => write!(f, "tokenpak: {}", clean(&self.text())),
         }
     }
 }
 
 /// Says a line on standard error. That it is full or closed changes nothing of what is done.
 pub(crate) fn say(line: impl fmt::Display) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    say_lines(clean(&line.to_string()));
+}
+
+/// Says lines that are known to be such.
+pub(crate) fn say_lines(lines: impl fmt::Display) {
+    let _ = io::stderr().write_all(clean_lines(&format!("{lines}\n")).as_bytes());
 }
 
 /// What is wrong with a text that should be JSON, in words for people and without the place.

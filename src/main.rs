@@ -14,6 +14,7 @@ mod footer;
 mod instance;
 mod json;
 mod ledger;
+mod name;
 mod number;
 mod pack;
 mod proxy;
@@ -27,7 +28,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use cli::Request;
-use error::{BUG, Error, say};
+use error::{BUG, Error, say, say_lines};
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_bug));
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             if !error.is_silent() {
-                say(&error);
+                say_lines(&error);
             }
             ExitCode::from(error.status())
         }
@@ -52,7 +53,7 @@ fn run() -> Result<(), Error> {
         Request::Print(text) => print(&text),
         Request::Version => print(&cmd::version()),
         Request::Nothing(help) => {
-            say(help.trim_end());
+            say_lines(help.trim_end());
             Err(Error::usage(""))
         }
     }

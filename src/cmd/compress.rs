@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{read, settings, write};
 use crate::cli;
 use crate::compress::{Left, Level, Mode};
-use crate::error::{Error, json_reason, say};
+use crate::error::{Error, json_reason, say_lines};
 use crate::number::{commas, saved_percent};
 use crate::pack::{self, Looked, Packed, Plan};
 use crate::tokens::Counter;
@@ -35,10 +35,10 @@ pub(crate) fn run(args: &cli::Compress) -> Result<(), Error> {
     }
     write(&shown(packed.body.take().unwrap_or(body)))?;
     if args.report || std::io::stderr().is_terminal() {
-        say(summary(&packed).trim_end());
+        say_lines(summary(&packed).trim_end());
     }
     if args.report {
-        say(report(&packed).trim_end());
+        say_lines(report(&packed).trim_end());
     }
     Ok(())
 }

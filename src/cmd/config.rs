@@ -4,11 +4,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::write;
+use super::print;
 use crate::cli::{self, ConfigCommand};
 use crate::config::{self, Edit, Surroundings};
-use crate::error::{Error, say};
+use crate::error::{Error, say, say_lines};
 use crate::instance;
+use crate::name::clean;
 
 pub(crate) fn run(args: &cli::Config) -> Result<(), Error> {
     let around = Surroundings::of_process();
@@ -17,9 +18,7 @@ pub(crate) fn run(args: &cli::Config) -> Result<(), Error> {
         ConfigCommand::Get(args) => get(&around, &args.key),
         ConfigCommand::Set(args) => set(&around, &args.key, &args.value),
         ConfigCommand::Unset(args) => unset(&around, &args.key),
-        ConfigCommand::Path(_) => {
-            write(format!("{}\n", config::path(&around).0.display()).as_bytes())
-        }
+        ConfigCommand::Path(_) => print(&format!("{}\n", config::path(&around).0.display())),
         ConfigCommand::Check(args) => {
             for warning in config::check(&around, args.file.as_deref().map(Path::new))? {
                 say(format_args!("tokenpak: warning: {warning}"));
@@ -37,9 +36,9 @@ fn list(around: &Surroundings, with_origin: bool) -> Result<(), Error> {
         if with_origin {
             text += &format!("{:<width$}  ", value.origin.to_string());
         }
-        text += &format!("{}={}\n", value.key, value.shown().unwrap_or("null"));
+        text += &format!("{}={}\n", value.key, clean(value.shown().unwrap_or("null")));
     }
-    write(text.as_bytes())
+    print(&text)
 }
 
 fn get(around: &Surroundings, key: &str) -> Result<(), Error> {
@@ -47,7 +46,7 @@ fn get(around: &Surroundings, key: &str) -> Result<(), Error> {
     let value = values.iter().find(|value| value.key == key);
     let value = value.ok_or_else(|| config::unknown(key))?;
     match value.shown() {
-        Some(text) => write(format!("{text}\n").as_bytes()),
+        Some(text) => print(&format!("{}\n", clean(text))),
         None => Err(Error::answer(format!("{key} has no value"))),
     }
 }
@@ -101,7 +100,7 @@ fn remarks(around: &Surroundings, key: &str, variable: Option<String>) {
     }
     // It may take two changes to get from one sound configuration to another.
     if let Err(faults) = config::load(around, None, &[]) {
-        say(format_args!(
+        say_lines(format_args!(
             "tokenpak: warning: no command takes the configuration as it is now\n{faults}"
         ));
     }

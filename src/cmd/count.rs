@@ -1,10 +1,11 @@
 //! `tokenpak count`: tokens as wc counts words. Request bodies count as requests, other files as
 //! text.
 
-use super::{read, write};
+use super::{print, read};
 use crate::cli;
 use crate::compress::Mode;
-use crate::error::{Error, say};
+use crate::error::{Error, say, say_lines};
+use crate::name::clean;
 use crate::pack::{self, Plan};
 use crate::tokens::Counter;
 use crate::tokens::model::{Family, Vocabulary};
@@ -24,12 +25,12 @@ pub(crate) fn run(args: &cli::Count) -> Result<(), Error> {
                 models.extend(model);
                 let is_alone = args.files.len() == 1;
                 let line = if is_alone { bare(tokens) } else { named(tokens, name) };
-                write(line.as_bytes())?;
+                print(&line)?;
             }
             // `main` prints the last one.
             Err(error) => {
                 if let Some(earlier) = fault.replace(error) {
-                    say(&earlier);
+                    say_lines(&earlier);
                 }
             }
         }
@@ -37,9 +38,9 @@ pub(crate) fn run(args: &cli::Count) -> Result<(), Error> {
     if args.files.is_empty() {
         let (tokens, model) = count(&mut counter, None)?;
         models.extend(model);
-        write(bare(family.map_or(tokens, |family| family.tokens(tokens))).as_bytes())?;
+        print(&bare(family.map_or(tokens, |family| family.tokens(tokens))))?;
     } else if args.files.len() > 1 {
-        write(named(total, "total").as_bytes())?;
+        print(&named(total, "total"))?;
     }
     match &args.model {
         Some(model) => note(model, true),
@@ -57,7 +58,7 @@ fn bare(tokens: u64) -> String {
 }
 
 fn named(tokens: u64, name: &str) -> String {
-    format!("{tokens:>7} {name}\n")
+    format!("{tokens:>7} {}\n", clean(name))
 }
 
 /// Says so where the count is an estimate: for the model that was asked for, whose factor is in it,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::write;
+use super::print;
 use crate::cli::{self, DebugCommand};
 use crate::config::Surroundings;
 use crate::debug::{self, Switch};
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &cli::Debug) -> Result<(), Error> {
     match &args.what {
         DebugCommand::On(on) => switch_on(&home, on),
         DebugCommand::Off(_) => switch_off(&home),
-        DebugCommand::Status(_) => write(status(read(&home)?).as_bytes()),
+        DebugCommand::Status(_) => print(&status(read(&home)?)),
     }
 }
 
@@ -46,7 +46,7 @@ fn switch_on(home: &Path, on: &cli::DebugOn) -> Result<(), Error> {
     if instance::running(home).is_none() {
         say(format_args!("tokenpak: note: no proxy runs here; the next one obeys"));
     }
-    write(status(Some(switch)).as_bytes())
+    print(&status(Some(switch)))
 }
 
 fn switch_off(home: &Path) -> Result<(), Error> {
@@ -56,7 +56,7 @@ fn switch_off(home: &Path) -> Result<(), Error> {
         let bodies = debug::bodies(home);
         say(format_args!("tokenpak: note: prompts are still in {}", bodies.display()));
     }
-    write(status(None).as_bytes())
+    print(&status(None))
 }
 
 fn read(home: &Path) -> Result<Option<Switch>, Error> {

@@ -23,6 +23,7 @@ use std::path::Path;
 use crate::cli::Command;
 use crate::config::{Config, Flag, Surroundings, load};
 use crate::error::{Error, say};
+use crate::name::clean_lines;
 
 pub(crate) use version::line as version;
 
@@ -71,6 +72,12 @@ fn read(name: Option<&str>) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|error| Error::read(path, error))
 }
 
+/// Prints a report, with nothing in it that a terminal would obey.
+fn print(text: &str) -> Result<(), Error> {
+    write(clean_lines(text).as_bytes())
+}
+
+/// Writes bytes as they are: for data, not for people.
 fn write(bytes: &[u8]) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(Error::output)

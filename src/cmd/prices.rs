@@ -3,26 +3,28 @@
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{settings, write};
+use super::{print, settings};
 use crate::cli;
 use crate::error::Error;
 use crate::ledger::{self, Except, PRICES_AS_OF, PRICES_SOURCE, Quote, Rates};
+use crate::name::clean;
 use crate::number::commas;
 use crate::tokens;
 
 pub(crate) fn run(args: &cli::Prices) -> Result<(), Error> {
     let config = settings(None, &[])?;
     let Some(model) = &args.model else {
-        return write(table(config.prices.all()).as_bytes());
+        return print(&table(config.prices.all()));
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
     let quote = config.prices.quote(model);
+    let said = clean(model);
     let mut text = match &quote {
-        Some(quote) => of_model(model, quote, now),
-        None => format!("{model}: no price; set one with prices.{model} in the configuration\n"),
+        Some(quote) => of_model(&said, quote, now),
+        None => format!("{said}: no price; set one with prices.{said} in the configuration\n"),
     };
     text += &ratio(ledger::learnt(&config.database, model), model);
-    write(text.as_bytes())?;
+    print(&text)?;
     quote.map(|_| ()).ok_or_else(|| Error::answer(""))
 }
 
@@ -50,7 +52,7 @@ fn table<'a>(quotes: impl Iterator<Item = Quote<'a>>) -> String {
         let _ = writeln!(
             text,
             "{:<28} {input:>6} {output:>7} {read:>11} {write_5m:>8} {write_1h:>7}{note}",
-            quote.name
+            clean(quote.name)
         );
     }
     text + "\n-: at the input's price, an hour's writes at those of five minutes.\n\
@@ -62,7 +64,7 @@ fn of_model(model: &str, quote: &Quote, now: i64) -> String {
         true => "configuration".to_owned(),
         false => format!("list prices of {PRICES_AS_OF}, {PRICES_SOURCE}"),
     };
-    let mut text = format!("{model}: the price of {} ({source})\n", quote.name);
+    let mut text = format!("{model}: the price of {} ({source})\n", clean(quote.name));
     let mut line = |when: &str, rates: &Rates| {
         let _ = writeln!(text, "  {when:<30} {}", said(rates));
     };

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::write;
+use super::print;
 use crate::cli::{self, ServiceCommand};
 use crate::config::Surroundings;
 use crate::error::Error;
@@ -76,7 +76,7 @@ fn install(args: &cli::ServiceInstall) -> Result<(), Error> {
     let program = program()?;
     let unit = unit(&program, args.system);
     if args.print {
-        return write(unit.as_bytes());
+        return print(&unit);
     }
     if args.system
         && let Some(place) = UNFIT.iter().find(|place| program.starts_with(**place))
@@ -97,7 +97,7 @@ fn install(args: &cli::ServiceInstall) -> Result<(), Error> {
         fs::create_dir_all(directory).map_err(|error| Error::create(directory, error))?;
     }
     fs::write(&path, unit).map_err(|error| Error::create(&path, error))?;
-    write(next_steps(&path, args.system).as_bytes())
+    print(&next_steps(&path, args.system))
 }
 
 fn next_steps(path: &Path, system: bool) -> String {
@@ -136,7 +136,7 @@ fn uninstall(args: &cli::ServiceUninstall) -> Result<(), Error> {
         "removed {}\nnext: systemctl{user} disable --now tokenpak; systemctl{user} daemon-reload\n",
         path.display()
     );
-    write(text.as_bytes())
+    print(&text)
 }
 
 /// What systemd says of the unit; 3 unless it is active.
@@ -151,7 +151,7 @@ fn status(system: bool) -> Result<(), Error> {
         if there { "" } else { " (not there)" },
         ask("is-enabled", system).unwrap_or_else(unknown),
     );
-    write(text.as_bytes())?;
+    print(&text)?;
     match active.as_str() {
         "active" => Ok(()),
         _ => Err(Error::not_running(format!("the service is not active: {active}"))),

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{settings, stats, write};
+use super::{print, settings, stats};
 use crate::cli;
 use crate::debug;
 use crate::error::Error;
 use crate::ledger::{self, Traced, Which};
+use crate::name::clean;
 use crate::pack::cuts::{Changed, cuts};
 use crate::report;
 use crate::trace::KEPT;
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &cli::Trace) -> Result<(), Error> {
                 + &diff
         }
     };
-    write(text.as_bytes())
+    print(&text)
 }
 
 fn which(args: &cli::Trace) -> Result<Which<'_>, Error> {
@@ -116,7 +117,7 @@ fn diff(changed: &[Changed]) -> String {
     for one in changed {
         for cut in &one.cuts {
             // Writing to a string does not fail.
-            let _ = writeln!(text, "\n{}, line {}", one.name, cut.line);
+            let _ = writeln!(text, "\n{}, line {}", clean(&one.name), cut.line);
             for line in &cut.before {
                 let _ = writeln!(text, "-{line}");
             }

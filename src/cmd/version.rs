@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
-use super::write;
+use super::print;
 use crate::cli;
 use crate::error::Error;
 use crate::ledger;
 
 pub(crate) fn run(args: &cli::Version) -> Result<(), Error> {
     match args.json {
-        true => write(format!("{:#}\n", object()).as_bytes()),
-        false => write(line().as_bytes()),
+        true => print(&format!("{:#}\n", object())),
+        false => print(&line()),
     }
 }
 

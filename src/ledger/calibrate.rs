@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 use super::Entry;
 use super::lookup::plain_name;
+use crate::name::cut;
 
 /// Of each sum this part fades with a request.
 const FADE: u64 = 72;
@@ -174,14 +175,9 @@ fn lesson(entry: &Entry) -> Option<(Cow<'_, str>, u64, u64)> {
 
 /// The model without its date: `claude-sonnet-4-5-20250929` teaches `claude-sonnet-4-5`.
 fn key(model: &str) -> Cow<'_, str> {
-    /// As long as the ledger's names may be.
-    const KEY_BYTES_MAX: usize = 200;
     let name = plain_name(model);
     let end = (0..name.len()).find(|at| is_date(&name.as_bytes()[*at..])).unwrap_or(name.len());
-    let mut end = end.min(KEY_BYTES_MAX);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
+    let end = cut(&name[..end]).len();
     match name {
         Cow::Borrowed(name) => name[..end].into(),
         Cow::Owned(mut name) => {

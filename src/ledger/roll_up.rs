@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection};
 use super::Entry;
 use super::latency::{self, Latency};
 use super::sums::{COLUMNS, Sums};
-use super::writer::{name, whole};
+use super::writer::whole;
 
 const QUARTER: i64 = 900;
 const DAY: i64 = 86_400;
@@ -71,9 +71,9 @@ impl<'e> RollUp<'e> {
 
 impl<'e> Part<'e> {
     fn of(entry: &'e Entry) -> Part<'e> {
-        let or_empty = |text: &'e Option<String>| text.as_deref().map(name).unwrap_or_default();
+        let or_empty = |text: &'e Option<String>| text.as_deref().unwrap_or_default();
         let [model, project, client] = [&entry.model, &entry.project, &entry.client].map(or_empty);
-        let names = [name(&entry.provider), model, project, client, entry.mode];
+        let names = [&*entry.provider, model, project, client, entry.mode];
         Part { names, status: entry.status.unwrap_or(0) }
     }
 }

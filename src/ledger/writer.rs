@@ -30,9 +30,6 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A file that is damaged again within this time is not moved aside again: then the disk is bad.
 const ASIDE_PAUSE: Duration = Duration::from_secs(60);
 
-/// Names come from clients and may have any length.
-const NAME_BYTES_MAX: usize = 200;
-
 /// What others tell the writer.
 pub(super) struct Calls {
     pub(super) stop: Receiver<()>,
@@ -282,13 +279,13 @@ const INSERT: &str = "INSERT INTO requests (
 fn insert_row(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<()> {
     let usage = entry.usage.unwrap_or_default();
     statement.execute(params![
-        name(&entry.request_id),
+        entry.request_id,
         entry.ts,
-        name(&entry.provider),
+        entry.provider,
         entry.api,
-        entry.model.as_deref().map(name),
-        entry.project.as_deref().map(name),
-        entry.client.as_deref().map(name),
+        entry.model,
+        entry.project,
+        entry.client,
         entry.status,
         entry.error,
         entry.stream,
@@ -312,15 +309,6 @@ fn insert_row(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<
         whole(entry.total_ms),
     ])?;
     Ok(())
-}
-
-/// As much of a name as is kept.
-pub(super) fn name(text: &str) -> &str {
-    let mut end = text.len().min(NAME_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// SQLite's integers are signed, and a sum that overflows is an error in every report. So one

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::request::Head;
 use crate::footer;
 use crate::ledger::{Entry, Ledger, Prices, Ratio};
+use crate::name;
 use crate::pack::{Packed, Plan, Skip};
 use crate::route::Route;
 use crate::tokens;
@@ -16,7 +17,8 @@ use crate::wire::{Format, Usage, text_only};
 /// Longer prompts teach nothing: looking through them would be felt.
 const LESSON_BYTES_MAX: usize = 1024 * 1024;
 
-/// A record of what is known when a request has been sent.
+/// A record of what is known when a request has been sent. What a client or a provider may choose is
+/// cut here, once for the ledger, the metrics and the log.
 pub(super) fn open(
     id: &str,
     (head, route, plan): (&Head, &Route, &Plan),
@@ -26,17 +28,18 @@ pub(super) fn open(
     let format = route.format;
     let counted = is_counted(route, packed);
     let text = |name| head.header(name).and_then(|value| std::str::from_utf8(value).ok());
-    let project = text("x-tokenpak-project").map(str::to_owned).or_else(|| route.project.clone());
+    let kept = |text: &str| name::cut(text).to_owned();
+    let project = text("x-tokenpak-project").or(route.project.as_deref());
     let path = head.target();
-    let model = packed.model.clone();
+    let model = packed.model.as_deref();
     Entry {
         request_id: id.to_owned(),
         ts: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64),
-        provider: route.provider.clone(),
+        provider: kept(&route.provider),
         api: format.map_or("other", |format| format.name()),
-        model: model.or_else(|| format.and_then(|_| model_in_path(path))),
-        project,
-        client: client(head),
+        model: model.or_else(|| format.and_then(|_| model_in_path(path))).map(kept),
+        project: project.map(kept),
+        client: client(head).map(kept),
         status: None,
         error: None,
         stream: packed.stream || is_streamed_by(path, format),
@@ -62,11 +65,11 @@ pub(super) fn open(
 /// Name and version of the program that asks: the first word of its user agent. Of two user agents
 /// the first is a library's and the last the program's own (Continue), and behind the version may
 /// stand the model (Gemini CLI), which is not the client.
-fn client(head: &Head) -> Option<String> {
+fn client(head: &Head) -> Option<&str> {
     let agent = std::str::from_utf8(head.values("user-agent").last()?).ok()?;
     let word = agent.split(' ').next().filter(|word| !word.is_empty())?;
     let end = word.match_indices('/').nth(1).map_or(word.len(), |(at, _)| at);
-    Some(word[..end].to_owned())
+    Some(&word[..end])
 }
 
 /// The provider has answered the client's own bytes, and nothing was saved.
@@ -98,13 +101,21 @@ pub(super) fn is_lesson(original: &[u8]) -> bool {
 pub(super) fn settle(entry: &mut Entry, prices: &Prices, reading: Option<Reading>) {
     if let Some(reading) = reading {
         entry.usage = reading.usage;
-        entry.model = entry.model.take().or(reading.model);
+        let kept = |text: String| name::cut(&text).to_owned();
+        entry.model = entry.model.take().or_else(|| reading.model.map(kept));
         entry.is_text_only &= reading.ended;
         if let Some(trace) = &mut entry.trace {
-            trace.stop = reading.stop;
+            trace.stop = reading.stop.map(kept);
         }
     }
     entry.money = entry.usage.as_ref().and_then(|usage| entry.appraise(prices, usage));
+}
+
+/// Leaves of the places of cuts whether there were any: there may be as many as a prompt has texts,
+/// and thousands of records may wait for the disk.
+pub(super) fn close(entry: &mut Entry) {
+    entry.cuts.truncate(1);
+    entry.cuts.shrink_to_fit();
 }
 
 /// The footer's text as things stand.
@@ -155,7 +166,7 @@ fn is_streamed_by(path: &str, format: Option<Format>) -> bool {
 }
 
 /// Gemini names the model in the path: `/v1beta/models/NAME:generateContent`.
-fn model_in_path(target: &str) -> Option<String> {
+fn model_in_path(target: &str) -> Option<&str> {
     let name = target.split("/models/").nth(1)?.split([':', '%', '?', '/']).next()?;
-    (!name.is_empty()).then(|| name.to_owned())
+    (!name.is_empty()).then_some(name)
 }

@@ -320,6 +320,7 @@ impl Exchange<'_> {
     /// Records the exchange and tells those who watch.
     fn finish(&self, mut entry: Box<Entry>) {
         entry.total_ms = self.arrived.elapsed().as_millis() as u64;
+        account::close(&mut entry);
         // Recorded first: whoever watches may hold its line up.
         let (model, provider) = (entry.model.clone(), entry.provider.clone());
         let done = Done {

@@ -7,6 +7,7 @@ use super::alert::Alert;
 use super::group::{Row, Table, Unpriced};
 use super::overview::{Overview, Window};
 use crate::ledger::{Figure, PRICES_AS_OF, Sums, all_figures};
+use crate::name::clean;
 
 /// Version of the JSON objects' shape. Fields are only added within one.
 const SCHEMA: u32 = 1;
@@ -133,14 +134,18 @@ fn record<'a>(labels: impl Iterator<Item = &'a str>, sums: &Sums) -> String {
     cells.join(",") + "\n"
 }
 
-/// RFC 4180. A name from outside that a spreadsheet would take for a formula gets an apostrophe,
-/// as spreadsheets do it themselves.
+/// What a spreadsheet begins a formula with, in wide characters too.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
+/// RFC 4180, a name on one line. A name from outside that a spreadsheet would take for a formula gets
+/// an apostrophe, as spreadsheets do it themselves.
 fn quoted(cell: &str) -> String {
-    let mut text = cell.replace(['\r', '\n'], " ");
-    if text.starts_with(['=', '+', '-', '@', '\t']) {
+    let mut text = clean(cell).into_owned();
+    if text.trim_start().starts_with(FORMULA) {
         text.insert(0, '\'');
     }
-    match text.contains([',', '"']) {
+    // Some take a semicolon for the end of a cell.
+    match text.contains([',', '"', ';']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text,
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Write};
 
+use crate::name::clean;
+
 /// A metric: its name, what it says, and its kind.
 pub(crate) struct Metric {
     pub(crate) name: &'static str,
@@ -58,8 +60,11 @@ impl Exposition {
     }
 }
 
+/// A label's value. Prometheus knows no more escapes than these three: what else does not show is
+/// written out, with a backslash of its own.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    let line = |line| clean(line).replace('\\', "\\\\").replace('"', "\\\"");
+    text.split('\n').map(line).collect::<Vec<_>>().join("\\n")
 }
 
 #[cfg(test)]
@@ -71,6 +76,7 @@ mod tests {
         let mut text = Exposition::default();
         text.metric(&Metric { name: "a_total", help: "As.", kind: "counter" });
         text.sample("a_total", &[("model", "x\"\\\n"), ("status", "2xx")], 3);
+        text.sample("a_total", &[("model", "\u{1b}[m\u{202e}")], 1);
         let seconds = Metric { name: "b_seconds", help: "Time.", kind: "histogram" };
         let bounds = [0.001, 0.01, 0.1, 1.0, 2.0, 3.0, 4.0, 5.0];
         text.histogram(&seconds, &bounds, &[1, 2, 0, 0, 0, 0, 0, 0, 4], 30.5);
@@ -78,6 +84,7 @@ mod tests {
 # HELP a_total As.
 # TYPE a_total counter
 a_total{model=\"x\\\"\\\\\\n\",status=\"2xx\"} 3
+a_total{model=\"\\\\u001b[m\\\\u202e\"} 1
 # HELP b_seconds Time.
 # TYPE b_seconds histogram
 b_seconds_bucket{le=\"0.001\"} 1

@@ -64,7 +64,7 @@ fn csv_is_raw_and_its_names_do_no_harm() {
     let rows: Vec<&str> = text.lines().skip(1).collect();
     assert_eq!(
         rows,
-        ["'=cmd(),1,0,,,,,,,,,", "\"a,\"\"b\"\" \",1,0,,,,,,,,,", "plain,1,0,,,,,,,,,"]
+        ["'=cmd(),1,0,,,,,,,,,", "\"a,\"\"b\"\"\\n\",1,0,,,,,,,,,", "plain,1,0,,,,,,,,,"]
     );
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::text::dollars;
 use crate::footer;
 use crate::ledger::Traced;
+use crate::name::clean;
 use crate::number::commas;
 use crate::trace::{Credential, Fate, Headers};
 
@@ -17,14 +18,14 @@ pub(crate) fn full(traced: &Traced, zone: &str) -> String {
         "request {}  {} {zone}  {} {}  {}  {} ms\n",
         traced.id,
         traced.at,
-        traced.trace.method,
-        traced.trace.path,
+        clean(&traced.trace.method),
+        clean(&traced.trace.path),
         traced.status.map_or("no answer".to_owned(), |status| status.to_string()),
         commas(traced.total_ms)
     );
     let mut line = |name: &str, what: &str| {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "  {name:<13}  {what}");
+        let _ = writeln!(text, "  {name:<13}  {}", clean(what));
     };
     line("id", &traced.request_id);
     if let Some(error) = &traced.error {
@@ -66,13 +67,13 @@ pub(crate) fn brief(traced: &Traced) -> String {
         (Some(before), Some(after)) => format!("  {} -> {}", commas(before), commas(after)),
         _ => String::new(),
     };
-    let error = traced.error.as_ref().map_or(String::new(), |error| format!("  {error}"));
+    let error = traced.error.as_ref().map_or(String::new(), |error| format!("  {}", clean(error)));
     format!(
         "{}  {}  {} {}  {}  {} ms{tokens}{error}\n",
         traced.id,
         traced.at,
-        traced.trace.method,
-        traced.trace.path,
+        clean(&traced.trace.method),
+        clean(&traced.trace.path),
         traced.status.map_or("-".to_owned(), |status| status.to_string()),
         commas(traced.total_ms)
     )

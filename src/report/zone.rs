@@ -4,6 +4,8 @@
 //! holds, or that a zone file ends with (`CET-1CEST,M3.5.0,M10.5.0/3`): of its two names the one
 //! whose offset is the one in force. A zone that says otherwise gets its offset as a name.
 
+use crate::name::clean;
+
 /// The zone's name, given its rule and the seconds east of Greenwich that are in force.
 pub(crate) fn name(rule: Option<&str>, offset_s: i64) -> String {
     let named = rule.and_then(|rule| {
@@ -12,7 +14,7 @@ pub(crate) fn name(rule: Option<&str>, offset_s: i64) -> String {
         [Some(standard), summer].into_iter().flatten().find(|(_, east)| *east == offset_s)
     });
     match named {
-        Some((name, _)) => name.to_string(),
+        Some((name, _)) => clean(name).into_owned(),
         None if offset_s == 0 => "UTC".into(),
         None => {
             let sign = if offset_s < 0 { '-' } else { '+' };

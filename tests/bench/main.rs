@@ -14,6 +14,8 @@ mod compress;
 mod json;
 #[path = "../../src/ledger/mod.rs"]
 mod ledger;
+#[path = "../../src/name.rs"]
+mod name;
 #[path = "../../src/number.rs"]
 mod number;
 #[path = "../../src/pack/mod.rs"]

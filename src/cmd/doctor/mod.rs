@@ -12,13 +12,14 @@ use std::net::TcpListener;
 
 use serde_json::json;
 
+use super::print;
 use super::status::{place, version};
-use super::write;
 use crate::cli;
 use crate::config::{self, Config, Secret, Surroundings};
 use crate::error::{Error, reason};
 use crate::instance;
 use crate::ledger;
+use crate::name::clean;
 use crate::proxy::Trial;
 
 /// For each part of the way to a provider.
@@ -104,7 +105,7 @@ pub(crate) fn run(args: &cli::Doctor) -> Result<(), Error> {
         }
     }
     let text = if args.json { object(&findings) } else { text(&findings) };
-    write(text.as_bytes())?;
+    print(&text)?;
     match count(&findings, Verdict::Fail) {
         0 => Ok(()),
         _ => Err(Error::answer("")),
@@ -118,9 +119,9 @@ fn count(findings: &[(&str, Finding)], result: Verdict) -> usize {
 fn text(findings: &[(&str, Finding)]) -> String {
     let mut text = String::new();
     for (name, Finding { result, text: found, hint }) in findings {
-        text += &format!("{:<5} {name:<11} {found}\n", result.name());
+        text += &format!("{:<5} {name:<11} {}\n", result.name(), clean(found));
         if let Some(hint) = hint {
-            text += &format!("{:18}{hint}\n", "");
+            text += &format!("{:18}{}\n", "", clean(hint));
         }
     }
     let counted = |count: usize, what: &str| match count {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, LogLevel};
 use crate::ledger::Clock;
+use crate::name::{clean, clean_lines, field};
 use crate::number::{commas, saved_percent};
 use crate::proxy::{Context, Done};
 
@@ -55,8 +56,13 @@ impl Voice {
         self.listener == Listener::Terminal && !std::io::stderr().is_terminal()
     }
 
-    /// One logfmt line; the journal takes the level from its prefix (sd-daemon(3)).
+    /// One line, whatever names are in it.
     fn log(&self, level: LogLevel, text: &str) {
+        self.log_lines(level, &clean(text));
+    }
+
+    /// The journal takes the level from its prefix (sd-daemon(3)).
+    fn log_lines(&self, level: LogLevel, text: &str) {
         if !self.says(level) {
             return;
         }
@@ -93,18 +99,19 @@ impl Voice {
     pub(super) fn started(&self, config: &Config, address: SocketAddr) {
         let version = env!("CARGO_PKG_VERSION");
         if self.listener == Listener::Terminal {
-            return self.log(LogLevel::Info, &banner(config, address));
+            return self.log_lines(LogLevel::Info, &clean_lines(&banner(config, address)));
         }
-        let (mode, db) = (config.mode.name(), config.database.display());
+        let (mode, db) = (config.mode.name(), config.database.to_string_lossy());
+        let db = field(&db);
         let text = format!("listening addr={address} version={version} mode={mode} db={db}");
         self.log(LogLevel::Info, &text);
     }
 
     pub(super) fn reloaded(&self, config: &Config) {
-        let (mode, file) = (config.mode.name(), config.file.0.display());
+        let (mode, file) = (config.mode.name(), config.file.0.to_string_lossy());
         let text = match self.listener {
             Listener::Terminal => format!("reloaded {file}"),
-            _ => format!("reloaded mode={mode} config={file}"),
+            _ => format!("reloaded mode={mode} config={}", field(&file)),
         };
         self.log(LogLevel::Info, &text);
     }
@@ -187,7 +194,8 @@ fn host(url: &str) -> &str {
 
 /// `claude-sonnet-4-5       4,231 -> 2,847   saved 33%   200   2.9 s`
 fn request_line(done: &Done) -> String {
-    let model = done.model.unwrap_or(done.provider);
+    // Here, too, so that the column is as wide as what is seen.
+    let model = clean(done.model.unwrap_or(done.provider));
     let tokens = match done.skip {
         None if done.before != done.after => {
             format!(
@@ -205,16 +213,15 @@ fn request_line(done: &Done) -> String {
 }
 
 fn request_fields(done: &Done) -> String {
-    let text = |value: Option<&str>| value.unwrap_or("-").to_owned();
     format!(
         "request provider={} model={} status={} before={} after={} skip={} error={} ms={}",
-        done.provider,
-        text(done.model),
+        field(done.provider),
+        field(done.model.unwrap_or("-")),
         done.status.unwrap_or(0),
         done.before,
         done.after,
-        text(done.skip),
-        text(done.error),
+        field(done.skip.unwrap_or("-")),
+        field(done.error.unwrap_or("-")),
         done.took.as_millis()
     )
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::cli;
 use crate::error::{Error, say};
 use crate::ledger::{Reasons, Sums};
+use crate::name::clean_lines;
 use crate::report::{self, Page, alert::Alert, overview::Overview};
 use ask::{Ask, Form};
 use gather::Books;
@@ -27,7 +28,7 @@ pub(crate) fn run(args: &cli::Stats) -> Result<(), Error> {
         false => of_range(&books, &ask)?,
     };
     if !ask.quiet || !report.alerts.is_empty() {
-        super::write(report.text.as_bytes())?;
+        super::print(&report.text)?;
         // In these forms a line of another kind would be in the way.
         if matches!(ask.form, Form::Csv | Form::Oneline) {
             report.alerts.iter().for_each(say);
@@ -50,7 +51,7 @@ fn distinct(named: &[String]) -> Vec<PathBuf> {
 pub(crate) fn of_database(database: &Path, json: bool) -> Result<String, Error> {
     let books = Books::open(&[database.to_path_buf()])?;
     let form = if json { Form::Json } else { Form::Html };
-    of_windows(&books, &Ask::usual(form)).map(|report| report.text)
+    of_windows(&books, &Ask::usual(form)).map(|report| clean_lines(&report.text).into_owned())
 }
 
 /// What the ledger knows of the present day.

@@ -94,7 +94,6 @@ fn nonsense_from_a_provider_or_client_does_no_harm() {
     let huge = Usage { input: Some(u64::MAX), output: Some(u64::MAX), ..Usage::default() };
     let entries = (0..100).map(|number| Entry {
         usage: Some(huge),
-        client: Some("é".repeat(10_000)),
         cuts: vec![(u64::MAX, i64::MIN)],
         total_ms: u64::MAX,
         ..entry(&format!("id{number}"))
@@ -102,7 +101,6 @@ fn nonsense_from_a_provider_or_client_does_no_harm() {
     write(&scratch.db(), entries);
     let sums = "SELECT requests, cost_nano, tokens_before FROM per_15min";
     assert_eq!(read(&scratch.db(), sums), ["100 - 150000"]);
-    assert_eq!(read(&scratch.db(), "SELECT max(length(client)) FROM requests"), ["100"]);
 }
 
 #[test]
