@@ -21,6 +21,11 @@ pub(crate) struct InForce {
     /// Variables and flags that override the file, as they were given.
     pub(crate) overrides: Vec<String>,
     pub(crate) database: PathBuf,
+    #[serde(default)]
+    pub(crate) body_memory_mb: usize,
+    /// Where that was said, or which limit it follows.
+    #[serde(default)]
+    pub(crate) body_memory_by: String,
 }
 
 impl InForce {
@@ -47,6 +52,8 @@ impl InForce {
             config_exists: config.file.1,
             overrides: variables.chain(flags).collect(),
             database: config.database.clone(),
+            body_memory_mb: config.body_memory_mb,
+            body_memory_by: config.body_memory_by.clone(),
         }
     }
 

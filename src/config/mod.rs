@@ -5,7 +5,9 @@
 
 mod edit;
 mod in_force;
+mod limit;
 mod lines;
+mod origin;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -21,6 +23,7 @@ use crate::ledger::Prices;
 use crate::pack::Plan;
 pub(crate) use edit::Edit;
 pub(crate) use in_force::InForce;
+pub(crate) use origin::{Origin, Value};
 use settings::SETTINGS;
 pub(crate) use settings::nearest;
 
@@ -45,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) workers: usize,
     pub(crate) max_body_mb: usize,
     pub(crate) body_memory_mb: usize,
+    /// Where that was said.
+    pub(crate) body_memory_by: String,
     pub(crate) connect_timeout_s: u64,
     pub(crate) first_byte_timeout_s: u64,
     pub(crate) stream_idle_timeout_s: u64,
@@ -159,45 +164,6 @@ impl Surroundings {
 /// One setting given on the command line: key and value.
 pub(crate) type Flag<'a> = (&'static str, &'a str);
 
-/// Which layer a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Default,
-    /// Name of the file and line: `config.json:7`.
-    File(String),
-    /// An environment variable.
-    Variable(String),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::Default => f.write_str("default"),
-            Origin::File(place) => f.write_str(place),
-            Origin::Variable(name) => write!(f, "env {name}"),
-        }
-    }
-}
-
-/// A setting in force: its key, its value as text, and where that was said.
-#[derive(Clone, Debug)]
-pub(crate) struct Value {
-    pub(crate) key: String,
-    /// `None`: no value.
-    text: Option<String>,
-    pub(crate) origin: Origin,
-}
-
-impl Value {
-    /// What may be shown of it. A token of our own is never more than `set`.
-    pub(crate) fn shown(&self) -> Option<&str> {
-        match self.text.as_deref() {
-            Some(_) if settings::is_secret(&self.key) => Some("set"),
-            text => text,
-        }
-    }
-}
-
 /// Reads all layers. Every fault is reported, not only the first; warnings come beside.
 pub(crate) fn load(
     around: &Surroundings,
@@ -215,6 +181,7 @@ pub(crate) fn load(
         applied.map_err(|what| Error::usage(format!("--{name}: {what}")))?;
     }
     loader.find_roots(around);
+    loader.config.body_memory_by = loader.origin("proxy.body_memory_mb");
     loader.finish().map(|loader| (loader.config, loader.warnings))
 }
 
@@ -305,6 +272,7 @@ impl Loader {
                 text => loader.set(setting.key, text, Origin::Default, &home),
             }
         }
+        loader.fit(limit::of_process());
         for (name, url) in loader.config.providers.clone() {
             loader.note(&format!("proxy.providers.{name}.url"), Some(&url), Origin::Default);
         }
@@ -324,17 +292,22 @@ impl Loader {
 
     /// Remembers where a value comes from.
     fn note(&mut self, key: &str, text: Option<&str>, origin: Origin) {
-        let value = Value { key: key.to_owned(), text: text.map(str::to_owned), origin };
+        let value = Value::new(key, text, origin);
         match self.values.iter_mut().find(|known| known.key == key) {
             Some(known) => *known = value,
             None => self.values.push(value),
         }
     }
 
+    fn origin(&self, key: &str) -> String {
+        let value = self.values.iter().find(|value| value.key == key);
+        value.map_or(String::new(), |value| value.origin.to_string())
+    }
+
     /// Applies one value; `base` is what a relative path counts from.
     fn set(&mut self, key: &str, value: &str, origin: Origin, base: &Path) {
         let place = match &origin {
-            Origin::Default => "default".to_owned(),
+            Origin::Default | Origin::Limit(_) => "default".to_owned(),
             Origin::File(place) => format!("{place}: {key}"),
             Origin::Variable(name) => name.clone(),
         };

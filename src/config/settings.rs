@@ -144,6 +144,7 @@ pub(super) fn blank() -> Config {
         workers: 0,
         max_body_mb: 0,
         body_memory_mb: 0,
+        body_memory_by: String::new(),
         connect_timeout_s: 0,
         first_byte_timeout_s: 0,
         stream_idle_timeout_s: 0,

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde_json::{Map, Value, json};
 
 use super::stats::{self, Today};
-use super::{ask, write};
+use super::{ask, print};
 use crate::cli;
 use crate::config::{Config, InForce, Secret, Surroundings};
 use crate::error::Error;
@@ -49,9 +49,9 @@ pub(crate) fn run(args: &cli::Status) -> Result<(), Error> {
     let address = running.address.unwrap_or_else(|| place(&config));
     let facts = Facts::gather(&around, config, running.pid, address)?;
     match args.json {
-        true => write(format!("{:#}\n", facts.object()).as_bytes()),
-        false if args.full => write(text::full(&facts).as_bytes()),
-        false => write(text::brief(&facts).as_bytes()),
+        true => print(&format!("{:#}\n", facts.object())),
+        false if args.full => print(&text::full(&facts)),
+        false => print(&text::brief(&facts)),
     }
 }
 
@@ -67,7 +67,7 @@ fn not_running(config: &Config, args: &cli::Status) -> Result<Error, Error> {
         return Ok(Error::not_running(""));
     }
     if args.json {
-        write(format!("{:#}\n", json!({"schema": 1, "running": false})).as_bytes())?;
+        print(&format!("{:#}\n", json!({"schema": 1, "running": false})))?;
         return Ok(Error::not_running(""));
     }
     let place = place(config);
@@ -175,6 +175,8 @@ impl Facts {
             "memory": {
                 "resident_bytes": self.memory.map(|(now, _)| now * 1024),
                 "peak_bytes": self.memory.map(|(_, peak)| peak * 1024),
+                "bodies_mb": settings.map(|all| all.body_memory_mb),
+                "bodies_by": settings.map(|all| &all.body_memory_by),
             },
             "workers": {
                 "now": self.count("tokenpak_workers"),

@@ -3,6 +3,7 @@
 use super::Facts;
 use crate::cmd::stats::Today;
 use crate::ledger::Reason;
+use crate::name::clean;
 use crate::number::{commas, saved_percent};
 
 /// Credentials by which a request finds its provider; `route` has the rules.
@@ -29,7 +30,7 @@ pub(super) fn brief(facts: &Facts) -> String {
 /// Everything.
 pub(super) fn full(facts: &Facts) -> String {
     let plan = facts.settings.as_ref().map_or(String::new(), |all| {
-        format!(" | level: {} | threshold: {}", all.level, commas(all.threshold_tokens))
+        format!(" | level: {} | threshold: {}", clean(&all.level), commas(all.threshold_tokens))
     });
     let today = match &facts.today {
         Ok(today) => prompts(today),
@@ -55,7 +56,7 @@ fn compression(facts: &Facts) -> String {
     match &facts.settings {
         Some(all) => {
             let enabled = if all.compression { "enabled" } else { "disabled" };
-            format!("compression: {enabled} | mode: {}", all.mode)
+            format!("compression: {enabled} | mode: {}", clean(&all.mode))
         }
         None => "compression: not known; tokenpak.pid does not say".to_owned(),
     }
@@ -112,7 +113,7 @@ fn skip(name: &str) -> String {
         "encoded" => "content-encoding".to_owned(),
         "large" => "too large".to_owned(),
         "refused" => "refused by provider".to_owned(),
-        other => other.replace('-', " "),
+        other => clean(&other.replace('-', " ")).into_owned(),
     }
 }
 
@@ -122,9 +123,11 @@ fn routes(facts: &Facts) -> String {
     for (name, url) in &settings.providers {
         let known = CREDENTIALS.iter().find(|(provider, _)| provider == name);
         let by = known.map_or(format!("path /{name}/..."), |(_, by)| (*by).to_owned());
+        let (name, url, by) = (clean(name), clean(url), clean(&by));
         text += &format!("  {name:<11} {url:<45} {by}\n");
     }
     if let Some(url) = &settings.passthrough_url {
+        let url = clean(url);
         text += &format!("  {:<11} {url:<45} all other requests\n", "passthrough");
     }
     text
@@ -143,14 +146,14 @@ fn places(facts: &Facts) -> String {
         errors.map_or(String::new(), |errors| format!(", {} write errors", commas(errors)));
     let overrides = match settings.overrides.as_slice() {
         [] => "none".to_owned(),
-        list => list.join("\n              "),
+        list => indented(list),
     };
     let differences = match facts.differences().as_slice() {
         [] => String::new(),
         list => format!(
             "differs here  {}\n              (other settings than the proxy's, by this shell or a \
              changed file)\n",
-            list.join("\n              ")
+            indented(list)
         ),
     };
     let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
@@ -168,12 +171,19 @@ fn places(facts: &Facts) -> String {
          config        {}{found}\n\
          overrides     {overrides}\n\
          database      {}\n              {rows}, {}{errors}\n\
-         memory        {memory}{workers}\n{differences}",
+         memory        {memory}{workers}\n              {} MB for bodies ({})\n{differences}",
         footers(facts),
-        settings.config.display(),
-        settings.database.display(),
+        clean(&settings.config.to_string_lossy()),
+        clean(&settings.database.to_string_lossy()),
         megabytes(facts.database_bytes),
+        settings.body_memory_mb,
+        clean(&settings.body_memory_by),
     )
+}
+
+/// A line each, below the first.
+fn indented(list: &[String]) -> String {
+    list.iter().map(|line| clean(line)).collect::<Vec<_>>().join("\n              ")
 }
 
 /// `on; added to 5 of 26 replies (not: tools 18, json 2)`
@@ -190,7 +200,9 @@ fn footers(facts: &Facts) -> String {
     for reason in &today.reasons.footers {
         match reason.name.as_deref() {
             Some("added") => added = reason.requests,
-            name => not.push(format!("{} {}", name.unwrap_or("unknown"), count(reason.requests))),
+            name => {
+                not.push(format!("{} {}", clean(name.unwrap_or("unknown")), count(reason.requests)))
+            }
         }
     }
     let not = if not.is_empty() { String::new() } else { format!(" (not: {})", not.join(", ")) };
