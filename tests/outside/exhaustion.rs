@@ -245,14 +245,17 @@ fn body_that_finds_no_memory_in_time_is_told_so() {
         client.set_patience(Duration::from_secs(90));
         client
     };
-    // Slow, but never silent for so long that it would have to make room.
+    // Slow, but never so slow that it would have to make room.
     let (mut slow, mut waiting) = (open(), open());
     let done = &AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(move || {
             // Bounded, for the case that the other fails.
-            for _ in (0..900).take_while(|_| !done.load(Ordering::Relaxed)) {
-                assert!(slow.send("x") && !slow.is_spoken_to(), "the first has to make room");
+            for _ in (0..430).take_while(|_| !done.load(Ordering::Relaxed)) {
+                assert!(
+                    slow.send([b'x'; 2000]) && !slow.is_spoken_to(),
+                    "the first has to make room"
+                );
                 thread::sleep(Duration::from_millis(100));
             }
         });
@@ -267,7 +270,7 @@ fn body_that_finds_no_memory_in_time_is_told_so() {
 }
 
 /// The program under a limit on descriptors from its start.
-fn limited(descriptors: usize, provider: &Provider) -> Sandbox {
+pub(crate) fn limited(descriptors: usize, provider: &Provider) -> Sandbox {
     let own = sandbox();
     let script = format!(
         "#!/bin/sh\nulimit -n {descriptors}\nexec {} \"$@\"\n",

@@ -23,6 +23,11 @@ const SKIP_BYTES_MAX: u64 = 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(30);
 const DRAIN_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// A body of which less came lately is slow; 8 KB a second keep it above.
+const PACE_SLOW_BYTES: usize = 16 * 1024;
+/// A body of which nothing came for so long is slow, however much it was before.
+const BODY_IDLE_SHORT: Duration = Duration::from_secs(2);
+
 pub(crate) struct Connection {
     pub(crate) stream: Arc<TcpStream>,
     pub(crate) link: Arc<Link>,
@@ -31,6 +36,9 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
     /// When the phase began, or its last byte came; for a head, its first.
     pub(crate) since: Instant,
+    /// Bytes of its body that came lately: a quarter of them fades with every tick, so that it is the
+    /// rate of about two seconds.
+    pub(super) pace: usize,
     /// The client has ended its side.
     pub(crate) is_half_closed: bool,
     /// Of all its requests: a client that has left is gone for all of them.
@@ -95,6 +103,7 @@ impl Connection {
             phase: Phase::Head(HeadReader::default()),
             buffer: Vec::new(),
             since: Instant::now(),
+            pace: 0,
             is_half_closed: false,
             watch: Arc::default(),
         }
@@ -108,6 +117,7 @@ impl Connection {
             phase: Phase::Head(HeadReader::default()),
             buffer: Vec::new(),
             since: Instant::now(),
+            pace: 0,
             is_half_closed: false,
             watch: Arc::clone(&client.watch),
         }
@@ -183,6 +193,7 @@ impl Connection {
                 let count = rustix::net::recv(&self.stream, spare, flags)?.0;
                 reader.took(count as u64);
                 self.since = Instant::now();
+                self.pace += count;
                 return Ok(count);
             }
         }
@@ -193,6 +204,10 @@ impl Connection {
         }
         match &mut self.phase {
             Phase::Draining { bytes, .. } => *bytes += count,
+            Phase::Body { .. } => {
+                self.pace += count;
+                self.buffer.extend_from_slice(&scratch[..count]);
+            }
             _ => self.buffer.extend_from_slice(&scratch[..count]),
         }
         Ok(count)
@@ -203,6 +218,7 @@ impl Connection {
             self.say(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         let reader = BodyReader::new(head.framing, max);
+        self.pace = 0;
         let (body, arrived) = (Held::new(memory), Instant::now());
         self.phase = Phase::Body { head, reader, body, arrived, is_blocked: false };
     }
@@ -334,6 +350,18 @@ impl Connection {
             Phase::Draining { until, bytes } => bytes > DRAIN_BYTES_MAX || Instant::now() > until,
             _ => false,
         }
+    }
+
+    /// Every half second.
+    pub(super) fn fade(&mut self) {
+        self.pace = self.pace * 3 / 4;
+    }
+
+    /// Whether its body makes little headway; of a body that has just begun nobody knows.
+    pub(super) fn is_slow(&self, fresh: Duration) -> bool {
+        let Phase::Body { arrived, .. } = &self.phase else { return false };
+        let is_silent = self.since.elapsed() > BODY_IDLE_SHORT;
+        arrived.elapsed() >= fresh && (self.pace < PACE_SLOW_BYTES || is_silent)
     }
 
     pub(crate) fn is_busy(&self) -> bool {

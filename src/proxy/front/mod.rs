@@ -9,12 +9,13 @@
 mod admit;
 pub(super) mod client;
 mod connection;
+mod crowd;
 mod leaver;
 pub(super) mod memory;
 mod stay;
 pub(super) mod workers;
 
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketFlags};
+use rustix::net::SocketFlags;
 
 use crate::error::Error;
 use crate::proxy::local;
@@ -46,8 +47,6 @@ const OTHER_DESCRIPTORS: usize = 24;
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// Between two pieces of a body, and for memory to become free.
 const BODY_IDLE: Duration = Duration::from_secs(30);
-/// Between two pieces of a body while others wait for its memory.
-const BODY_IDLE_SHORT: Duration = Duration::from_secs(2);
 /// Between two requests.
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(75);
 /// For a worker to become free, which streams may not be for minutes.
@@ -278,7 +277,7 @@ impl Front<'_> {
     fn welcome(&mut self, stream: TcpStream) {
         let is_full = self.connections.len() - self.free.len() >= self.connections_max;
         if is_full && !self.make_room() {
-            return turn_away(&stream, &mut self.scratch);
+            return crowd::turn_away(&stream, &mut self.scratch);
         }
         let index = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
@@ -293,31 +292,10 @@ impl Front<'_> {
             Err(_) => self.free.push(index),
         }
         self.note_crowd();
-    }
-
-    /// Beyond three quarters of what there may be.
-    fn note_crowd(&self) {
-        let count = self.connections.len() - self.free.len();
-        self.context.is_crowded.store(count * 4 > self.connections_max * 3, Ordering::Relaxed);
-    }
-
-    /// Closes the connection that is missed least: parked or answered, else with part of a head,
-    /// else with a body that has stopped; of each kind the one that has waited longest.
-    fn make_room(&mut self) -> bool {
-        let rank = |connection: &Connection| match &connection.phase {
-            Phase::Draining { .. } => Some(0),
-            Phase::Head(_) if connection.is_parked() => Some(0),
-            Phase::Head(_) | Phase::Skipping(_) => Some(1),
-            Phase::Body { .. } if connection.since.elapsed() > BODY_IDLE_SHORT => Some(2),
-            Phase::Body { .. } | Phase::Busy => None,
-        };
-        self.settle();
-        let dispensable = self.connections.iter().enumerate().filter_map(|(index, connection)| {
-            let connection = connection.as_ref()?;
-            Some((rank(connection)?, connection.since, index))
-        });
-        let least = dispensable.min();
-        least.inspect(|(.., index)| self.close(*index)).is_some()
+        // A request that has come with its connection is a worker's before the next one needs room.
+        if is_full {
+            self.turn(index);
+        }
     }
 
     fn close(&mut self, index: usize) {
@@ -461,7 +439,8 @@ impl Front<'_> {
         }
         self.settle();
         self.shed();
-        let is_short = !self.blocked.is_empty();
+        self.connections.iter_mut().flatten().for_each(Connection::fade);
+        self.free_memory();
         for index in 0..self.connections.len() {
             let Some(connection) = &self.connections[index] else { continue };
             let waited = connection.since.elapsed();
@@ -475,9 +454,6 @@ impl Front<'_> {
                 Phase::Body { is_blocked: false, .. } if waited > BODY_IDLE => {
                     late("the request's body did not come in time")
                 }
-                Phase::Body { is_blocked: false, .. } if is_short && waited > BODY_IDLE_SHORT => {
-                    Some(NO_MEMORY)
-                }
                 Phase::Draining { .. } | Phase::Skipping(_) if waited > LINGER => None,
                 Phase::Draining { .. } if connection.is_drained() => None,
                 _ => continue,
@@ -488,13 +464,4 @@ impl Front<'_> {
             }
         }
     }
-}
-
-/// One connection too many. What it has sent is read first: a close with bytes unread resets the
-/// connection, and takes the answer with it.
-fn turn_away(stream: &TcpStream, scratch: &mut [u8]) {
-    let _ = rustix::net::recv(stream, scratch, RecvFlags::DONTWAIT);
-    let answer = local::plain(503, "too many connections");
-    let _ = rustix::net::send(stream, &answer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-    let _ = stream.shutdown(Shutdown::Write);
 }
