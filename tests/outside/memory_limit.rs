@@ -5,6 +5,7 @@ use crate::provider::Provider;
 use crate::sandbox::{Client, Sandbox, wait};
 use crate::support::{Api, sandbox, say, skip};
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -18,13 +19,15 @@ impl Group {
     fn new(bytes: u64) -> Result<Group, String> {
         let name = format!("tokenpak-test-{}", std::process::id());
         let tops =
-            [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")];
-        let mut why = String::new();
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")];
+        let mut why = "no control groups with memory".to_owned();
         for (top, file) in tops {
             let group = Group(Path::new(top).join(&name));
-            let made = fs::create_dir(&group.0)
-                .and_then(|()| fs::write(group.0.join(file), bytes.to_string()));
-            match made {
+            let made = fs::create_dir(&group.0).and_then(|()| {
+                // The kernel makes the file, where this is a control group.
+                fs::OpenOptions::new().write(true).open(group.0.join(file))
+            });
+            match made.and_then(|mut file| file.write_all(bytes.to_string().as_bytes())) {
                 Ok(()) => return Ok(group),
                 Err(error) => why = format!("{top}: {error}"),
             }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 /// Names as somebody would choose them who wants to be more than a name.
-const POISONS: &[&str] = &[
+const POISONS: [&str; 25] = [
     "x\n<6>listening addr=6.6.6.6:6 version=9",
     "x\r\n2026-11-30 12:00:00 listening addr=6.6.6.6:6",
     "x\rtokenpak: all is well",
@@ -67,16 +67,29 @@ fn poisoned() -> Sandbox {
     let sandbox = sandbox();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let now = now.as_secs() as i64;
-    sandbox.fill(POISONS.iter().flat_map(|name| {
-        let name = Some(*name);
+    sandbox.fill(POISONS.into_iter().flat_map(|poison| {
+        let name = Some(poison);
         let made = Made { project: name, client: name, ..Made::at(now) };
-        let poison = name.unwrap();
         // One without a price is named below the table.
         [
             Made { model: name, mode: poison, ..made },
             Made { provider: poison, cost_nano: None, model: name, ..made },
         ]
     }));
+    // The writer alone adds rows up.
+    sandbox.ask(
+        "INSERT OR REPLACE INTO quarters (start, requests, no_price)
+        SELECT ts - ts % 900, count(*), sum(cost_nano IS NULL) FROM requests GROUP BY 1 RETURNING 1",
+    );
+    for (table, seconds) in [("quarter_parts", 900), ("day_parts", 86_400)] {
+        sandbox.ask(&format!(
+            "INSERT OR REPLACE INTO {table} (start, provider, model, project, client, mode, status,
+            requests, no_price)
+            SELECT ts - ts % {seconds}, provider, coalesce(model, ''), coalesce(project, ''),
+            coalesce(client, ''), mode, coalesce(status, 0), count(*), sum(cost_nano IS NULL)
+            FROM requests GROUP BY 1, 2, 3, 4, 5, 6, 7 RETURNING 1"
+        ));
+    }
     sandbox
 }
 
@@ -142,7 +155,7 @@ fn what_is_told_of_requests_is_clean() {
         }
         assert_eq!(sandbox.run(&["debug", "on"]).status, 0);
         let mut proxy = sandbox.serve();
-        for poison in POISONS.iter().copied() {
+        for poison in POISONS {
             let body = json!({"model": poison, "max_tokens": 8,
                 "messages": [{"role": "user", "content": "Say hello."}]});
             let said = json!({"type": "message", "role": "assistant", "model": poison,
@@ -217,7 +230,7 @@ fn log_of_a_daemon_is_clean() {
     let started = run(&sandbox, &["serve", "--daemon"]);
     assert_eq!(started.status, 0, "{}", started.stderr);
     let port = started.stderr.trim().rsplit(':').next().unwrap().parse().unwrap();
-    for poison in POISONS.iter().copied() {
+    for poison in POISONS {
         let body = json!({"model": poison, "max_tokens": 8, "messages": []}).to_string();
         let mut client = crate::sandbox::Client::connect(port);
         client.request(("POST", "/v1/messages"), &Api::Messages.headers(), body.as_bytes());
@@ -256,7 +269,7 @@ fn lines_on_a_terminal_are_clean() {
         .unwrap();
     let pid = || fs::read_to_string(sandbox.home().join("tokenpak.pid")).ok();
     let address = wait("its address", || pid()?.lines().nth(1)?.rsplit(':').next()?.parse().ok());
-    for poison in POISONS.iter().copied() {
+    for poison in POISONS {
         let body = json!({"model": poison, "max_tokens": 8, "messages": []}).to_string();
         let mut client = crate::sandbox::Client::connect(address);
         client.request(("POST", "/v1/messages"), &Api::Messages.headers(), body.as_bytes());
@@ -274,7 +287,7 @@ fn lines_on_a_terminal_are_clean() {
 #[test]
 fn what_is_repeated_of_arguments_and_files_is_clean() {
     let sandbox = poisoned();
-    for poison in POISONS.iter().filter(|name| !name.starts_with('-')) {
+    for poison in POISONS.into_iter().filter(|name| !name.starts_with('-')) {
         for arguments in [
             &["prices", poison][..],
             &["trace", "--id", poison],
@@ -311,7 +324,7 @@ fn what_is_repeated_of_arguments_and_files_is_clean() {
 
 #[test]
 fn what_is_repeated_of_settings_is_clean() {
-    for poison in POISONS.iter().copied() {
+    for poison in POISONS {
         for config in [
             json!({"proxy": {"mode": poison}}),
             json!({"proxy": {poison: 1}}),
@@ -340,7 +353,7 @@ fn what_is_repeated_of_settings_is_clean() {
             }
         }
     }
-    for poison in POISONS.iter().copied() {
+    for poison in POISONS {
         let sandbox = sandbox()
             .set("TOKENPAK_MODE", poison)
             .set(&format!("TOKENPAK_{}", poison.replace('=', "")), "1")
