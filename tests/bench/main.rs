@@ -22,7 +22,7 @@ mod number;
 mod pack;
 #[path = "../../src/tokens/mod.rs"]
 mod tokens;
-#[path = "../../src/trace.rs"]
+#[path = "../../src/trace/mod.rs"]
 mod trace;
 #[path = "../../src/wire/mod.rs"]
 mod wire;
