@@ -214,6 +214,7 @@ fn entry(number: i64) -> Entry {
         ttfb_ms: Some(300),
         total_ms: 2000,
         trace: None,
+        handed_over: std::time::Instant::now(),
     }
 }
 

@@ -4,14 +4,15 @@
 //! A file, because a command must reach proxies of other users and those that start later. It holds
 //! how many requests are left, so that a restart forgets nothing.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+
+use crate::ownership;
 
 const SWITCH: &str = "debug.json";
 const BODIES: &str = "debug";
@@ -38,15 +39,10 @@ impl Switch {
 
     /// Replaces the file in one step.
     pub(crate) fn write(self, home: &Path) -> io::Result<()> {
-        make_private(home)?;
+        ownership::make_directory(home)?;
         let path = home.join(SWITCH);
         refuse_link(&path)?;
-        let fresh = home.join(format!("{SWITCH}.new-{}", std::process::id()));
-        let written = create(&fresh, &serde_json::to_vec(&self)?)
-            .and_then(|()| give_to_owner(&fresh, home))
-            .and_then(|()| fs::rename(&fresh, &path));
-        // The half-written file is of no use; that it stays is no second error.
-        written.inspect_err(|_| drop(fs::remove_file(&fresh)))
+        ownership::replace(&path, &serde_json::to_vec(&self)?, 0o600)
     }
 
     /// Says whether it was there.
@@ -138,7 +134,7 @@ impl Debug {
         let directory = bodies(&self.home);
         let [came, went] = files(&self.home, request_id);
         refuse_link(&directory)
-            .and_then(|()| make_private(&directory))
+            .and_then(|()| ownership::make_directory(&directory))
             .and_then(|()| create(&came, received))
             .and_then(|()| create(&went, sent))
             .is_ok()
@@ -147,12 +143,7 @@ impl Debug {
 
 fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // New: a link that waits here is not followed.
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
-}
-
-fn make_private(directory: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+    ownership::create_new(path, 0o600, None)?.write_all(bytes)
 }
 
 /// Whoever made it chooses what is read or overwritten.
@@ -162,14 +153,5 @@ fn refuse_link(path: &Path) -> io::Result<()> {
             Err(io::Error::new(ErrorKind::PermissionDenied, "it is a symbolic link"))
         }
         _ => Ok(()),
-    }
-}
-
-/// The superuser switches for proxies that run under another account.
-fn give_to_owner(path: &Path, home: &Path) -> io::Result<()> {
-    let (file, home) = (fs::metadata(path)?, fs::metadata(home)?);
-    match file.uid() == home.uid() {
-        true => Ok(()),
-        false => std::os::unix::fs::chown(path, Some(home.uid()), Some(home.gid())),
     }
 }

@@ -168,6 +168,13 @@ impl Error {
         matches!(&self.0, Kind::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
     }
 
+    /// Whether a file cannot be written because there is no room for it.
+    pub(crate) fn is_full_disk(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(&self.0, Kind::Create { source, .. }
+            if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
     /// Whether there is nothing to say: the reader of our output has left.
     pub(crate) fn is_silent(&self) -> bool {
         self.status() == 0

@@ -8,10 +8,11 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::InForce;
+use crate::ownership;
 
 /// A proxy that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,16 +52,14 @@ pub(crate) fn in_force(home: &Path) -> Option<InForce> {
 ///
 /// `Ok(Err(running))` if another proxy holds it, `Err` if it cannot be made.
 pub(crate) fn claim(home: &Path) -> io::Result<Result<Claim, Option<Running>>> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(home)?;
+    ownership::make_directory(home)?;
     let path = path(home);
     let is_link = fs::symlink_metadata(&path).is_ok_and(|meta| meta.file_type().is_symlink());
     if is_link {
         // Whoever made it chooses what is overwritten.
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is a symbolic link"));
     }
-    let mut options = OpenOptions::new();
-    let options = options.read(true).write(true).create(true).truncate(false);
-    let mut file = options.mode(0o600).open(&path)?;
+    let mut file = ownership::open_or_create(&path, OpenOptions::new().read(true).write(true))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => return Ok(Err(read(&mut file))),

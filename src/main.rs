@@ -16,6 +16,7 @@ mod json;
 mod ledger;
 mod name;
 mod number;
+mod ownership;
 mod pack;
 mod proxy;
 mod report;

@@ -12,11 +12,13 @@ use super::print;
 use crate::cli::{self, ServiceCommand};
 use crate::config::Surroundings;
 use crate::error::Error;
+use crate::ownership;
 
 /// Where the machine's units are.
 const SYSTEM_UNIT: &str = "/etc/systemd/system/tokenpak.service";
-/// The first line of a unit that we wrote; the rest is compared with what we would write.
-const HEADER: &str = "# Written by tokenpak service install.\n";
+/// The first line of a unit that we wrote begins so, and ends with a sum over the lines below it, which
+/// tells an edited unit from one of another version.
+const HEADER: &str = "# Written by tokenpak service install; sum ";
 /// Programs below these are out of reach of the machine's unit, or may be replaced by a user.
 const UNFIT: &[&str] = &["/home/", "/root/", "/tmp/", "/var/tmp/"];
 
@@ -94,9 +96,10 @@ fn install(args: &cli::ServiceInstall) -> Result<(), Error> {
         return Err(Error::usage(what));
     }
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(|error| Error::create(directory, error))?;
+        ownership::make_directory(directory).map_err(|error| Error::create(directory, error))?;
     }
-    fs::write(&path, unit).map_err(|error| Error::create(&path, error))?;
+    ownership::replace(&path, unit.as_bytes(), 0o644)
+        .map_err(|error| Error::create(&path, error))?;
     print(&next_steps(&path, args.system))
 }
 
@@ -126,9 +129,9 @@ fn uninstall(args: &cli::ServiceUninstall) -> Result<(), Error> {
         }
         Err(error) => return Err(Error::read(&path, error)),
     };
-    if !there.starts_with(HEADER) && !args.force {
-        let what = format!("{} was not written by tokenpak; --force removes it", path.display());
-        return Err(Error::usage(what));
+    if !is_as_written(&there) && !args.force {
+        let what = format!("{} was edited, or not written by tokenpak", path.display());
+        return Err(Error::usage(format!("{what}; --force removes it")));
     }
     fs::remove_file(&path).map_err(|error| Error::create(&path, error))?;
     let user = if args.system { "" } else { " --user" };
@@ -180,8 +183,8 @@ fn unit(program: &str, system: bool) -> String {
         if system { ("multi-user.target", SYSTEM) } else { ("default.target", "") };
     let after =
         if system { "After=network-online.target\nWants=network-online.target\n" } else { "" };
-    format!(
-        "{HEADER}[Unit]\n\
+    let lines = format!(
+        "[Unit]\n\
          Description=tokenpak, a proxy between LLM clients and their providers\n\
          Documentation=man:tokenpak(1)\n\
          {after}\n\
@@ -190,7 +193,20 @@ fn unit(program: &str, system: bool) -> String {
          {COMMON}{settings}\n\
          [Install]\n\
          WantedBy={target}\n"
-    )
+    );
+    format!("{HEADER}{:016x}\n{lines}", sum(&lines))
+}
+
+/// Whether nobody has changed the unit since `install` wrote it, whatever the version.
+fn is_as_written(unit: &str) -> bool {
+    let written = unit.strip_prefix(HEADER).and_then(|rest| rest.split_once('\n'));
+    written.is_some_and(|(noted, lines)| *noted == format!("{:016x}", sum(lines)))
+}
+
+/// FNV-1a: finds edits, and is no seal.
+fn sum(text: &str) -> u64 {
+    let fold = |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, fold)
 }
 
 fn path(system: bool) -> Result<PathBuf, Error> {

@@ -3,15 +3,15 @@
 //! The file is replaced in one step, so that a proxy that reads it meanwhile, or a machine that
 //! loses power, sees the old file or the new one.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use super::lines;
 use crate::error::Error;
+use crate::ownership;
 
 /// The file's content while it is being changed.
 pub(crate) struct Edit {
@@ -60,30 +60,18 @@ impl Edit {
         remove(&mut self.content, &sections, name)
     }
 
-    /// Writes the file with mode 0600, its directory with 0700.
+    /// Writes the file, with owner, group and mode that it had; a new one with mode 0600, in a directory
+    /// with 0700.
     pub(crate) fn save(self) -> Result<(), Error> {
         let failed = |error| Error::create(&self.path, error);
         let directory = self.path.parent().unwrap_or(Path::new("/"));
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+        ownership::make_directory(directory).map_err(failed)?;
         let mut text = format!("{:#}", Value::Object(self.content.clone()));
         text.push('\n');
         // A link stays a link: what it points at is replaced.
         let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let fresh = target.with_extension(format!("new-{}", std::process::id()));
-        let written = write_private(&fresh, &text).and_then(|()| fs::rename(&fresh, &target));
-        written.map_err(|error| {
-            // The half-written file is of no use; that it stays is no second error.
-            let _ = fs::remove_file(&fresh);
-            failed(error)
-        })
+        ownership::replace(&target, text.as_bytes(), 0o600).map_err(failed)
     }
-}
-
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 /// Sections and last name of a dotted key. A provider's name may have dots of its own.

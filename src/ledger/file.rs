@@ -1,16 +1,18 @@
 //! The database file: made private, opened for writing or for reading, put aside when damaged.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::checkpoint;
 use super::fault::{Fault, Kind};
 use super::schema;
+use crate::ownership;
 
 /// How long to wait for a lock that another process holds: longer than any statement of ours.
 const BUSY: Duration = Duration::from_millis(1000);
@@ -73,6 +75,7 @@ fn connect(path: &Path) -> Result<Connection, Kind> {
     // In WAL mode this is safe against a killed process; only a power cut may cost the last rows.
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_MAX)?;
+    connection.pragma_update(None, "wal_autocheckpoint", checkpoint::PAGES_MAX)?;
     // Any reading opens the log.
     schema::check(&connection)?;
     Ok(connection)
@@ -161,9 +164,13 @@ pub(super) fn may_be_database(path: &Path) -> bool {
     (begins.is_ok() && start == MAGIC) || path.extension().is_some_and(|suffix| suffix == "db")
 }
 
-/// Moves a damaged database out of the way, its companions with it. Returns its new name.
+/// Moves a damaged database out of the way, its companions with it, and puts an empty file in its place
+/// that may be read and written by the same accounts. Returns its new name.
 pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
-    move_all(path, &["", COMPANIONS[0], COMPANIONS[1]])
+    let old = fs::metadata(path)?;
+    let aside = move_all(path, &["", COMPANIONS[0], COMPANIONS[1]])?;
+    ownership::create_new(path, 0o600, Some(&old))?;
+    Ok(aside)
 }
 
 /// Gives those files that exist a new name, of which the suffixes remain. Returns it without one.
@@ -209,24 +216,11 @@ fn make_private(path: &Path) -> Result<(), Kind> {
         Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err.into()),
         Err(_) => {}
     }
-    make_directories(path.parent().unwrap_or(Path::new("")))?;
+    ownership::make_directory(path.parent().unwrap_or(Path::new("")))?;
     if COMPANIONS.iter().any(|suffix| with_suffix(path, suffix).exists()) {
         // Left over from a database that was deleted; not to be taken for the new one's.
         move_all(path, COMPANIONS)?;
     }
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    Ok(file.set_permissions(Permissions::from_mode(0o600))?)
-}
-
-fn make_directories(path: &Path) -> io::Result<()> {
-    if path.as_os_str().is_empty() || path.exists() {
-        return Ok(());
-    }
-    make_directories(path.parent().unwrap_or(Path::new("")))?;
-    match DirBuilder::new().mode(0o700).create(path) {
-        // Somebody else made it in the meantime.
-        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(err) => Err(err),
-        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o700)),
-    }
+    ownership::create_new(path, 0o600, None)?;
+    Ok(())
 }

@@ -5,7 +5,10 @@
 //! wait, then get lost, and are counted; recording resumes by itself.
 
 mod calibrate;
+mod checkpoint;
 mod clock;
+mod delays;
+mod disk;
 mod fault;
 mod file;
 mod latency;
@@ -26,12 +29,13 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 pub(crate) use calibrate::{Learnt, Ratio};
 pub(crate) use clock::Clock;
+pub(crate) use delays::{BOUNDS as DELAY_BOUNDS, Delays};
 pub(crate) use fault::Fault;
 pub(crate) use file::Examined;
 pub(crate) use latency::Latency;
@@ -55,6 +59,10 @@ const HURRY_AT: usize = QUEUE_RECORDS_MAX / 2;
 /// How long whoever has a record waits for its place among them: longer than the writer takes for some
 /// of those before it, and a moment for who asks next on the same connection.
 const FULL_WAIT: Duration = Duration::from_millis(100);
+
+/// How long a starting proxy waits for its database: one that is locked, or on a disk that hangs, must
+/// not keep it from serving.
+const OPEN_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a stopping proxy waits for the last rows: a disk that hangs must not keep it alive.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
@@ -108,6 +116,8 @@ pub(crate) struct Entry {
     pub(crate) total_ms: u64,
     /// How it was passed on, of which the last are kept.
     pub(crate) trace: Option<Box<Trace>>,
+    /// Set by `record`: from then on it may wait for `flush_ms`.
+    pub(crate) handed_over: Instant,
 }
 
 /// How long a record may wait to be written, and how long it is kept then.
@@ -155,6 +165,8 @@ pub(crate) struct Ledger {
     records: Sender<Box<Entry>>,
     stop: Sender<()>,
     hurry: Sender<()>,
+    /// Closed when the database has been opened, or cannot be.
+    opened: Receiver<()>,
     /// Closed when the writer has ended.
     done: Receiver<()>,
     state: Arc<State>,
@@ -167,6 +179,7 @@ struct State {
     failing: AtomicBool,
     write_errors: AtomicU64,
     retention_days: AtomicU32,
+    delays: Delays,
     calibration: calibrate::Calibration,
 }
 
@@ -183,6 +196,7 @@ impl Ledger {
         let (stop, stop_out) = bounded(1);
         let (hurry, hurry_out) = bounded(1);
         let calls = writer::Calls { stop: stop_out, hurry: hurry_out };
+        let (opened_in, opened) = bounded(0);
         let (done_in, done) = bounded(0);
         let state = Arc::new(State::default());
         state.retention_days.store(keeping.retention_days, Ordering::Relaxed);
@@ -194,14 +208,22 @@ impl Ledger {
             Box::new(warn),
         );
         let run = move || {
-            writer.run(&calls);
+            writer.run(&calls, opened_in);
             drop(done_in);
         };
         if std::thread::Builder::new().name("ledger".into()).spawn(run).is_err() {
             // The receivers are gone with the closure, so every record is counted as lost.
             state.failing.store(true, Ordering::Relaxed);
         }
-        Ledger { records, stop, hurry, done, state }
+        Ledger { records, stop, hurry, opened, done, state }
+    }
+
+    /// Waits until reports can read the database. `false`: it takes too long, and is waited for no more;
+    /// what is wrong with it `warn` has heard, or will.
+    pub(crate) fn wait_until_open(&self) -> bool {
+        // Nothing is ever sent: the wait ends when the writer drops its side, or in time.
+        let waited = self.opened.recv_timeout(OPEN_WAIT);
+        !waited.is_err_and(|error| error.is_timeout())
     }
 
     /// Hands over a record. It takes no lock and makes no system call, unless the writer has rested for
@@ -209,7 +231,9 @@ impl Ledger {
     /// by then; nobody waits for a database that fails. A record that finds no place is lost, and
     /// counted.
     pub(crate) fn record(&self, entry: impl Into<Box<Entry>>) {
-        let sent = self.records.try_send(entry.into()).or_else(|full| match self.failing() {
+        let mut entry = entry.into();
+        entry.handed_over = Instant::now();
+        let sent = self.records.try_send(entry).or_else(|full| match self.failing() {
             true => Err(()),
             false => self.records.send_timeout(full.into_inner(), FULL_WAIT).map_err(drop),
         });
@@ -234,6 +258,11 @@ impl Ledger {
     /// Records that are in no file and never will be.
     pub(crate) fn lost(&self) -> u64 {
         self.state.lost.load(Ordering::Relaxed)
+    }
+
+    /// How long rows have waited for the file.
+    pub(crate) fn delays(&self) -> &Delays {
+        &self.state.delays
     }
 
     /// Attempts to write that failed.

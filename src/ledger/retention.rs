@@ -8,7 +8,7 @@ use rusqlite::Connection;
 const ROWS_AT_ONCE: u32 = 500;
 const PAGES_AT_ONCE: u32 = 500;
 
-/// Time in which no row is written at the most. What is left over waits for the next occasion.
+/// Time for this work at a time, at the most. What is left over waits for the next occasion.
 const WORK: Duration = Duration::from_millis(100);
 /// Between two looks, once nothing was left.
 const REST: Duration = Duration::from_secs(3600);
@@ -23,14 +23,20 @@ impl Retention {
         Retention { next: Instant::now() }
     }
 
-    /// Deletes some of what is older than so many days, if it is time to. 0: nothing is.
-    pub(super) fn apply(&mut self, connection: &Connection, days: u32) -> rusqlite::Result<()> {
+    /// Deletes some of what is older than so many days, if it is time to. 0: nothing is. No step begins
+    /// after `idle_until`, when new rows are due.
+    pub(super) fn apply(
+        &mut self,
+        connection: &Connection,
+        days: u32,
+        idle_until: Instant,
+    ) -> rusqlite::Result<()> {
         if days == 0 || Instant::now() < self.next {
             return Ok(());
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let oldest = now as i64 - i64::from(days) * 86_400;
-        let until = Instant::now() + WORK;
+        let until = idle_until.min(Instant::now() + WORK);
         while Instant::now() < until {
             if forget(connection, oldest)? + give_back(connection)? == 0 {
                 self.next = Instant::now() + REST;

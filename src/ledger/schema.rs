@@ -213,8 +213,11 @@ pub(super) fn check(connection: &Connection) -> Result<(), Kind> {
 }
 
 /// The same for those who only read. A file of an earlier version gets the views that it does not
-/// have for as long as the connection lasts.
+/// have for as long as the connection lasts. One without anything in it is just being made.
 pub(super) fn check_for_reading(connection: &Connection) -> Result<(), Kind> {
+    if is_empty(connection)? {
+        return Err(Kind::Missing);
+    }
     check(connection)?;
     if !lacking(connection, COLUMNS)?.is_empty() {
         return Err(Kind::Older);

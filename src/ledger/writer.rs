@@ -1,15 +1,21 @@
 //! The one thread that writes. Gathers rows into few transactions and outlives every fault of the
 //! disk: rows that cannot be written stay in hand and are tried again, while the queue fills.
+//!
+//! A row must be in the file within `flush_ms` of its hand-over, whatever the load. So the time that
+//! it may wait counts from when the queue was last empty, and nothing that waits for a disk or for old
+//! rows runs between two transactions: see `checkpoint` and `retention`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::{Receiver, Sender, select};
 use rusqlite::{ErrorCode, Statement, TransactionBehavior, params};
 
 use super::calibrate::Calibration;
+use super::checkpoint::Checkpoints;
+use super::disk::Disk;
 use super::fault::Fault;
 use super::file::{self, Base};
 use super::retention::Retention;
@@ -41,12 +47,18 @@ pub(super) struct Writer {
     path: PathBuf,
     hold: Duration,
     retention: Retention,
+    checkpoints: Checkpoints,
+    disk: Disk,
     records: Receiver<Box<Entry>>,
     state: Arc<State>,
     warn: Box<dyn Fn(&str) + Send>,
     base: Option<Base>,
     batch: Vec<Entry>,
     last_row: Instant,
+    /// When nothing was left in the queue; what is in it now has come since.
+    emptied: Instant,
+    /// More was in the queue than goes into one transaction.
+    has_more: bool,
     last_aside: Option<Instant>,
 }
 
@@ -60,22 +72,28 @@ impl Writer {
     ) -> Writer {
         Writer {
             path: path.to_path_buf(),
-            // A row must be in the file within `flush_ms`; a quarter is left for writing it.
-            hold: Duration::from_millis(flush_ms * 3 / 4),
+            // Half of `flush_ms` is for waiting, and half for writing.
+            hold: Duration::from_millis(flush_ms / 2),
             retention: Retention::new(),
+            checkpoints: Checkpoints::new(path),
+            disk: Disk::new(path),
             records,
             state,
             warn,
             base: None,
             batch: Vec::new(),
             last_row: Instant::now(),
+            emptied: Instant::now(),
+            has_more: false,
             last_aside: None,
         }
     }
 
-    pub(super) fn run(mut self, calls: &Calls) {
+    /// Drops `opened` once reports can read the database, or it is known that they cannot.
+    pub(super) fn run(mut self, calls: &Calls, opened: Sender<()>) {
         // Opens the database, so that a bad one is known at once and reports find an empty one.
         self.flush();
+        drop(opened);
         while self.gather(calls) {
             if !self.batch.is_empty() {
                 self.flush();
@@ -109,11 +127,11 @@ impl Writer {
                 recv(calls.stop) -> _ => return false,
             }
         }
-        if self.records.len() < BATCH_ROWS_MAX {
+        if !self.has_more && self.records.len() < BATCH_ROWS_MAX {
             select! {
                 recv(calls.stop) -> _ => return false,
                 recv(calls.hurry) -> _ => {}
-                default(self.hold) => {}
+                default(self.hold.saturating_sub(self.emptied.elapsed())) => {}
             }
         }
         self.take();
@@ -126,7 +144,13 @@ impl Writer {
     /// Takes what is waiting, as much as goes into one transaction.
     fn take(&mut self) {
         let room = BATCH_ROWS_MAX - self.batch.len();
+        let taken = Instant::now();
         self.batch.extend(self.records.try_iter().take(room).map(|entry| *entry));
+        self.has_more = self.batch.len() == BATCH_ROWS_MAX;
+        if !self.has_more {
+            // From before the last look, so that no row waits for longer than this says.
+            self.emptied = taken;
+        }
     }
 
     /// Writes the batch and empties it. False: it failed, and the batch is as it was.
@@ -148,6 +172,9 @@ impl Writer {
                 }
                 Err(err) => outcome = Err(Fault::new(&self.path, err)),
             }
+        }
+        if let Some(words) = self.disk.is_low() {
+            (self.warn)(&words);
         }
         let failing = outcome.is_err();
         if failing {
@@ -197,10 +224,15 @@ impl Writer {
             .or_else(|err| one_by_one(err, &mut base, &self.batch, calibration))
             .map_err(|err| Fault::new(&self.path, err))?;
         self.state.lost.fetch_add(refused, Ordering::Relaxed);
+        self.state.delays.add(&self.batch);
         self.batch.clear();
+        self.checkpoints.after_commit(&base.connection);
         // The rows are written: that old ones cannot be deleted now is no fault of theirs.
         let days = self.state.retention_days.load(Ordering::Relaxed);
-        let _ = self.retention.apply(&base.connection, days);
+        let idle_until = self.emptied + self.hold;
+        if !self.has_more {
+            let _ = self.retention.apply(&base.connection, days, idle_until);
+        }
         self.base = Some(base);
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! all of them are read from.
 
 use std::io::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::request::Head;
 use crate::footer;
@@ -59,6 +59,7 @@ pub(super) fn open(
         ttfb_ms: None,
         total_ms: 0,
         trace: None,
+        handed_over: Instant::now(),
     }
 }
 

@@ -128,6 +128,7 @@ pub(crate) fn entry(number: usize, apart_s: f64) -> Entry {
             passes: vec![("line-runs".into(), 5000)],
             ..Trace::default()
         })),
+        handed_over: std::time::Instant::now(),
     }
 }
 

@@ -18,6 +18,8 @@ mod ledger;
 mod name;
 #[path = "../../src/number.rs"]
 mod number;
+#[path = "../../src/ownership.rs"]
+mod ownership;
 #[path = "../../src/pack/mod.rs"]
 mod pack;
 #[path = "../../src/tokens/mod.rs"]

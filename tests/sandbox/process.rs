@@ -149,6 +149,11 @@ impl Proxy {
         let _ = self.child.wait();
     }
 
+    /// The same from a thread that only looks on, and without waiting for the end.
+    pub(crate) fn kill_now(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::KILL).unwrap();
+    }
+
     /// Waits for its end; the exit status.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> i32 {

@@ -109,6 +109,7 @@ fn entry(id: &str) -> Entry {
         ttfb_ms: Some(300),
         total_ms: 2000,
         trace: None,
+        handed_over: Instant::now(),
     }
 }
 

@@ -43,7 +43,7 @@ fn readers_say_why_they_cannot_read() {
 
     let empty = scratch.0.join("empty.db");
     fs::write(&empty, "").unwrap();
-    assert_eq!(Reader::open(&empty).err().unwrap().exit_code(), 65);
+    assert_eq!(Reader::open(&empty).err().unwrap().exit_code(), 66);
 }
 
 #[test]

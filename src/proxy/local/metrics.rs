@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::config::Config;
-use crate::ledger::{Entry, Money};
+use crate::ledger::{DELAY_BOUNDS, Delays, Entry, Money};
 use crate::report::prometheus::{Bounds, Exposition, Metric};
 
 /// Different models that get a label of their own; then `other`.
@@ -97,7 +97,7 @@ impl Metrics {
     }
 
     /// The whole exposition.
-    pub(crate) fn text(&self, gauges: &Gauges, config: &Config) -> String {
+    pub(crate) fn text(&self, gauges: &Gauges, delays: &Delays, config: &Config) -> String {
         let mut out = Exposition::default();
         self.counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).write(&mut out);
         let mut gauge = |name, help, value: &dyn std::fmt::Display| {
@@ -115,8 +115,12 @@ impl Metrics {
             "Failed attempts to write records.",
             &gauges.db_write_errors,
         );
+        let (counts, sum_s) = delays.read();
         gauge("process_start_time_seconds", "Start of the process, Unix time.", &self.started);
         gauge("process_resident_memory_bytes", "Resident memory.", &gauges.resident_bytes);
+        let name = "tokenpak_ledger_delay_seconds";
+        let help = "Time from a request's end until its record is in the file.";
+        out.histogram(&Metric { name, help, kind: "histogram" }, &DELAY_BOUNDS, &counts, sum_s);
         let build = "tokenpak_build_info";
         out.metric(&Metric { name: build, help: "Version of tokenpak.", kind: "gauge" });
         out.sample(build, &[("version", env!("CARGO_PKG_VERSION"))], 1);

@@ -53,7 +53,7 @@ pub(crate) fn answer(
     let mut answer = match page {
         Page::Health => local::health_of(context),
         Page::Metrics => {
-            let text = context.metrics.text(&gauges(context), config);
+            let text = context.metrics.text(&gauges(context), context.ledger.delays(), config);
             local::print(200, PROMETHEUS, &[("cache-control", "no-store")], text)
         }
         Page::Stats => stats(context, head),
