@@ -23,6 +23,7 @@ use super::request::Head;
 use super::setup::Setup;
 use super::upstream::Reply;
 use super::upstream::forward::{Failure, Outgoing, Target};
+use super::upstream::transport::SHUTDOWN;
 use super::witness::Witness;
 use crate::compress::Mode;
 use crate::footer;
@@ -45,6 +46,8 @@ pub(crate) struct Done<'a> {
     pub(crate) skip: Option<&'static str>,
     pub(crate) is_request: bool,
     pub(crate) took: Duration,
+    /// Of a provider that could not be asked: its host, and why.
+    pub(crate) fault: Option<(&'a str, &'a str)>,
 }
 
 /// What is known of an exchange while it goes on.
@@ -242,7 +245,7 @@ impl Exchange<'_> {
         let relayed = self.relay(route, answer, (&entry, no_footer));
         (entry.error, entry.footer) = (relayed.error, relayed.footer);
         account::settle(&mut entry, &self.setup.config.prices, relayed.reading);
-        self.finish(entry);
+        self.finish(entry, None);
         match relayed.must_abort {
             true => self.client.abort(),
             false => self.client.release(relayed.keep_alive),
@@ -318,7 +321,7 @@ impl Exchange<'_> {
     }
 
     /// Records the exchange and tells those who watch.
-    fn finish(&self, mut entry: Box<Entry>) {
+    fn finish(&self, mut entry: Box<Entry>, fault: Option<(&str, &str)>) {
         entry.total_ms = self.arrived.elapsed().as_millis() as u64;
         account::close(&mut entry);
         // Recorded first: whoever watches may hold its line up.
@@ -333,6 +336,7 @@ impl Exchange<'_> {
             skip: entry.skip_reason,
             is_request: entry.api != "other",
             took: self.arrived.elapsed(),
+            fault,
         };
         if done.is_request {
             let totals = &self.context.totals;
@@ -363,10 +367,14 @@ impl Exchange<'_> {
     fn fail(&self, route: &Route, mut entry: Box<Entry>, failure: Failure) {
         entry.ttfb_ms = None;
         let host = host_of(&route.url);
+        let mut why = String::new();
         let (status, code, text) = match failure {
+            Failure::ClientGone if self.client.watch.reason() == SHUTDOWN => {
+                (503, SHUTDOWN, "the proxy was stopped before the provider answered".to_owned())
+            }
             Failure::ClientGone => {
                 entry.error = Some("client_gone");
-                self.finish(entry);
+                self.finish(entry, None);
                 return self.client.release(false);
             }
             Failure::Refused(why) => (400, "bad-request", why.to_owned()),
@@ -374,10 +382,13 @@ impl Exchange<'_> {
                 (refusal.status, local::code(refusal.status), refusal.why.to_owned())
             }
             Failure::TimedOut => {
+                why = "no answer in time".to_owned();
                 (504, "upstream-timeout", format!("{host} did not answer in time"))
             }
-            Failure::Unreachable(why) => {
-                (502, "upstream-unreachable", format!("cannot reach {host}: {why}"))
+            Failure::Unreachable(reason) => {
+                let text = format!("cannot reach {host}: {reason}");
+                why = reason;
+                (502, "upstream-unreachable", text)
             }
         };
         entry.status = Some(status);
@@ -386,7 +397,8 @@ impl Exchange<'_> {
         let trouble = Trouble { status, code, text: &text, request_id: &self.id };
         let answer = local::error(route.format, &trouble);
         let answer = account::complete(answer, &entry);
-        self.finish(entry);
+        let fault = (!why.is_empty()).then_some((host, why.as_str()));
+        self.finish(entry, fault);
         self.client.answer(&answer, self.head, !self.must_close);
     }
 }

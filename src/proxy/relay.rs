@@ -31,7 +31,7 @@ enum End {
 
 /// What became of an answer.
 pub(crate) struct Relayed {
-    /// `client_gone`, `cut` or `cut?`.
+    /// `client_gone`, `shutdown`, `cut` or `cut?`.
     pub(crate) error: Option<&'static str>,
     /// What was read in passing.
     pub(crate) reading: Option<Reading>,
@@ -172,9 +172,9 @@ impl Relay<'_> {
         let has_ended = reading.is_some_and(|reading| reading.ended);
         match copied {
             Err(Fault::Client) if has_ended => None,
-            Err(Fault::Client) => Some("client_gone"),
+            Err(Fault::Client) => Some(self.watch.reason()),
             Err(Fault::Upstream) if self.watch.is_gone() && has_ended => None,
-            Err(Fault::Upstream) if self.watch.is_gone() => Some("client_gone"),
+            Err(Fault::Upstream) if self.watch.is_gone() => Some(self.watch.reason()),
             Err(Fault::Upstream) => Some("cut"),
             // Where upstream marks the end by closing, only the content can tell.
             Ok(()) if end != End::None && self.framing == Framing::Close => match reading {

@@ -1,7 +1,7 @@
 //! The proxy in the background and as a service: started, found, stopped.
 
 use crate::sandbox::{Client, Sandbox, wait};
-use crate::support::sandbox;
+use crate::support::{sandbox, skip};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -51,6 +51,86 @@ fn daemon_answers_when_its_starter_returns_and_ends_when_asked() {
     let output = sandbox.run(&["stop"]);
     assert_eq!(output.status, 3);
     assert_eq!(output.stderr, "tokenpak: not running; there is nothing to stop\n");
+}
+
+/// Nothing is read from the log, which may say nothing.
+#[test]
+fn daemon_is_known_to_serve_at_every_log_level() {
+    for level in ["error", "warn", "info", "debug"] {
+        let sandbox = sandbox().set("TOKENPAK_LOG", level);
+        let mut client = Client::connect(start(&sandbox));
+        client.request(("GET", "/health"), &[], b"");
+        assert_eq!(client.answer().status(), 200, "{level}");
+        drop(client);
+        stop(&sandbox);
+    }
+}
+
+#[test]
+fn daemon_starts_on_a_full_disk_and_passes_words_and_status_on() {
+    let sandbox = sandbox();
+    let disk = sandbox.home().join("full");
+    fs::create_dir(&disk).unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).arg(&disk).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !run("mount", &["-t", "tmpfs", "-o", "size=16k,nr_inodes=3,mode=700", "tmpfs"]) {
+        return skip("daemon_starts_on_a_full_disk", "mounting needs root");
+    }
+    let sandbox = sandbox.set("TOKENPAK_HOME", disk.to_str().unwrap());
+    // With a file for the log and without, no byte fits in.
+    for files in [vec!["tokenpak.log", "filler"], vec!["filler", "another"]] {
+        for name in ["tokenpak.log", "filler", "another"] {
+            let _ = fs::remove_file(disk.join(name));
+        }
+        files.iter().for_each(|name| drop(fs::File::create(disk.join(name)).unwrap()));
+        let _ = fs::write(disk.join("filler"), [0; 64 * 1024]);
+        let output = sandbox.run(&["serve", "--port", "0", "--daemon"]);
+        assert_eq!(output.status, 0, "{files:?}: {}", output.stderr);
+        let line = output.stderr.lines().last().unwrap();
+        let pid = line.split_once(", pid ").unwrap().1.split(',').next().unwrap();
+        let mut client = Client::connect(line.rsplit(':').next().unwrap().parse().unwrap());
+        client.request(("GET", "/health"), &[], b"");
+        assert_eq!(client.answer().json()["db"], "failing");
+        drop(client);
+        // Its words do not go by way of the disk either.
+        let port = line.rsplit(':').next().unwrap();
+        let second = sandbox.run(&["serve", "--port", port, "--daemon"]);
+        assert_eq!(second.status, 69, "{}", second.stderr);
+        assert!(second.stderr.contains("address already in use"), "{}", second.stderr);
+        let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        wait("the proxy to end", || rustix::process::test_kill_process(pid).err());
+    }
+    run("umount", &["-l"]);
+}
+
+/// Whoever is told that the proxy is there can ask for a report at once.
+#[test]
+fn first_report_finds_a_database() {
+    for _ in 0..10 {
+        let sandbox = sandbox();
+        start(&sandbox);
+        let report = sandbox.run(&["stats", "--oneline"]);
+        assert_eq!(report.status, 0, "{}", report.stderr);
+        stop(&sandbox);
+    }
+    let home = sandbox();
+    let path = home.home().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let sandbox = sandbox().set("NOTIFY_SOCKET", path.to_str().unwrap());
+    let process = sandbox.serve();
+    socket.recv(&mut [0; 100]).unwrap();
+    let report = sandbox.run(&["stats", "--oneline"]);
+    assert_eq!(report.status, 0, "{}", report.stderr);
+    drop(process);
+    // A file that is just being made is not a stranger's.
+    let young = crate::support::sandbox();
+    young.write(".ocp/monitor.db", "");
+    let report = young.run(&["stats", "--oneline"]);
+    assert_eq!(report.status, 66, "{}", report.stderr);
 }
 
 #[test]
@@ -157,6 +237,26 @@ fn user_unit_is_written_kept_and_removed() {
     assert!(refused.stderr.contains("--force"), "{}", refused.stderr);
     assert_eq!(sandbox.run(&["service", "install", "--force"]).status, 0);
     assert_eq!(fs::read_to_string(&path).unwrap(), unit);
+    // What somebody has changed stays, whatever it was.
+    let changes: [(&str, &str); 4] = [
+        ("serve\n", "serve --port 9000\n"),
+        ("\n[Service]", "\n\n[Service]"),
+        ("# ", "#"),
+        ("[Unit]", ""),
+    ];
+    for (old, new) in changes {
+        fs::write(&path, unit.replacen(old, new, 1)).unwrap();
+        let refused = sandbox.run(&["service", "uninstall"]);
+        assert_eq!(refused.status, 64, "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("--force removes it") && path.exists(),
+            "{}",
+            refused.stderr
+        );
+    }
+    assert_eq!(sandbox.run(&["service", "uninstall", "--force"]).status, 0);
+    assert!(!path.exists());
+    assert_eq!(sandbox.run(&["service", "install"]).status, 0);
     assert_eq!(sandbox.run(&["service", "uninstall"]).status, 0);
     assert!(!path.exists());
     assert_eq!(sandbox.run(&["service", "uninstall"]).status, 66);

@@ -41,11 +41,25 @@ fn locked_database_is_told_and_recording_resumes() {
     becomes(&proxy, "failing");
     let (_, log) = proxy.output();
     assert!(log.contains("monitor.db") && log.contains("not recorded until it works"), "{log}");
+    // The other commands say what it says.
+    for arguments in [&["status"][..], &["status", "--full"]] {
+        let said = sandbox.run(arguments).stdout;
+        assert!(said.contains("\nhealth: the database fails: nothing is recorded\n"), "{said}");
+    }
+    assert!(sandbox.run(&["status", "--json"]).stdout.contains("\"db\": \"failing\""));
+    let doctor = sandbox.run(&["doctor", "--offline"]);
+    assert_eq!(doctor.status, 1);
+    assert!(
+        doctor.stdout.contains(", but the database fails: nothing is recorded"),
+        "{}",
+        doctor.stdout
+    );
     lock.execute_batch("rollback").unwrap();
     becomes(&proxy, "ok");
     ids.iter().for_each(|id| drop(sandbox.row(id)));
     let (_, log) = proxy.output();
     assert!(log.contains("recording again; 0 records lost"), "{log}");
+    assert!(!sandbox.run(&["status"]).stdout.contains("health"));
     assert_eq!(log.matches("not recorded until").count(), 1, "said once: {log}");
 }
 
@@ -178,6 +192,8 @@ fn full_disk_is_told_and_recording_resumes() {
         return skip("full_disk_is_told_and_recording_resumes", "mounting needs root");
     };
     let proxy = sandbox.serve();
+    // There is little room from the beginning.
+    assert!(proxy.output().1.contains("low disk path="), "{}", proxy.output().1);
     sandbox.row(&ask(&proxy));
     let filler = disk.0.join("filler");
     // As full as it gets.

@@ -11,6 +11,7 @@ mod support;
 #[path = "../wire/mod.rs"]
 mod wire;
 
+mod accounts;
 mod answer_framing;
 mod answers;
 mod background;
@@ -22,6 +23,7 @@ mod compression;
 mod corpus;
 mod crowd;
 mod doctor;
+mod durability;
 mod encodings;
 mod entrance;
 mod events;
@@ -58,6 +60,7 @@ mod status;
 mod streaming;
 mod tls;
 mod traces;
+mod troubles;
 mod unit;
 mod uploads;
 mod usage;

@@ -1,6 +1,8 @@
 //! TLS to the provider, whom to believe, and the ways there: straight, by proxy, or not at all.
 
-use crate::provider::{Authority, Gate, Provider, Script, Tunnel, tls, tls_versions, tls_watched};
+use crate::provider::{
+    Authority, Gate, Provider, Script, Tunnel, self_signed, tls, tls_versions, tls_watched,
+};
 use crate::sandbox::{Proxy, Sandbox};
 use crate::support::{Api, sandbox};
 use rustls::HandshakeKind;
@@ -268,7 +270,76 @@ fn certificate_that_has_expired_is_refused() {
     let (provider, authority) = (Provider::start(), Authority::new());
     let port = tls(provider.port(), authority.sign_until("localhost", 2021));
     let sandbox = believing(&authority, &format!("https://localhost:{port}"));
-    fails(&sandbox.serve(), port, "has expired");
+    fails(&sandbox.serve(), port, "has expired on 2021-01-01; see tls.roots");
+    assert!(provider.seen().is_empty());
+    let port = tls(provider.port(), authority.sign_between("localhost", [2080, 2090]));
+    let sandbox = at(sandbox, &format!("https://localhost:{port}"));
+    fails(&sandbox.serve(), port, "is not valid yet, but from 2080-01-01 on; see tls.roots");
+    assert!(provider.seen().is_empty());
+}
+
+/// A sandbox that believes the one certificate that the server has, or another one.
+fn pinning(pem: &str, port: u16) -> Sandbox {
+    let sandbox = at(sandbox(), &format!("https://localhost:{port}"));
+    let path = sandbox.write("roots.pem", pem);
+    sandbox.set("TOKENPAK_TLS_ROOTS", path.to_str().unwrap())
+}
+
+#[test]
+fn servers_own_certificate_may_be_what_is_believed() {
+    let signed = Authority::new().sign("localhost");
+    for identity in [
+        self_signed("localhost", [2020, 2090], true),
+        self_signed("localhost", [2020, 2090], false),
+        // Of an authority that the file does not name.
+        signed,
+    ] {
+        let (provider, pem) = (Provider::start(), identity.pem.clone());
+        let port = tls(provider.port(), identity);
+        works(&provider, &pinning(&pem, port).serve());
+        // Beside others, and as the system's list.
+        let file = format!("{}{pem}", Authority::new().pem());
+        let sandbox = pinning(&file, port);
+        let path = sandbox.home().join("roots.pem").display().to_string();
+        let sandbox = sandbox.set("TOKENPAK_TLS_ROOTS", "system").set("SSL_CERT_FILE", &path);
+        works_once(&sandbox.serve());
+    }
+}
+
+/// All else is checked as ever: that the certificate is in the file makes up for its issuer alone.
+#[test]
+fn servers_own_certificate_is_checked_as_any_other() {
+    let years = [2020, 2090];
+    for (name, span, is_authority, reason) in [
+        ("elsewhere.test", years, true, "is for another name"),
+        ("elsewhere.test", years, false, "is for another name"),
+        ("localhost", [2020, 2021], true, "has expired on 2021-01-01"),
+        ("localhost", [2020, 2021], false, "has expired on 2021-01-01"),
+        ("localhost", [2080, 2090], true, "is not valid yet"),
+    ] {
+        let provider = Provider::start();
+        let identity = self_signed(name, span, is_authority);
+        let pem = identity.pem.clone();
+        let port = tls(provider.port(), identity);
+        fails(&pinning(&pem, port).serve(), port, reason);
+        assert!(provider.seen().is_empty(), "{name} {span:?} {is_authority}");
+    }
+    let authority = Authority::new();
+    let provider = Provider::start();
+    for (identity, reason) in [
+        (authority.sign_until("localhost", 2021), "has expired on 2021-01-01"),
+        (authority.sign("elsewhere.test"), "is for another name"),
+    ] {
+        let pem = identity.pem.clone();
+        let port = tls(provider.port(), identity);
+        fails(&pinning(&pem, port).serve(), port, reason);
+    }
+    // Another certificate of the same name, and one that is believed but shown by nobody.
+    for is_authority in [true, false] {
+        let [shown, believed] = [(); 2].map(|()| self_signed("localhost", years, is_authority));
+        let port = tls(provider.port(), shown);
+        fails(&pinning(&believed.pem, port).serve(), port, "its certificate is");
+    }
     assert!(provider.seen().is_empty());
 }
 
@@ -381,14 +452,90 @@ fn proxy_gets_its_own_credential_and_no_other() {
 fn proxy_that_refuses_is_told() {
     let authority = Authority::new();
     for (answer, reason) in [
-        ("HTTP/1.1 403 Forbidden\r\n\r\n", "403"),
-        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "407"),
-        ("SSH-2.0\r\n\r\n", "the proxy on the way refuses it"),
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", "refuses it (403)"),
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "refuses it (407)"),
+        ("HTTP/1.1 \x1b[2 Odd\r\n\r\n", "refuses it (it does not speak HTTP)"),
+        ("SSH-2.0\r\n\r\n", "refuses it (it does not speak HTTP)"),
     ] {
         let tunnel = Tunnel::to(0, answer);
-        let address = format!("http://127.0.0.1:{}", tunnel.port);
-        let sandbox = believing(&authority, TARGET).set("HTTPS_PROXY", &address);
-        fails(&sandbox.serve(), tunnel.port, reason);
+        let address = format!("http://user:secret@127.0.0.1:{}", tunnel.port);
+        for variable in ["HTTPS_PROXY", "all_proxy"] {
+            let sandbox = believing(&authority, TARGET).set(variable, &address);
+            let proxy = sandbox.serve();
+            fails(&proxy, tunnel.port, &format!("the proxy 127.0.0.1 ({variable}) {reason}"));
+            assert!(!proxy.output().1.contains("secret"), "{}", proxy.output().1);
+        }
+    }
+}
+
+/// Whatever goes wrong on the way through a proxy, its name is told.
+#[test]
+fn faults_behind_a_proxy_name_it() {
+    let (provider, authority) = (Provider::start(), Authority::new());
+    let named = |why: &str| format!("the proxy 127.0.0.1 (HTTPS_PROXY) is on the way: {why}");
+    let serve = |port: u16| {
+        let address = format!("http://127.0.0.1:{port}");
+        believing(&authority, TARGET).set("HTTPS_PROXY", &address).serve()
+    };
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    fails(&serve(closed), closed, &named("connection refused"));
+    // It answers in the place of the provider.
+    for (identity, reason) in [
+        (Authority::new().sign("provider.test"), "its certificate is signed by nobody we trust"),
+        (authority.sign("localhost"), "its certificate is for another name"),
+    ] {
+        let port = tls(provider.port(), identity);
+        let tunnel = Tunnel::to(port, "HTTP/1.1 200 OK\r\n\r\n");
+        fails(&serve(tunnel.port), tunnel.port, &named(reason));
+    }
+    assert!(provider.seen().is_empty());
+}
+
+#[test]
+fn proxies_that_are_not_known_are_named_by_what_would_need_them() {
+    let (provider, authority) = (Provider::start(), Authority::new());
+    let port = tls(provider.port(), authority.sign("localhost"));
+    for (variable, value, kind) in [
+        ("ALL_PROXY", "socks5://user:secret@127.0.0.1:9", "socks5"),
+        ("all_proxy", "socks5h://127.0.0.1:9", "socks5h"),
+        ("HTTPS_PROXY", "socks4://127.0.0.1:9", "socks4"),
+        ("https_proxy", "https://127.0.0.1:9", "https"),
+        ("ALL_PROXY", "ftp://127.0.0.1:9", "ftp"),
+        ("ALL_PROXY", "not a proxy", "another"),
+    ] {
+        let proxy = believing(&authority, TARGET).set(variable, value).serve();
+        let reason = format!("{variable} names a proxy of the kind {kind}; only http://host:port");
+        fails(&proxy, 9, &reason);
+        assert!(!proxy.output().1.contains("secret"), "{}", proxy.output().1);
+        // Those that need none do not mind.
+        let local = believing(&authority, &format!("https://localhost:{port}"));
+        works_once(&local.set(variable, value).serve());
+        let exempt = believing(&authority, TARGET).set(variable, value);
+        fails(&exempt.set("NO_PROXY", "a.test, provider.test").serve(), 9, "the name is not known");
+    }
+    assert_eq!(provider.seen().len(), 6);
+}
+
+/// Which variable counts: for `https` its own before the one for all, and none of `http`'s.
+#[test]
+fn proxy_variables_are_for_their_scheme() {
+    let (provider, authority) = (Provider::start(), Authority::new());
+    let port = tls(provider.port(), authority.sign("provider.test"));
+    let dead = "http://127.0.0.1:9";
+    let tunnel = Tunnel::to(port, "HTTP/1.1 200 OK\r\n\r\n");
+    let alive = format!("http://127.0.0.1:{}", tunnel.port);
+    for variable in ["http_proxy", "HTTP_PROXY"] {
+        let proxy = believing(&authority, TARGET).set(variable, &alive).serve();
+        fails(&proxy, tunnel.port, "the name is not known");
+        let plain = at(sandbox(), &provider.url()).set(variable, dead);
+        works_once(&plain.set("HTTPS_PROXY", dead).serve());
+    }
+    assert_eq!(tunnel.heads(), [""; 0]);
+    for [first, second] in [["HTTPS_PROXY", "ALL_PROXY"], ["https_proxy", "all_proxy"]] {
+        let sandbox = believing(&authority, TARGET).set(first, &alive).set(second, dead);
+        works_once(&sandbox.serve());
+        let sandbox = believing(&authority, TARGET).set(first, "").set(second, &alive);
+        works_once(&sandbox.serve());
     }
 }
 
@@ -424,7 +571,4 @@ fn way_that_leads_back_to_us_is_refused_at_start() {
         refused(sandbox().set("TOKENPAK_PROXY_PASSTHROUGH_URL", &own), "passthrough_url");
         refused(at(sandbox(), &format!("{own}/v1")), "is tokenpak itself");
     }
-    let refused =
-        sandbox().set("HTTPS_PROXY", "socks5://127.0.0.1:9").run(&["serve", "--port", &free]);
-    assert_eq!(refused.status, 78, "{}", refused.stderr);
 }

@@ -17,7 +17,7 @@ mod tls;
 pub(crate) use connection::headers;
 pub(crate) use script::{Billed, End, Framing, Gate, Script};
 pub(crate) use session::{CLOSING, EDITED, Session};
-pub(crate) use tls::{Authority, Tunnel, tls, tls_versions, tls_watched};
+pub(crate) use tls::{Authority, Identity, Tunnel, self_signed, tls, tls_versions, tls_watched};
 
 use std::collections::VecDeque;
 use std::io;

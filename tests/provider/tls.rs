@@ -15,6 +15,8 @@ pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 pub(crate) struct Identity {
     chain: Vec<rustls::pki_types::CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    /// The certificate as a file has it.
+    pub(crate) pem: String,
 }
 
 impl Authority {
@@ -36,14 +38,31 @@ impl Authority {
 
     /// A certificate that has expired, or will, with the year `until`.
     pub(crate) fn sign_until(&self, name: &str, until: i32) -> Identity {
+        self.sign_between(name, [2020, until])
+    }
+
+    pub(crate) fn sign_between(&self, name: &str, years: [i32; 2]) -> Identity {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(until, 1, 1);
+        [params.not_before, params.not_after] = years.map(|year| date_time_ymd(year, 1, 1));
         let certificate = params.signed_by(&key, &self.0).unwrap();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        Identity { chain: vec![certificate.der().clone()], key }
+        Identity { chain: vec![certificate.der().clone()], key, pem: certificate.pem() }
     }
+}
+
+/// A server that signs for itself, from one year to another; marked as an authority's, as
+/// `openssl req -x509` does, or not.
+pub(crate) fn self_signed(name: &str, years: [i32; 2], is_authority: bool) -> Identity {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    [params.not_before, params.not_after] = years.map(|year| date_time_ymd(year, 1, 1));
+    if is_authority {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
+    let certificate = params.self_signed(&key).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    Identity { chain: vec![certificate.der().clone()], key, pem: certificate.pem() }
 }
 
 /// Listens with TLS for a plain server on `port`; its own port.

@@ -4,6 +4,7 @@
 //! left out rather than guessed.
 
 mod clients;
+mod files;
 mod service;
 mod zone;
 
@@ -13,7 +14,7 @@ use std::net::TcpListener;
 use serde_json::json;
 
 use super::print;
-use super::status::{place, version};
+use super::status::{health, is_stopping, place};
 use crate::cli;
 use crate::config::{self, Config, Secret, Surroundings};
 use crate::error::{Error, reason};
@@ -87,6 +88,7 @@ const fn check(name: &'static str, run: fn(&Case) -> Vec<Finding>) -> Check {
 /// In the order of the report. The settings come before all: without them nothing else is known.
 const CHECKS: &[Check] = &[
     check("database", database),
+    check("files", files::check),
     check("port", port),
     Check { needs_network: true, ..check("upstream", upstream) },
     check("time zone", zone::check),
@@ -172,6 +174,10 @@ fn settings(around: &Surroundings) -> (Vec<(&'static str, Finding)>, Option<Conf
 
 fn database(case: &Case) -> Vec<Finding> {
     let path = &case.config.database;
+    let closed = files::closed(case, &files::of_database(path));
+    if !closed.is_empty() {
+        return closed;
+    }
     vec![match ledger::examine(path) {
         Ok(Some(found)) => Finding::ok(format!(
             "writable, schema {}, integrity ok, {:.1} MB",
@@ -192,10 +198,19 @@ fn port(case: &Case) -> Vec<Finding> {
     let token = case.config.auth_token.as_ref().map(Secret::reveal);
     let running = instance::running(&case.around.home());
     let place = running.and_then(|running| running.address).unwrap_or_else(|| place(&case.config));
-    let answer = version(place, token);
+    let answer = health(place, token);
     vec![match (running, answer) {
-        (Some(_), Some(version)) => {
-            Finding::ok(format!("{place} answers /health: tokenpak {version}"))
+        (Some(_), Some(health)) => {
+            let text = format!("{place} answers /health: tokenpak {}", health.version);
+            match health.fault() {
+                None => Finding::ok(text),
+                Some(fault) => {
+                    Finding::fail(format!("{text}, but {fault}")).hint("its log says why")
+                }
+            }
+        }
+        (Some(running), None) if is_stopping(place) => {
+            Finding::warn(format!("{place} is closed: pid {} is stopping", running.pid))
         }
         (Some(running), None) => {
             let text = format!("{place} does not answer /health, though pid {} runs", running.pid);
@@ -204,9 +219,10 @@ fn port(case: &Case) -> Vec<Finding> {
                 _ => Finding::fail(text).hint("tokenpak stop, then tokenpak serve"),
             }
         }
-        (None, Some(version)) => {
-            Finding::warn(format!("{place} answers, but as tokenpak {version} of another home"))
-                .hint("TOKENPAK_HOME says which home is meant")
+        (None, Some(health)) => {
+            let text =
+                format!("{place} answers, but as tokenpak {} of another home", health.version);
+            Finding::warn(text).hint("TOKENPAK_HOME says which home is meant")
         }
         (None, None) => match TcpListener::bind(place) {
             Ok(_) => Finding::warn(format!("{place} is free: no proxy runs"))
@@ -235,7 +251,7 @@ fn upstream(case: &Case) -> Vec<Finding> {
                 Finding::ok(format!("{host} reached in {} ms{certificate}", took.as_millis()))
             }
             Err(why) => Finding::fail(format!("{host}: {why}")).hint(match why.as_str() {
-                why if why.contains("tls.roots") => {
+                why if why.contains("unknown issuer") => {
                     "behind a company's proxy: tokenpak config set tls.roots system"
                 }
                 _ => "a firewall may block it; set HTTPS_PROXY to use a proxy",

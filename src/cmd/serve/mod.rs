@@ -3,6 +3,7 @@
 mod daemon;
 mod notify;
 mod reload;
+mod repeats;
 mod voice;
 
 use std::os::unix::net::UnixStream;
@@ -18,16 +19,30 @@ use crate::error::{self, Error};
 use crate::instance::{self, Claim};
 use crate::ledger::{Keeping, Ledger};
 use crate::proxy::{self, Context, Done, Setup};
+use daemon::Starter;
 use reload::Reload;
 use voice::Voice;
 
 pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
     let around = Surroundings::of_process();
-    let mut config = super::settings(args.config.as_deref().map(Path::new), &flags(args))?;
-    let has_log = args.daemon && daemon::is_child(&around);
-    if args.daemon && !has_log {
+    let config = super::settings(args.config.as_deref().map(Path::new), &flags(args))?;
+    if !args.daemon {
+        return serve(args, around, config, None);
+    }
+    if !daemon::is_child(&around) {
         return daemon::start(&around);
     }
+    let mut starter = Starter::of_child();
+    serve(args, around, config, Some(&mut starter)).inspect_err(|error| starter.failed(error))
+}
+
+/// From the sockets to the last line. `starter` waits for the first word.
+fn serve(
+    args: &cli::Serve,
+    around: Surroundings,
+    mut config: Config,
+    mut starter: Option<&mut Starter>,
+) -> Result<(), Error> {
     raise_limits();
     let signals = signals().map_err(|error| Error::system("signals", error))?;
     let listeners = proxy::listen(&config).map_err(|error| name_holder(error, &around))?;
@@ -43,6 +58,9 @@ pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
     let keeping = Keeping { flush_ms: config.flush_ms, retention_days: config.retention_days };
     let ledger = Ledger::start(&config.database, keeping, move |text| warnings.warn(text));
     say_settings(claim.as_deref(), (config, &around, &flags(args)), &voice);
+    if !ledger.wait_until_open() {
+        voice.warn("the database takes long to open; requests are served meanwhile");
+    }
     voice.started(config, address);
     let lines = voice.clone();
     let database = config.database.clone();
@@ -55,11 +73,14 @@ pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
         around: Surroundings::of_process(),
         port: address.port(),
         first,
-        has_log,
+        has_log: starter.is_some(),
         claim: claim.clone(),
     };
     reload.listen(signals.reload, Arc::clone(&context), voice.clone());
     notify::send(&around, "READY=1");
+    if let Some(starter) = &mut starter {
+        starter.ready(address);
+    }
     let served = proxy::serve(&context, listeners, signals.stop);
     notify::send(&around, "STOPPING=1");
     context.ledger.close();

@@ -4,7 +4,9 @@ use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use super::repeats::Repeats;
 use crate::config::{Config, LogLevel};
 use crate::ledger::Clock;
 use crate::name::{clean, clean_lines, field};
@@ -26,6 +28,8 @@ pub(super) struct Voice {
     level: Arc<AtomicU8>,
     /// `None` where the journal has its own. A lock, because workers speak, too.
     clock: Option<Arc<Mutex<Clock>>>,
+    /// Providers that cannot be asked.
+    faults: Arc<Repeats>,
 }
 
 impl Voice {
@@ -40,7 +44,8 @@ impl Voice {
         };
         let clock = if listener == Listener::Journal { None } else { Clock::new() };
         let level = Arc::new(AtomicU8::new(level as u8));
-        Voice { listener, level, clock: clock.map(|clock| Arc::new(Mutex::new(clock))) }
+        let clock = clock.map(|clock| Arc::new(Mutex::new(clock)));
+        Voice { listener, level, clock, faults: Arc::default() }
     }
 
     fn says(&self, level: LogLevel) -> bool {
@@ -117,6 +122,11 @@ impl Voice {
     }
 
     pub(super) fn done(&self, done: &Done) {
+        let lines = match done.fault {
+            Some(_) => self.faults.note(fault_fields(done), Instant::now()),
+            None => self.faults.due(Instant::now()),
+        };
+        lines.iter().for_each(|line| self.warn(line));
         let level = match self.listener {
             Listener::Terminal if done.is_request => LogLevel::Info,
             _ => LogLevel::Debug,
@@ -134,6 +144,7 @@ impl Voice {
     }
 
     pub(super) fn stopped(&self, context: &Context) {
+        self.faults.rest().iter().for_each(|line| self.warn(line));
         let totals = &context.totals;
         let [requests, before, after] = [&totals.requests, &totals.before, &totals.after]
             .map(|total| total.load(Ordering::Relaxed));
@@ -210,6 +221,13 @@ fn request_line(done: &Done) -> String {
     let status = done.status.map_or("-".to_owned(), |status| status.to_string());
     let error = done.error.map_or(String::new(), |error| format!("   {error}"));
     format!("{model:<22} {tokens:<36} {status}   {:.1} s{error}", done.took.as_secs_f64())
+}
+
+/// `upstream unreachable provider=openai host=api.openai.com error="connection timed out"`
+fn fault_fields(done: &Done) -> String {
+    let (host, why) = done.fault.unwrap_or_default();
+    let what = done.error.unwrap_or_default().replace('-', " ");
+    format!("{what} provider={} host={host} error=\"{why}\"", done.provider)
 }
 
 fn request_fields(done: &Done) -> String {

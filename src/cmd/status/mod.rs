@@ -5,7 +5,8 @@
 
 mod text;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -17,6 +18,9 @@ use crate::error::Error;
 use crate::instance;
 use crate::ledger::Reason;
 
+/// The proxy is on this machine.
+const CONNECT_WAIT: Duration = Duration::from_secs(2);
+
 /// All there is to say about a proxy that runs.
 struct Facts {
     /// `None` if the proxy has not written them down, or has in another version's words.
@@ -26,7 +30,8 @@ struct Facts {
     pid: i32,
     address: SocketAddr,
     /// `None` where the proxy does not show its pages (`proxy.endpoints`).
-    uptime_s: Option<u64>,
+    health: Option<Health>,
+    is_stopping: bool,
     /// What it counts, in Prometheus' format.
     metrics: Option<String>,
     /// Why there are no figures, if there are none.
@@ -71,8 +76,8 @@ fn not_running(config: &Config, args: &cli::Status) -> Result<Error, Error> {
         return Ok(Error::not_running(""));
     }
     let place = place(config);
-    Ok(Error::not_running(match version(place, token(config)) {
-        Some(version) => format!(
+    Ok(Error::not_running(match health(place, token(config)) {
+        Some(Health { version, .. }) => format!(
             "not running in this home, but tokenpak {version} of another one answers on {place}; \
              set TOKENPAK_HOME to ask it"
         ),
@@ -84,16 +89,38 @@ fn token(config: &Config) -> Option<&str> {
     config.auth_token.as_ref().map(Secret::reveal)
 }
 
-fn health(address: SocketAddr, token: Option<&str>) -> Option<Value> {
-    let (_, body) = ask::page(address, "/health", token).ok()?;
-    serde_json::from_str(&body).ok()
+/// What a proxy says of itself, where one answers.
+pub(super) struct Health {
+    pub(super) version: String,
+    pub(super) uptime_s: u64,
+    /// `ok` or `failing`.
+    pub(super) db: String,
 }
 
-/// The version of the tokenpak that answers there, if one does.
-pub(super) fn version(address: SocketAddr, token: Option<&str>) -> Option<String> {
-    let health = health(address, token)?;
-    // Nobody else's health has both.
-    health.get("uptime_s").and(health.get("version"))?.as_str().map(str::to_owned)
+impl Health {
+    /// What is wrong, in words.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        (self.db == "failing").then_some("the database fails: nothing is recorded")
+    }
+}
+
+/// Whether a proxy that runs takes no connections any more: it lets those finish that it has.
+pub(super) fn is_stopping(address: SocketAddr) -> bool {
+    let refused = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    TcpStream::connect_timeout(&address, CONNECT_WAIT).is_err_and(refused)
+}
+
+/// Asks the tokenpak that answers there, if one does.
+pub(super) fn health(address: SocketAddr, token: Option<&str>) -> Option<Health> {
+    let (_, body) = ask::page(address, "/health", token).ok()?;
+    let value: Value = serde_json::from_str(&body).ok()?;
+    let text = |name| Some(value.get(name)?.as_str()?.to_owned());
+    Some(Health {
+        // Nobody else's health has both.
+        version: text("version")?,
+        uptime_s: value.get("uptime_s")?.as_u64()?,
+        db: text("db").unwrap_or_default(),
+    })
 }
 
 impl Facts {
@@ -103,8 +130,7 @@ impl Facts {
         pid: i32,
         address: SocketAddr,
     ) -> Result<Facts, Error> {
-        let uptime_s = health(address, token(&config));
-        let uptime_s = uptime_s.and_then(|health| health.get("uptime_s")?.as_u64());
+        let health = health(address, token(&config));
         let metrics = ask::page(address, "/metrics", token(&config)).ok();
         let metrics = metrics.filter(|(status, _)| *status == 200).map(|(_, text)| text);
         let settings = instance::in_force(&config.home);
@@ -120,7 +146,8 @@ impl Facts {
             here,
             pid,
             address,
-            uptime_s,
+            is_stopping: health.is_none() && is_stopping(address),
+            health,
             metrics,
         })
     }
@@ -151,7 +178,13 @@ impl Facts {
             "running": true,
             "tool": format!("tokenpak {}", env!("CARGO_PKG_VERSION")),
             "pid": self.pid,
-            "uptime_s": self.uptime_s,
+            "uptime_s": self.health.as_ref().map(|health| health.uptime_s),
+            "health": match (&self.health, self.is_stopping) {
+                (Some(_), _) => Some("ok"),
+                (None, true) => Some("draining"),
+                (None, false) => None,
+            },
+            "db": self.health.as_ref().map(|health| &health.db),
             "url": format!("http://{}", self.address),
             "settings": {
                 "compression": settings.map(|all| word(all.compression)),

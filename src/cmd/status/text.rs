@@ -1,6 +1,6 @@
 //! The same for people: three lines, or a page.
 
-use super::Facts;
+use super::{Facts, Health};
 use crate::cmd::stats::Today;
 use crate::ledger::Reason;
 use crate::name::clean;
@@ -47,8 +47,15 @@ pub(super) fn full(facts: &Facts) -> String {
 
 fn first_line(facts: &Facts) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let up = facts.uptime_s.map_or(String::new(), |seconds| format!("up {}, ", span(seconds)));
-    format!("tokenpak {version} running, pid {}, {up}http://{}\n", facts.pid, facts.address)
+    let health = facts.health.as_ref();
+    let up = health.map_or(String::new(), |health| format!("up {}, ", span(health.uptime_s)));
+    let mut text =
+        format!("tokenpak {version} running, pid {}, {up}http://{}\n", facts.pid, facts.address);
+    let stopping = facts.is_stopping.then_some("it is stopping, and lets requests finish");
+    if let Some(fault) = health.and_then(Health::fault).or(stopping) {
+        text += &format!("health: {fault}\n");
+    }
+    text
 }
 
 /// `compression: enabled | mode: hybrid`

@@ -269,6 +269,11 @@ impl Connection {
         self.watch.leave();
     }
 
+    /// The proxy ends, and the request with it.
+    pub(super) fn cut(&self) {
+        self.watch.cut();
+    }
+
     /// What has come, for the front thread. `is_waiting`: all of it was looked at.
     pub(super) fn left(self, is_waiting: bool) -> Left {
         Left { phase: self.phase, buffer: self.buffer, is_waiting }

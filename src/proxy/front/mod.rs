@@ -63,12 +63,27 @@ const MEMORY_TICK: Duration = Duration::from_millis(20);
 /// A socket that is being closed is half closed for a moment, too; so it is looked at again.
 const SECOND_LOOK: Duration = Duration::from_millis(5);
 
+/// For requests that were ended to be recorded, and for clients to take the last bytes; then once more
+/// without the clients.
+const CUT: Duration = Duration::from_secs(2);
+
 const ALL_BUSY: Refusal = Refusal { status: 503, why: "all workers are busy; try again" };
 const NO_MEMORY: Refusal =
     Refusal { status: 503, why: "all memory for bodies is in use; see proxy.body_memory_mb" };
 
 const LISTENERS: u64 = u64::MAX - 16;
 const SIGNALS: u64 = u64::MAX;
+
+/// How far an end has come, and until when.
+#[derive(Clone, Copy)]
+enum End {
+    /// Requests in flight may finish.
+    Drained(Instant),
+    /// They have been ended upstream, and are being recorded.
+    Cut(Instant),
+    /// Their clients have been left, too.
+    Closed(Instant),
+}
 
 /// What to do with a connection after an event.
 enum Next {
@@ -153,10 +168,10 @@ impl Front<'_> {
     fn turn_until_drained(&mut self, signals: &UnixStream) -> Result<(), Error> {
         let mut events = Vec::with_capacity(EVENTS_MAX);
         let mut last_tick = Instant::now();
-        let mut drained_by = None;
+        let mut end = None;
         loop {
             events.clear();
-            let timeout = self.timeout(drained_by.is_some());
+            let timeout = self.timeout(end.is_some());
             let spare = rustix::buffer::spare_capacity(&mut events);
             match epoll::wait(&self.epoll, spare, timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
@@ -165,8 +180,7 @@ impl Front<'_> {
             self.context.setups.refresh(&mut self.setup);
             for event in events.drain(..) {
                 match event.data.u64() {
-                    SIGNALS if drained_by.is_some() => return Ok(()),
-                    SIGNALS => drained_by = Some(self.drain(signals)),
+                    SIGNALS => end = Some(self.on_signal(signals, end)),
                     switch::TOKEN => self.switch.iter().for_each(|it| it.tell(&self.context.debug)),
                     LISTENERS.. => self.accept((event.data.u64() - LISTENERS) as usize),
                     token => self.on_event(token, event.flags),
@@ -181,9 +195,13 @@ impl Front<'_> {
             // In this order: whoever stays is counted there until the request is counted here.
             let is_over =
                 staying.load(Ordering::SeqCst) == 0 && in_flight.load(Ordering::SeqCst) == 0;
-            if drained_by.is_some_and(|by| is_over || Instant::now() > by) {
-                return Ok(());
-            }
+            end = match end {
+                Some(_) if is_over => return Ok(()),
+                Some(End::Drained(by)) if Instant::now() > by => Some(self.cut()),
+                Some(End::Cut(by)) if Instant::now() > by => Some(self.close_busy()),
+                Some(End::Closed(by)) if Instant::now() > by => return Ok(()),
+                end => end,
+            };
         }
     }
 
@@ -234,9 +252,18 @@ impl Front<'_> {
         self.suspects.push(Suspect { token, next, wait: SECOND_LOOK });
     }
 
-    /// Stops accepting and lets go of those who wait for nothing; returns the last moment.
-    fn drain(&mut self, mut signals: &UnixStream) -> Instant {
+    /// The first signal lets requests finish, the second one ends them, a third ends all at once.
+    fn on_signal(&mut self, mut signals: &UnixStream, end: Option<End>) -> End {
         let _ = std::io::Read::read(&mut signals, &mut [0; 16]);
+        match end {
+            None => self.drain(),
+            Some(End::Drained(_)) => self.cut(),
+            Some(End::Cut(_) | End::Closed(_)) => End::Closed(Instant::now()),
+        }
+    }
+
+    /// Stops accepting and lets go of those who wait for nothing.
+    fn drain(&mut self) -> End {
         self.context.draining.store(true, Ordering::SeqCst);
         self.listeners.clear();
         for index in 0..self.connections.len() {
@@ -244,7 +271,21 @@ impl Front<'_> {
                 self.close(index);
             }
         }
-        Instant::now() + DRAIN
+        End::Drained(Instant::now() + DRAIN)
+    }
+
+    /// Ends what is still in flight, so that it is recorded with what was seen of it: a worker that waits
+    /// for its provider reads an end.
+    fn cut(&mut self) -> End {
+        self.connections.iter().flatten().for_each(Connection::cut);
+        End::Cut(Instant::now() + CUT)
+    }
+
+    /// The same for a worker that waits for its client.
+    fn close_busy(&mut self) -> End {
+        let busy = self.connections.iter().flatten().filter(|connection| connection.is_busy());
+        busy.for_each(|connection| _ = connection.stream.shutdown(Shutdown::Both));
+        End::Closed(Instant::now() + CUT)
     }
 
     fn listen(&mut self) {

@@ -17,8 +17,9 @@ use ureq::http::Uri;
 use ureq::http::uri::Authority;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
-use ureq::{Error, Proxy, Timeout};
+use ureq::{Error, Timeout};
 
+use super::ForwardProxy;
 use super::dial;
 use super::room::Room;
 use super::tls::{Session, Settings as Tls};
@@ -150,12 +151,12 @@ impl Pool {
 /// Finds a connection for each request; ureq's connector.
 pub(crate) struct Ways {
     pub(crate) pool: Arc<Pool>,
-    proxy: Option<Proxy>,
+    proxy: Option<ForwardProxy>,
     tls: Tls,
 }
 
 impl Ways {
-    pub(crate) fn new(pool: Arc<Pool>, proxy: Option<Proxy>, tls: Tls) -> Ways {
+    pub(crate) fn new(pool: Arc<Pool>, proxy: Option<ForwardProxy>, tls: Tls) -> Ways {
         Ways { pool, proxy, tls }
     }
 
@@ -163,14 +164,21 @@ impl Ways {
     fn open(&self, details: &ConnectionDetails, key: Key) -> Result<Connection, Error> {
         let limit = *details.timeout.not_zero().ok_or(Error::Timeout(Timeout::Connect))?;
         let deadline = Instant::now() + limit;
-        let stream = Arc::new(dial::dial(details.uri, self.proxy.as_ref(), limit)?);
+        let proxy = self.proxy.as_ref().filter(|proxy| proxy.is_for(details.uri));
+        let stream = Arc::new(dial::dial(details.uri, proxy, limit)?);
         attempt(|attempt| hold(attempt, &stream));
         let socket = Socket::new(stream);
         let line = match key.0 {
             false => Line::Plain(socket),
             true => {
                 let (host, _) = dial::place(details.uri).ok_or(Error::HostNotFound)?;
-                Line::Secure(Box::new(Session::open(&self.tls, host, socket, deadline)?))
+                let session = Session::open(&self.tls, host, socket, deadline);
+                // Many a proxy answers in the place of the provider.
+                let session = session.map_err(|error| match proxy {
+                    Some(proxy) => proxy.blame(&error),
+                    None => error,
+                });
+                Line::Secure(Box::new(session?))
             }
         };
         Ok(Connection::new(line, key))

@@ -7,20 +7,25 @@ use std::time::Duration;
 use ureq::http::Uri;
 use ureq::{Error, Proxy, Timeout};
 
+use super::ForwardProxy;
+
 /// A proxy's answer to CONNECT.
 const TUNNEL_HEAD_BYTES_MAX: usize = 8 * 1024;
 
-/// Opens a connection to the host of `uri` within `limit`.
-pub(super) fn dial(uri: &Uri, proxy: Option<&Proxy>, limit: Duration) -> Result<TcpStream, Error> {
-    let (host, port) = place(uri).ok_or(Error::HostNotFound)?;
-    match proxy.filter(|_| uri.scheme_str() == Some("https")) {
-        Some(proxy) if !is_local(host) && !proxy.is_no_proxy(uri) => {
-            let stream = open(proxy.host(), proxy.port(), limit)?;
-            tunnel(&stream, proxy, (host, port), limit)?;
-            Ok(stream)
-        }
-        _ => open(host, port, limit),
-    }
+/// Opens a connection to the host of `uri` within `limit`, through `proxy` if there is one.
+pub(super) fn dial(
+    uri: &Uri,
+    proxy: Option<&ForwardProxy>,
+    limit: Duration,
+) -> Result<TcpStream, Error> {
+    let place = place(uri).ok_or(Error::HostNotFound)?;
+    let Some(proxy) = proxy else { return open(place.0, place.1, limit) };
+    let way = proxy.usable()?;
+    let opened = open(way.host(), way.port(), limit).and_then(|stream| {
+        tunnel(&stream, way, place, limit)?;
+        Ok(stream)
+    });
+    opened.map_err(|error| proxy.blame(&error))
 }
 
 /// Host and port of a URL, without the brackets of an IPv6 address.
@@ -94,10 +99,14 @@ fn tunnel(
         head.push(byte[0]);
     }
     stream.set_read_timeout(None)?;
-    let status = head.get(9..12).filter(|_| head.starts_with(b"HTTP/1.")).unwrap_or(b"");
+    let status = head.get(9..12).filter(|_| head.starts_with(b"HTTP/1."));
+    let status = status.filter(|status| status.iter().all(u8::is_ascii_digit));
     match status {
-        [b'2', _, _] => Ok(()),
-        _ => Err(Error::ConnectProxyFailed(String::from_utf8_lossy(status).into_owned())),
+        Some([b'2', _, _]) => Ok(()),
+        Some(status) => {
+            Err(Error::ConnectProxyFailed(String::from_utf8_lossy(status).into_owned()))
+        }
+        None => Err(Error::ConnectProxyFailed("it does not speak HTTP".to_owned())),
     }
 }
 

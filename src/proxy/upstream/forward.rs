@@ -85,7 +85,7 @@ impl Upstream {
     pub(crate) fn new(config: &Config) -> Result<Upstream, Error> {
         let pool = Arc::new(Pool::new(config.workers));
         let tls = Tls::new(super::load_roots(&config.tls_roots)?);
-        let ways = Ways::new(Arc::clone(&pool), super::proxy(config)?, tls);
+        let ways = Ways::new(Arc::clone(&pool), super::forward_proxy(config)?, tls);
         Ok(Upstream {
             agent: Agent::with_parts(settings(config), ways, Unresolved),
             pool,
@@ -311,7 +311,7 @@ fn has_died(error: &ureq::Error) -> bool {
     )
 }
 
-/// What went wrong, in words that hold no address, path or key.
+/// What went wrong.
 fn failure(lost: Lost, watch: &Watch) -> Failure {
     use ureq::Error;
     if watch.is_gone() {
@@ -323,18 +323,6 @@ fn failure(lost: Lost, watch: &Watch) -> Failure {
     };
     match error {
         Error::Timeout(Timeout::RecvResponse) => Failure::TimedOut,
-        Error::Timeout(_) => Failure::Unreachable("connection timed out".into()),
-        Error::HostNotFound => Failure::Unreachable("the name is not known".into()),
-        Error::ConnectProxyFailed(status) => {
-            Failure::Unreachable(format!("the proxy on the way refuses it ({status})"))
-        }
-        Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Failure::Unreachable(super::tls_reason(&error).into())
-        }
-        Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Failure::Unreachable("the connection was closed".into())
-        }
-        Error::Io(error) => Failure::Unreachable(crate::error::reason(&error)),
-        _ => Failure::Unreachable("the request could not be sent".into()),
+        error => Failure::Unreachable(super::words(&error)),
     }
 }

@@ -8,12 +8,17 @@ use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
 use ureq::unversioned::transport::{Buffers, NextTimeout};
 use ureq::{Error, Timeout};
 
+use super::reason;
 use super::room::Room;
+use super::roots::Trust;
 use super::transport::Socket;
 
 /// How TLS is spoken, and the sessions so far.
@@ -21,13 +26,73 @@ use super::transport::Socket;
 pub(crate) struct Settings(Arc<ClientConfig>);
 
 impl Settings {
-    /// Believes these roots.
-    pub(crate) fn new(roots: RootCertStore) -> Settings {
+    pub(crate) fn new(trust: Trust) -> Settings {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots = Arc::new(trust.roots);
+        let authorities =
+            WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+        let authorities = authorities.expect("there are roots, and no lists of revoked ones");
+        let verifier = Arc::new(Verifier { authorities, pinned: trust.pinned });
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(rustls::ALL_VERSIONS)
             .expect("the provider has ciphers for every version");
-        Settings(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+        let config = config.dangerous().with_custom_certificate_verifier(verifier);
+        Settings(Arc::new(config.with_no_client_auth()))
+    }
+}
+
+/// Believes authorities, and servers whose very certificate is in the file that `tls.roots` names.
+///
+/// A self-signed certificate is usually marked as an authority's, which no server may present by the
+/// rules; that it is the one that was named makes up for this, and for an issuer that is not known. All
+/// else is checked as ever: its dates, which are looked at before its issuer, the name, and that the
+/// server has the key.
+#[derive(Debug)]
+struct Verifier {
+    authorities: Arc<WebPkiServerVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.authorities.verify_server_cert(own, others, name, ocsp, now) {
+            Err(rustls::Error::InvalidCertificate(error))
+                if reason::is_about_issuer(&error) && self.pinned.contains(own) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(own)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
     }
 }
 

@@ -23,13 +23,18 @@ use crate::proxy::request::HEAD_BYTES_MAX;
 /// How long a provider may take to accept a piece of a request.
 const WRITE_STALL: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
+/// What a request is called that ended with the proxy.
+pub(crate) const SHUTDOWN: &str = "shutdown";
+
 /// What ends a request's head.
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
-/// Lets the front thread end an upstream request whose client has left.
+/// Lets the front thread end an upstream request whose client has left, or which the proxy does not
+/// wait for any more.
 #[derive(Default)]
 pub(crate) struct Watch {
     is_gone: AtomicBool,
+    is_cut: AtomicBool,
     socket: Mutex<Option<Arc<TcpStream>>>,
 }
 
@@ -37,6 +42,23 @@ impl Watch {
     /// The client has left: shuts the upstream socket, now or as soon as there is one.
     pub(crate) fn leave(&self) {
         self.is_gone.store(true, Ordering::SeqCst);
+        self.shut();
+    }
+
+    /// The proxy ends: the same, and the record says so.
+    pub(crate) fn cut(&self) {
+        if !self.is_gone() {
+            self.is_cut.store(true, Ordering::SeqCst);
+            self.leave();
+        }
+    }
+
+    /// What the record calls the end, if it was this one.
+    pub(crate) fn reason(&self) -> &'static str {
+        if self.is_cut.load(Ordering::SeqCst) { SHUTDOWN } else { "client_gone" }
+    }
+
+    fn shut(&self) {
         if let Some(socket) = &*self.socket.lock().unwrap_or_else(PoisonError::into_inner) {
             let _ = socket.shutdown(Shutdown::Both);
         }
