@@ -15,7 +15,7 @@ pub(super) mod memory;
 mod stay;
 pub(super) mod workers;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
