@@ -13,7 +13,7 @@ use crate::error::Error;
 /// Settings, and the ways to the providers that they describe.
 pub(crate) struct Setup {
     pub(crate) config: Config,
-    pub(super) upstream: Upstream,
+    pub(crate) upstream: Upstream,
     generation: u64,
 }
 

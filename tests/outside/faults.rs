@@ -79,27 +79,6 @@ fn connections_that_the_provider_dropped_fail_no_request() {
 }
 
 #[test]
-fn request_that_meets_a_dying_connection_is_repeated_once() {
-    let (provider, sandbox, proxy) = scene();
-    // The second request on a connection is read, and the connection closed: it came too late.
-    provider.always(Script { drop_reused: true, ..Script::default() });
-    let mut client = proxy.connect();
-    for n in 0..30 {
-        client.request(
-            ("POST", "/v1/messages"),
-            &Api::Messages.headers(),
-            &Api::Messages.large(true),
-        );
-        let answer = client.answer();
-        assert!(answer.status() == 200 && answer.clean, "request {n}: {}", answer.text());
-    }
-    let seen = provider.seen();
-    assert!(seen.iter().filter(|seen| seen.nth == 0).all(|seen| seen.answered));
-    assert_eq!(seen.iter().filter(|seen| seen.answered).count(), 30);
-    assert_eq!(sandbox.rows(30).len(), 30, "one row for one request");
-}
-
-#[test]
 fn early_refusal_reaches_a_client_that_is_still_sending() {
     let (provider, _sandbox, proxy) = scene();
     let body = vec![b'x'; 8 << 20];

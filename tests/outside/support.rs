@@ -36,6 +36,15 @@ pub(crate) fn say(text: &str) {
     let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
+/// How many connections of this machine to a port of 127.0.0.1 are in one of these states, which are the
+/// kernel's numbers: 1 is established, 8 closed by the other side.
+pub(crate) fn connections_to(port: u16, states: &[&str]) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let there = format!("0100007F:{port:04X}");
+    let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    lines.filter(|words| words.get(2) == Some(&there.as_str()) && states.contains(&words[3])).count()
+}
+
 /// Names a test that this machine cannot run, and why.
 pub(crate) fn skip(what: &str, why: &str) {
     say(&format!("SKIPPED {what}: {why}"));

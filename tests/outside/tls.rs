@@ -3,8 +3,8 @@
 use crate::provider::{
     Authority, Gate, Provider, Script, Tunnel, self_signed, tls, tls_versions, tls_watched,
 };
-use crate::sandbox::{Proxy, Sandbox};
-use crate::support::{Api, sandbox};
+use crate::sandbox::{Proxy, Sandbox, wait};
+use crate::support::{Api, connections_to, sandbox};
 use rustls::HandshakeKind;
 use std::io::Read;
 use std::net::TcpListener;
@@ -189,6 +189,7 @@ fn stale_connections_through_tls_fail_no_request() {
         client.request(("POST", "/v1/messages"), &Api::Messages.headers(), &body);
         assert_eq!(client.answer().status(), 200, "request {n}");
         provider.drop_idle();
+        wait("the end to arrive", || (connections_to(port, &["01"]) == 0).then_some(()));
     }
     assert_eq!(provider.seen().len(), 30);
 }

@@ -84,6 +84,10 @@ impl Out<'_> {
             return Ok(script.raw_open);
         }
         self.stay(script.head_delay)?;
+        if let Some(end) = script.unanswered {
+            self.reset_if(end)?;
+            return Ok(false);
+        }
         if script.hang {
             self.stay(HANG_TIME)?;
             return Ok(false);
@@ -107,9 +111,7 @@ impl Out<'_> {
             self.piece(&stamped(piece, script.stamps))?;
         }
         if let Some((_, end)) = script.cut {
-            if end == End::Reset {
-                rustix::net::sockopt::set_socket_linger(self.stream, Some(Duration::ZERO))?;
-            }
+            self.reset_if(end)?;
             return Ok(false);
         }
         if self.chunked {
@@ -132,6 +134,14 @@ impl Out<'_> {
         }
         let close = script.framing == Framing::UntilClose || script.short_by > 0;
         Ok(!(close || script.close_after || ask.close))
+    }
+
+    /// With no time to linger, the last close resets.
+    fn reset_if(&self, end: End) -> io::Result<()> {
+        if end == End::Reset {
+            rustix::net::sockopt::set_socket_linger(self.stream, Some(Duration::ZERO))?;
+        }
+        Ok(())
     }
 
     /// Writes as fast as the other side reads.

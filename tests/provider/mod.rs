@@ -215,7 +215,13 @@ impl Provider {
             let mut open = state.connections.iter_mut().filter(|c| c.stream.is_some());
             open.all(|c| !c.busy).then_some(())
         });
-        for connection in self.shared.lock().connections.iter_mut() {
+        self.drop_used();
+    }
+
+    /// Closes the connections that have served a request and have none at this moment.
+    pub(crate) fn drop_used(&self) {
+        let mut state = self.shared.lock();
+        for connection in state.connections.iter_mut().filter(|c| c.served && !c.busy) {
             if let Some(stream) = connection.stream.take() {
                 let _ = stream.shutdown(Shutdown::Both);
             }
@@ -228,6 +234,7 @@ impl Provider {
 struct Connection {
     stream: Option<TcpStream>,
     busy: bool,
+    served: bool,
     /// Its thread has ended.
     closed: bool,
 }
@@ -273,7 +280,8 @@ impl Shared {
     }
 
     fn opened(&self, stream: &TcpStream) -> usize {
-        let connection = Connection { stream: stream.try_clone().ok(), busy: false, closed: false };
+        let stream = stream.try_clone().ok();
+        let connection = Connection { stream, busy: false, served: false, closed: false };
         self.change(|state| {
             state.connections.push(connection);
             state.connections.len() - 1
@@ -289,7 +297,10 @@ impl Shared {
     }
 
     fn busy(&self, number: usize, busy: bool) {
-        self.change(|state| state.connections[number].busy = busy);
+        self.change(|state| {
+            state.connections[number].busy = busy;
+            state.connections[number].served |= !busy;
+        });
     }
 
     fn script(&self) -> Script {

@@ -64,6 +64,8 @@ pub(crate) struct Script {
     pub(crate) short_by: usize,
     /// No answer at all, until the other side leaves.
     pub(crate) hang: bool,
+    /// No answer either: the request is read, `head_delay` passes, and the connection ends.
+    pub(crate) unanswered: Option<End>,
     /// The answer is written before the body is read, and the connection closed after it.
     pub(crate) early: bool,
     /// With `early`: nothing more is read, and the connection stays open until the other side leaves.
@@ -102,6 +104,7 @@ impl Default for Script {
             cut: None,
             short_by: 0,
             hang: false,
+            unanswered: None,
             early: false,
             deaf: false,
             abrupt: false,

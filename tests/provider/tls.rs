@@ -122,6 +122,17 @@ fn terminate(
         let mut fds = [PollFd::new(outside, PollFlags::IN), PollFd::new(inside, PollFlags::IN)];
         poll(&mut fds, None)?;
         let [from_outside, from_inside] = [0, 1].map(|n| !fds[n].revents().is_empty());
+        // First: what comes from outside once the server has closed is for nobody, and stays unread.
+        if from_inside {
+            match inside.read(&mut piece)? {
+                0 => {
+                    session.send_close_notify();
+                    session.write_tls(&mut outside)?;
+                    return outside.shutdown(Shutdown::Both);
+                }
+                count => session.writer().write_all(&piece[..count])?,
+            }
+        }
         if from_outside {
             if session.read_tls(&mut outside)? == 0 {
                 return inside.shutdown(Shutdown::Both);
@@ -141,16 +152,6 @@ fn terminate(
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) => return Err(error),
                 }
-            }
-        }
-        if from_inside {
-            match inside.read(&mut piece)? {
-                0 => {
-                    session.send_close_notify();
-                    session.write_tls(&mut outside)?;
-                    return outside.shutdown(Shutdown::Both);
-                }
-                count => session.writer().write_all(&piece[..count])?,
             }
         }
     }

@@ -215,9 +215,10 @@ impl Front<'_> {
             self.suspects.iter().map(|suspect| suspect.next.saturating_duration_since(now)).min(),
             (!self.blocked.is_empty()).then_some(MEMORY_TICK),
             needs_tick.then_some(TICK),
+            if needs_tick { None } else { self.setup.upstream.expire() },
         ];
         let wait = due.into_iter().flatten().min()?;
-        Some(Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() })
+        Some(Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() })
     }
 
     /// What no event announces: turns that were cut short, bodies that waited for memory, and
@@ -480,6 +481,7 @@ impl Front<'_> {
         }
         self.settle();
         self.shed();
+        self.setup.upstream.expire();
         self.connections.iter_mut().flatten().for_each(Connection::fade);
         self.free_memory();
         for index in 0..self.connections.len() {

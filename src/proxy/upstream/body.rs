@@ -26,8 +26,8 @@ pub(crate) struct Reply {
 
 /// Why there is no answer on a connection.
 pub(crate) enum Lost {
-    /// Nothing has come but an end.
-    Silent(Error),
+    /// The connection has died before the provider got anything of the request.
+    Unread(Error),
     Broken(Error),
     Malformed(Malformed),
 }
@@ -44,14 +44,22 @@ pub(crate) struct Reader<'a> {
     pub(crate) stream_idle: Duration,
     /// The request was not sent to its end, so the connection serves no other.
     pub(crate) is_refused: bool,
+    /// It matters whether a connection that dies has taken the request with it.
+    pub(crate) may_repeat: bool,
 }
 
 impl Reader<'_> {
     pub(crate) fn read(self, mut connection: Connection) -> Result<Reply, Lost> {
         let wait = timeout(self.first_byte, Timeout::RecvResponse);
-        let mut is_silent = true;
         for _ in 0..INTERIM_MAX {
-            let head = next_head(&mut connection, wait, &mut is_silent)?;
+            let head = match next_head(&mut connection, wait) {
+                Err(Lost::Broken(Error::Io(error)))
+                    if self.may_repeat && connection.is_unread(&error) =>
+                {
+                    return Err(Lost::Unread(error.into()));
+                }
+                head => head?,
+            };
             match head.status() {
                 // Nobody has asked for another protocol.
                 101 => return Err(Lost::Malformed(Malformed("it switches protocols"))),
@@ -79,28 +87,24 @@ fn timeout(limit: Duration, reason: Timeout) -> NextTimeout {
     NextTimeout { after: Wait::from(limit), reason, ..NextTimeout::default() }
 }
 
-fn next_head(
-    connection: &mut Connection,
-    wait: NextTimeout,
-    is_silent: &mut bool,
-) -> Result<ReplyHead, Lost> {
+fn next_head(connection: &mut Connection, wait: NextTimeout) -> Result<ReplyHead, Lost> {
     let mut reader = HeadReader::default();
     loop {
         let buffers = &mut connection.room;
         if !buffers.input().is_empty() {
-            *is_silent = false;
             let (used, head) = reader.feed(buffers.input()).map_err(Lost::Malformed)?;
             buffers.input_consume(used);
             if let Some(head) = head {
                 return Ok(head);
             }
         }
-        let error = match connection.receive(wait) {
-            Ok(true) => continue,
-            Ok(false) => io::Error::from(io::ErrorKind::UnexpectedEof).into(),
-            Err(error) => error,
-        };
-        return Err(if *is_silent { Lost::Silent(error) } else { Lost::Broken(error) });
+        match connection.receive(wait) {
+            Ok(true) => {}
+            Ok(false) => {
+                return Err(Lost::Broken(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
+            }
+            Err(error) => return Err(Lost::Broken(error)),
+        }
     }
 }
 

@@ -9,9 +9,10 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use ureq::config::Config as Settings;
 use ureq::http::Uri;
 use ureq::http::uri::Authority;
@@ -28,6 +29,12 @@ use crate::proxy::spare;
 
 /// Idle connections older than this are not trusted.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// The time since the machine started, its sleep included: what a connection's other side has lived through.
+fn now() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
 
 /// Scheme, host and port: what a connection is good for.
 type Key = (bool, Authority);
@@ -62,6 +69,20 @@ impl Connection {
             Line::Plain(socket) => socket,
             Line::Secure(session) => &session.socket,
         }
+    }
+
+    /// Another request begins.
+    fn begin(&mut self) {
+        self.is_idle = true;
+        match &mut self.line {
+            Line::Plain(socket) => socket.begin(),
+            Line::Secure(session) => session.socket.begin(),
+        }
+    }
+
+    /// Whether the request that ended with `error` was lost on the way.
+    pub(super) fn is_unread(&self, error: &io::Error) -> bool {
+        self.socket().is_unread(error)
     }
 
     /// Sends what waits and the first `amount` bytes of the output; returns what waited.
@@ -100,8 +121,9 @@ impl Connection {
     }
 }
 
-/// Connections to one host, each since when; the one used last comes last.
-type Idle = Vec<(Connection, Instant)>;
+/// Connections to one host, each with the time since the machine's start at which it fell idle; the one
+/// used last comes last.
+type Idle = Vec<(Connection, Duration)>;
 
 /// Connections that wait for their next request.
 pub(crate) struct Pool {
@@ -115,15 +137,14 @@ impl Pool {
         Pool { idle: Mutex::default(), per_host_max }
     }
 
+    fn idle(&self) -> MutexGuard<'_, Vec<(Key, Idle)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn put(&self, mut connection: Connection) {
         connection.room.end_input();
-        let now = Instant::now();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, list) in idle.iter_mut() {
-            // The oldest come first, and few hosts have a list.
-            let old = list.iter().take_while(|(_, since)| now - *since > IDLE).count();
-            list.drain(..old);
-        }
+        let now = now();
+        let mut idle = self.idle();
         match idle.iter_mut().find(|(key, _)| *key == connection.key) {
             Some((_, list)) if list.len() < self.per_host_max => list.push((connection, now)),
             Some(_) => {}
@@ -135,16 +156,37 @@ impl Pool {
     fn take(&self, key: &Key) -> Option<Connection> {
         loop {
             let newest = {
-                let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut idle = self.idle();
                 let (_, list) = idle.iter_mut().find(|(known, _)| known == key)?;
                 list.pop()?
             };
             let (mut connection, since) = newest;
-            if since.elapsed() < IDLE && connection.is_open() {
-                connection.is_idle = true;
+            if now().saturating_sub(since) < IDLE && connection.is_open() {
+                connection.begin();
                 return Some(connection);
             }
         }
+    }
+
+    /// Closes what has been idle for too long; how long until there is more of that, if anything is left.
+    pub(crate) fn expire(&self) -> Option<Duration> {
+        let now = now();
+        let is_old = |since: &Duration| now.saturating_sub(*since) >= IDLE;
+        let mut old = Vec::new();
+        let mut idle = self.idle();
+        for (_, list) in idle.iter_mut() {
+            // The oldest come first.
+            let count = list.iter().take_while(|(_, since)| is_old(since)).count();
+            old.extend(list.drain(..count));
+            if list.is_empty() {
+                *list = Vec::new();
+            }
+        }
+        let oldest = idle.iter().filter_map(|(_, list)| Some(list.first()?.1)).min();
+        // To close them takes time, which nobody has to wait for.
+        drop(idle);
+        drop(old);
+        Some((oldest? + IDLE).saturating_sub(now))
     }
 }
 
@@ -209,6 +251,7 @@ impl Connector<()> for Ways {
             }
             None => self.open(details, key)?,
         };
+        attempt(|attempt| attempt.is_connected = true);
         Ok(Some(Handover { connection: Some(connection), has_head: false, nothing: Room::new() }))
     }
 }

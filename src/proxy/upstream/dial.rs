@@ -4,10 +4,18 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use ureq::http::Uri;
 use ureq::{Error, Proxy, Timeout};
 
 use super::ForwardProxy;
+/// A path whose packets vanish (a NAT that forgot it, a network that is gone, sleep) says nothing, and
+/// must not be waited for as long as a model may think. Silence is asked about after `PROBE_AFTER` and every
+/// `PROBE_EVERY` from then on; what is not acknowledged within `LIMIT` ends the connection: after 75 s at
+/// the latest, whereas whoever answers the questions may be silent for as long as he likes.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A proxy's answer to CONNECT.
 const TUNNEL_HEAD_BYTES_MAX: usize = 8 * 1024;
@@ -60,6 +68,7 @@ fn open(host: &str, port: u16, limit: Duration) -> Result<TcpStream, Error> {
         match TcpStream::connect_timeout(address, share) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
+                watch_path(&stream)?;
                 return Ok(stream);
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -69,6 +78,16 @@ fn open(host: &str, port: u16, limit: Duration) -> Result<TcpStream, Error> {
         }
     }
     Err(last)
+}
+
+/// Has the kernel find out when the path is dead.
+fn watch_path(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, PROBE_AFTER)?;
+    sockopt::set_tcp_keepintvl(stream, PROBE_EVERY)?;
+    // With this, the number of questions is no limit of its own (tcp(7)).
+    sockopt::set_tcp_user_timeout(stream, LIMIT.as_millis() as u32)?;
+    Ok(())
 }
 
 /// Asks a proxy for a way through to `host` (RFC 9110 9.3.6).

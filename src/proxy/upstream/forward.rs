@@ -94,6 +94,11 @@ impl Upstream {
         })
     }
 
+    /// Closes connections that have been idle for too long; how long until there are more of them.
+    pub(crate) fn expire(&self) -> Option<Duration> {
+        self.pool.expire()
+    }
+
     /// Sends `head` with `body` and waits for the answer's head.
     pub(crate) fn send(
         &self,
@@ -131,15 +136,15 @@ impl Upstream {
         }
     }
 
-    /// One repeat, and only where the provider cannot have begun to answer: a connection from the
-    /// pool that died under the request.
+    /// One repeat, and only where nobody can have read the request: a connection from the pool that was
+    /// dead under it, or one that could not be made.
     fn send_whole(
         &self,
         (target, head): (&Target, &Head),
         (bytes, meanwhile): (&[u8], &dyn Fn()),
         watch: &Arc<Watch>,
     ) -> Result<Reply, Failure> {
-        let mut is_repeat = false;
+        let mut before = None;
         loop {
             // Made anew for the repeat, of which there is hardly ever one.
             let mut parts = build(target, head)?;
@@ -150,20 +155,21 @@ impl Upstream {
             begin(Attempt {
                 watch: Some(Arc::clone(watch)),
                 has_body: !bytes.is_empty(),
-                must_be_fresh: is_repeat,
+                must_be_fresh: before.is_some(),
                 output_bytes: head_bytes(&parts).max(bytes.len().min(PIECE_BYTES)),
                 ..Attempt::default()
             });
             let sent = self.run(parts, bytes);
-            let is_reused = transport::attempt(|attempt| attempt.is_reused);
             meanwhile();
-            match self.receive(sent, &method, watch) {
-                Err(Lost::Silent(error))
-                    if is_reused && !is_repeat && has_died(&error) && !watch.is_gone() =>
+            match (self.receive(sent, &method, watch), before.take()) {
+                (Err(Lost::Unread(error)), None) if !watch.is_gone() => before = Some(error),
+                // Nothing came back on the old connection, and there is no new one either.
+                (Err(Lost::Unread(_) | Lost::Broken(ureq::Error::Timeout(_))), Some(first))
+                    if has_vanished(&first) =>
                 {
-                    is_repeat = true;
+                    return Err(failure(Lost::Broken(first), watch));
                 }
-                outcome => return outcome.map_err(|lost| failure(lost, watch)),
+                (outcome, _) => return outcome.map_err(|lost| failure(lost, watch)),
             }
         }
     }
@@ -190,12 +196,15 @@ impl Upstream {
         method: &Method,
         watch: &Arc<Watch>,
     ) -> Result<Reply, Lost> {
-        let (connection, is_refused) = transport::attempt(|attempt| {
+        let (connection, is_refused, is_reused, is_connected) = transport::attempt(|attempt| {
             attempt.socket = None;
-            (attempt.connection.take(), attempt.is_refused)
+            let Attempt { is_refused, is_reused, is_connected, .. } = *attempt;
+            (attempt.connection.take(), is_refused, is_reused, is_connected)
         });
         let Some(connection) = connection else {
-            return Err(Lost::Broken(sent.err().unwrap_or(ureq::Error::ConnectionFailed)));
+            let error = sent.err().unwrap_or(ureq::Error::ConnectionFailed);
+            let is_unread = !is_connected && has_died(&error);
+            return Err(if is_unread { Lost::Unread(error) } else { Lost::Broken(error) });
         };
         let reader = Reader {
             pool: &self.pool,
@@ -204,6 +213,7 @@ impl Upstream {
             first_byte: self.first_byte,
             stream_idle: self.stream_idle,
             is_refused,
+            may_repeat: is_reused,
         };
         reader.read(connection)
     }
@@ -299,7 +309,7 @@ fn head_bytes(request: &Request<()>) -> usize {
     request.method().as_str().len() + target + 2 * host + lines + ADDED
 }
 
-/// Whether a connection has ended, rather than the time or the patience.
+/// Whether a connection was ended by the other side.
 fn has_died(error: &ureq::Error) -> bool {
     let ureq::Error::Io(error) = error else { return false };
     matches!(
@@ -311,6 +321,11 @@ fn has_died(error: &ureq::Error) -> bool {
     )
 }
 
+/// Whether the kernel has given a path up on which nothing comes back.
+fn has_vanished(error: &ureq::Error) -> bool {
+    matches!(error, ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
+}
+
 /// What went wrong.
 fn failure(lost: Lost, watch: &Watch) -> Failure {
     use ureq::Error;
@@ -319,10 +334,11 @@ fn failure(lost: Lost, watch: &Watch) -> Failure {
     }
     let error = match lost {
         Lost::Malformed(why) => return Failure::Unreachable(format!("bad answer: {}", why.0)),
-        Lost::Silent(error) | Lost::Broken(error) => error,
+        Lost::Unread(error) | Lost::Broken(error) => error,
     };
     match error {
         Error::Timeout(Timeout::RecvResponse) => Failure::TimedOut,
+        error if has_vanished(&error) => Failure::TimedOut,
         error => Failure::Unreachable(super::words(&error)),
     }
 }

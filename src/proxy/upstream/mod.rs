@@ -16,6 +16,7 @@ mod room;
 mod roots;
 mod tls;
 pub(super) mod transport;
+mod unacknowledged;
 mod unframe;
 mod uploading;
 

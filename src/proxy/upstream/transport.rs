@@ -18,6 +18,7 @@ use ureq::Error;
 use ureq::unversioned::transport::NextTimeout;
 
 use super::Connection;
+use super::unacknowledged::unacknowledged;
 use crate::proxy::request::HEAD_BYTES_MAX;
 
 /// How long a provider may take to accept a piece of a request.
@@ -25,6 +26,10 @@ const WRITE_STALL: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// What a request is called that ended with the proxy.
 pub(crate) const SHUTDOWN: &str = "shutdown";
+/// How often, and how long each time, the end of a connection is waited for once one side has closed it:
+/// 3 s, which is the way there and back with a packet lost.
+const END_WAITS: usize = 300;
+const END_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// What ends a request's head.
 const HEAD_END: &[u8] = b"\r\n\r\n";
@@ -93,6 +98,8 @@ pub(crate) struct Attempt {
     pub(crate) output_bytes: usize,
     /// Of a body that is read while it is sent; 0 if there is none.
     pub(crate) piece_bytes: usize,
+    /// There is a connection, so that some of the request may have been sent.
+    pub(crate) is_connected: bool,
     /// The socket that serves the request.
     pub(crate) socket: Option<Arc<TcpStream>>,
     /// The connection had served a request before.
@@ -153,21 +160,49 @@ pub(crate) struct Socket {
     /// Set when the provider stopped reading: what it said may still be read.
     write_error: Option<io::Error>,
     read_wait: Option<Duration>,
+    /// Bytes of the present request that the kernel has taken.
+    sent: u64,
 }
 
 impl Socket {
     pub(super) fn new(stream: Arc<TcpStream>) -> Socket {
-        Socket { stream, write_error: None, read_wait: None }
+        Socket { stream, write_error: None, read_wait: None, sent: 0 }
+    }
+
+    /// Another request begins.
+    pub(super) fn begin(&mut self) {
+        self.sent = 0;
     }
 
     /// Sends all, or notes why not.
     pub(super) fn send(&mut self, parts: &mut [IoSlice]) {
         if self.write_error.is_none()
-            && let Err(error) = write_all(&self.stream, parts)
+            && let Err(error) = write_all(&self.stream, parts, &mut self.sent)
         {
             // An early 413 or 429 is here or on its way; reading decides.
             self.write_error = Some(error);
             attempt(|attempt| attempt.is_refused = true);
+        }
+    }
+
+    /// Whether the request that ended with `error` was lost on the way: the kernel has no acknowledgement
+    /// of any of it, and will get none.
+    pub(super) fn is_unread(&self, error: &io::Error) -> bool {
+        let is_unread = || unacknowledged(&self.stream).is_some_and(|bytes| bytes >= self.sent);
+        match error.kind() {
+            // It has ended. (A provider that reads and resets at once, before its kernel acknowledges, which may
+            // take 40 ms, cannot be told from one that closed before it read.)
+            io::ErrorKind::TimedOut
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted => is_unread(),
+            // The provider has closed its side. The reset that answers our bytes may be on its way, and so
+            // may their acknowledgement.
+            io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+                let mut fds = [PollFd::new(&self.stream, PollFlags::empty())];
+                let mut waits = (0..END_WAITS).take_while(|_| is_unread());
+                waits.any(|_| matches!(poll(&mut fds, Some(&END_WAIT)), Ok(1..))) && is_unread()
+            }
+            _ => false,
         }
     }
 
@@ -183,7 +218,10 @@ impl Socket {
             match (&*self.stream).read(out) {
                 Ok(count) => break count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_timeout(&error) => return Err(Error::Timeout(wait.reason)),
+                // Not `TimedOut`: that is the kernel's word for a path that is dead.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(Error::Timeout(wait.reason));
+                }
                 Err(error) => return Err(self.write_error.take().unwrap_or(error).into()),
             }
         };
@@ -205,16 +243,15 @@ impl Socket {
     }
 }
 
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
 /// Writes without blocking, so that an answer to half a request is seen while waiting for room.
-fn write_all(out: &TcpStream, mut parts: &mut [IoSlice]) -> io::Result<()> {
+fn write_all(out: &TcpStream, mut parts: &mut [IoSlice], sent: &mut u64) -> io::Result<()> {
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     while !parts.iter().all(|part| part.is_empty()) {
         match rustix::net::sendmsg(out, parts, &mut SendAncillaryBuffer::default(), flags) {
-            Ok(count) => IoSlice::advance_slices(&mut parts, count),
+            Ok(count) => {
+                *sent += count as u64;
+                IoSlice::advance_slices(&mut parts, count);
+            }
             Err(rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::AGAIN) => wait_for_room(out)?,
             Err(error) => return Err(error.into()),
