@@ -66,7 +66,7 @@ struct Exchange<'a> {
 pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: Job) {
     let Job { client, mut head, mut body, arrived, .. } = job;
     if let Some(page) = guard::page(&setup.config, &client.stream, &head) {
-        return pages::answer((context, &setup.config), page, &client, &head);
+        return pages::answer((context, &setup.config), page, &client, (&head, body));
     }
     let (read_time, plan) = (arrived.elapsed(), setup.config.plan(asked_mode(&head)));
     if plan.mode != Mode::Off {

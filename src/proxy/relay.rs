@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use super::WRITE_WAITS_MAX;
 use super::request::Head;
 use super::spare;
-use super::upstream::forward::is_hop_by_hop;
+use super::upstream::forward::{Named, is_hop_by_hop, is_ours};
 use super::upstream::transport::Watch;
 use super::upstream::{Framing, PIECE_BYTES_MAX, ReplyHead, first_piece, next_piece};
 use crate::footer::amend::Passage;
@@ -86,13 +86,15 @@ impl Relay<'_> {
             head.clear();
         }
         let copied = match body {
-            _ if end == End::None => self.write(&[&head]).map_err(|_| Fault::Client),
+            _ if end == End::None => {
+                self.write(&[&head]).map(|()| false).map_err(|_| Fault::Client)
+            }
             Body::Whole(bytes) => self.whole(&bytes, (&mut head, end)),
             Body::Comes(mut body) => self.pieces(&mut *body, (&mut head, end), &mut passage),
         };
         spare::keep(head);
         let (reading, footer) = passage.finish();
-        let error = self.judge(copied, end, reading.as_ref());
+        let error = self.judge(copied.map(|any| any && self.is_judged()), reading.as_ref());
         // The end is marked only when it is known to be one.
         let is_whole = matches!(error, None | Some("cut?"));
         let is_ended = is_whole && (end != End::Chunks || self.write(&[b"0\r\n\r\n"]).is_ok());
@@ -101,22 +103,25 @@ impl Relay<'_> {
         Relayed { keep_alive, error, reading, footer, must_abort }
     }
 
-    /// Head and body in one write.
-    fn whole(&self, bytes: &[u8], (head, end): (&mut Vec<u8>, End)) -> Result<(), Fault> {
+    /// Head and body in one write; whether there is a body.
+    fn whole(&self, bytes: &[u8], (head, end): (&mut Vec<u8>, End)) -> Result<bool, Fault> {
         let mut behind: &[u8] = b"";
         if end == End::Chunks && !bytes.is_empty() {
             let _ = write!(head, "{:x}\r\n", bytes.len());
             behind = b"\r\n";
         }
-        self.write(&[head, bytes, behind]).map_err(|_| Fault::Client)
+        self.write(&[head, bytes, behind]).map_err(|_| Fault::Client)?;
+        Ok(!bytes.is_empty())
     }
 
+    /// One write for each piece; whether there were any.
     fn pieces(
         &self,
         body: &mut dyn Read,
         (head, end): (&mut Vec<u8>, End),
         passage: &mut Passage,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
+        let mut any = false;
         let room = |bytes| spare::take(CHUNK_HEAD_BYTES + bytes + 2);
         if end == End::Chunks {
             // It may be a stream, which lasts.
@@ -153,8 +158,9 @@ impl Relay<'_> {
             head.clear();
             if count == 0 {
                 spare::keep(out);
-                return Ok(());
+                return Ok(any);
             }
+            any = true;
             let next = next_piece(bytes_max, count);
             if std::mem::replace(&mut bytes_max, next) != next {
                 spare::keep(std::mem::replace(&mut out, room(next)));
@@ -162,11 +168,11 @@ impl Relay<'_> {
         }
     }
 
-    /// What the end of the copying means. An answer that may be cut is never ended cleanly.
+    /// What the end of the copying means; `Ok(true)`: the answer's content has to tell. An answer that
+    /// may be cut is never ended cleanly.
     fn judge(
         &self,
-        copied: Result<(), Fault>,
-        end: End,
+        copied: Result<bool, Fault>,
         reading: Option<&Reading>,
     ) -> Option<&'static str> {
         let has_ended = reading.is_some_and(|reading| reading.ended);
@@ -176,14 +182,27 @@ impl Relay<'_> {
             Err(Fault::Upstream) if self.watch.is_gone() && has_ended => None,
             Err(Fault::Upstream) if self.watch.is_gone() => Some(self.watch.reason()),
             Err(Fault::Upstream) => Some("cut"),
-            // Where upstream marks the end by closing, only the content can tell.
-            Ok(()) if end != End::None && self.framing == Framing::Close => match reading {
+            Ok(true) => match reading {
                 Some(reading) if !reading.ended && reading.inside => Some("cut"),
                 Some(reading) if !reading.ended => Some("cut?"),
                 _ => None,
             },
-            Ok(()) => None,
+            Ok(false) => None,
         }
+    }
+
+    /// Whether only the content can tell an end from a cut: the close is the only mark, and the content has
+    /// marks of its own. An error page or a text is complete when the connection ends in order.
+    fn is_judged(&self) -> bool {
+        let kind = self.answer.header("content-type").unwrap_or_default();
+        let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let ends = |word: &[u8]| {
+            let end = kind.len().checked_sub(word.len()).map(|at| &kind[at..]);
+            end.is_some_and(|end| end.eq_ignore_ascii_case(word))
+        };
+        let is_json = ends(b"/json") || ends(b"+json");
+        self.framing == Framing::Close
+            && (ends(b"text/event-stream") || is_json && matches!(self.answer.status(), 200..=299))
     }
 
     fn end(&self) -> End {
@@ -200,15 +219,13 @@ impl Relay<'_> {
         let _ = write!(out, "HTTP/1.1 {} ", self.answer.status());
         out.extend_from_slice(self.answer.reason());
         out.extend_from_slice(b"\r\n");
-        let names_any = self.answer.header("connection").is_some();
+        let named = Named::of(self.answer.tokens("connection"));
         for (name, value) in self.answer.headers() {
             // Where there is no body, the length is that of the body there would be.
             let is_kept = end == End::None && name.eq_ignore_ascii_case(b"content-length");
-            let is_named = || {
-                let mut named = self.answer.tokens("connection");
-                names_any && named.any(|token| token.eq_ignore_ascii_case(name))
-            };
-            if is_kept || !is_hop_by_hop(name) && !is_named() {
+            // Ours say what we have found, and nobody else may.
+            let is_dropped = || is_hop_by_hop(name) || is_ours(name) || named.has(name);
+            if is_kept || !is_dropped() {
                 line(&mut out, name, value);
             }
         }

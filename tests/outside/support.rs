@@ -42,7 +42,9 @@ pub(crate) fn connections_to(port: u16, states: &[&str]) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let there = format!("0100007F:{port:04X}");
     let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    lines.filter(|words| words.get(2) == Some(&there.as_str()) && states.contains(&words[3])).count()
+    lines
+        .filter(|words| words.get(2) == Some(&there.as_str()) && states.contains(&words[3]))
+        .count()
 }
 
 /// Names a test that this machine cannot run, and why.

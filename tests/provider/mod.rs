@@ -99,7 +99,11 @@ impl Provider {
     }
 
     pub(crate) fn listen(port: u16) -> io::Result<Provider> {
-        let listener = TcpListener::bind(("127.0.0.1", port))?;
+        Provider::listen_at("127.0.0.1", port)
+    }
+
+    pub(crate) fn listen_at(host: &str, port: u16) -> io::Result<Provider> {
+        let listener = TcpListener::bind((host, port))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
         let state = shared.clone();

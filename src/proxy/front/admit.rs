@@ -3,11 +3,11 @@
 
 use super::client::Job;
 use super::connection::Connection;
-use super::local;
+use super::local::{self, Asker};
 use crate::proxy::Context;
 use crate::proxy::local::guard;
 use crate::proxy::request::body::TOO_LARGE;
-use crate::proxy::request::{Framing, Head, Refusal};
+use crate::proxy::request::{Framing, Head};
 use crate::proxy::setup::Setup;
 use crate::wire::Format;
 
@@ -29,7 +29,8 @@ pub(super) fn admit(
             return None;
         }
         Err(refusal) => {
-            connection.answer(&head, &refused(context, &head, refusal));
+            let answer = local::refusal(&Asker::of(&head), refusal, &context.ids.next());
+            connection.answer(&head, &answer);
             return None;
         }
     }
@@ -38,7 +39,9 @@ pub(super) fn admit(
     let is_prompt = head.method() == "POST" && Format::of_path(head.target()).is_some();
     match head.framing {
         Framing::Length(length) if is_prompt && length > max => {
-            connection.last_answer(&refused(context, &head, TOO_LARGE));
+            let asker = Asker::of(&head);
+            let answer = local::refusal(&asker, TOO_LARGE, &context.ids.next());
+            connection.last_answer(&answer, &asker);
             None
         }
         Framing::Length(length) if is_prompt || length <= WHOLE_BODY_BYTES_MAX.min(max) => {
@@ -51,16 +54,4 @@ pub(super) fn admit(
         }
         _ => Some(Box::new(connection.upload(head))),
     }
-}
-
-/// A refusal in the words that the client's library parses.
-fn refused(context: &Context, head: &Head, refusal: Refusal) -> Vec<u8> {
-    let format = Format::of_path(head.target());
-    let trouble = local::Trouble {
-        status: refusal.status,
-        code: local::code(refusal.status),
-        text: refusal.why,
-        request_id: &context.ids.next(),
-    };
-    local::error(format, &trouble)
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 
-use super::connection::Left;
-use super::local;
+use super::connection::{Left, SKIP_BYTES_MAX};
+use super::local::{self, Asker};
 use super::memory::Held;
 use crate::proxy::request::body::BodyReader;
 use crate::proxy::request::{Head, Refusal};
@@ -48,6 +48,14 @@ impl Incoming {
             Incoming::Streamed(upload) => upload.has_come(),
         }
     }
+
+    /// Reads a body that nobody wants, up to a bound; whether all of it has come.
+    pub(crate) fn has_come_unwanted(self) -> bool {
+        let Incoming::Streamed(mut upload) = self else { return true };
+        let mut unwanted = (&mut upload).take(SKIP_BYTES_MAX);
+        let _ = io::copy(&mut unwanted, &mut io::sink());
+        upload.has_come()
+    }
 }
 
 /// The client of one request.
@@ -64,11 +72,9 @@ impl Client {
     /// Writes an answer of our own and gives the connection back. It `is_reusable` if all of the
     /// request was read.
     pub(crate) fn answer(&self, answer: &[u8], head: &Head, is_reusable: bool) {
-        let keep_alive = is_reusable && head.keep_alive && !head.is_http10;
-        let written = match keep_alive {
-            true => (&*self.stream).write_all(answer),
-            false => (&*self.stream).write_all(&local::closing(answer)),
-        };
+        let keep_alive = is_reusable && head.keep_alive;
+        let answer = local::fit(answer, &Asker::of(head), keep_alive);
+        let written = (&*self.stream).write_all(&answer);
         self.release(keep_alive && written.is_ok());
     }
 
@@ -108,9 +114,9 @@ impl Client {
     }
 
     /// Ends the connection with a last answer, if there is nothing on it yet that it would garble.
-    pub(crate) fn close_with(&self, answer: &[u8]) {
+    pub(crate) fn close_with(&self, answer: &[u8], asker: &Asker) {
         if self.link.is_busy() && !self.is_ours() {
-            let _ = (&*self.stream).write_all(answer);
+            let _ = (&*self.stream).write_all(&local::fit(answer, asker, false));
             self.release(false);
         }
     }

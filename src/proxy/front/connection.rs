@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::client::{Client, Incoming, Job, Link, Upload};
-use super::local;
+use super::local::{self, Asker};
 use super::memory::{Held, Memory};
 use crate::proxy::large::Large;
 use crate::proxy::request::body::BodyReader;
@@ -18,7 +18,7 @@ use crate::proxy::upstream::transport::Watch;
 
 /// A body that was answered without being wanted, and is read all the same so that the connection
 /// can serve another request.
-const SKIP_BYTES_MAX: u64 = 1024 * 1024;
+pub(super) const SKIP_BYTES_MAX: u64 = 1024 * 1024;
 /// For a client to take a refusal while it still sends, in all and in silence.
 const DRAIN_TIME: Duration = Duration::from_secs(30);
 const DRAIN_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -309,17 +309,13 @@ impl Connection {
             Framing::Length(length) => length <= SKIP_BYTES_MAX,
             Framing::Chunked => true,
         };
-        let is_kept = head.keep_alive
-            && is_small
-            && !head.is_http10
-            && !head.expects_continue
-            && head.method() != "CONNECT";
-        let end = memchr::memmem::find(answer, b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
-        let answer = if head.method() == "HEAD" { &answer[..end] } else { answer };
+        let is_kept =
+            head.keep_alive && is_small && !head.expects_continue && head.method() != "CONNECT";
+        let asker = Asker::of(head);
         if !is_kept {
-            return self.last_answer(answer);
+            return self.last_answer(answer, &asker);
         }
-        match self.say(answer) {
+        match self.say(&local::fit(answer, &asker, true)) {
             true => self.phase = Phase::Skipping(BodyReader::new(head.framing, SKIP_BYTES_MAX)),
             false => self.half_close(),
         }
@@ -327,9 +323,18 @@ impl Connection {
     }
 
     /// Sends an answer that the client must know to be the last.
-    pub(crate) fn last_answer(&mut self, answer: &[u8]) {
-        self.say(&local::closing(answer));
+    pub(crate) fn last_answer(&mut self, answer: &[u8], asker: &Asker) {
+        self.say(&local::fit(answer, asker, false));
         self.half_close();
+    }
+
+    /// Refuses what has come, however little that is, and the connection with it.
+    pub(crate) fn refuse(&mut self, refusal: Refusal, request_id: &str) {
+        let asker = match &self.phase {
+            Phase::Body { head, .. } => Asker::of(head),
+            _ => Asker::of_start(&self.buffer),
+        };
+        self.last_answer(&local::refusal(&asker, refusal, request_id), &asker);
     }
 
     /// Sends a short text at once; false if the client did not take it, who is not waited for.

@@ -13,6 +13,10 @@ use rustix::net::{RecvFlags, SendFlags};
 
 use super::connection::{Connection, Phase};
 use super::{Front, NO_MEMORY, Next, local};
+use crate::proxy::local::Asker;
+use crate::proxy::request::Refusal;
+
+const TOO_MANY: Refusal = Refusal { status: 503, why: "too many connections" };
 
 /// A connection gets so long to show what it is about.
 const FRESH: Duration = Duration::from_secs(1);
@@ -34,12 +38,26 @@ impl Front<'_> {
             Some((rank(connection)?, connection.since, index))
         });
         let Some((.., index)) = dispensable.min() else { return false };
-        if let Some(Connection { phase: Phase::Body { .. }, stream, .. }) = &self.connections[index]
+        if let Some(Connection { phase: Phase::Body { head, .. }, stream, .. }) =
+            &self.connections[index]
         {
-            turn_away(&Arc::clone(stream), &mut self.scratch);
+            let (asker, stream) = (Asker::of(head), Arc::clone(stream));
+            self.turn_away(&stream, Some(asker));
         }
         self.close(index);
         true
+    }
+
+    /// One connection too many. What it has sent is read first: a close with bytes unread resets the
+    /// connection, and takes the answer with it. `asker` is known if its head has come.
+    pub(super) fn turn_away(&mut self, stream: &TcpStream, asker: Option<Asker>) {
+        let come = rustix::net::recv(stream, &mut self.scratch[..], RecvFlags::DONTWAIT);
+        let start = &self.scratch[..come.map_or(0, |(_, count)| count)];
+        let asker = asker.unwrap_or_else(|| Asker::of_start(start));
+        let answer = local::refusal(&asker, TOO_MANY, &self.context.ids.next());
+        let answer = local::fit(&answer, &asker, false);
+        let _ = rustix::net::send(stream, &answer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        let _ = stream.shutdown(Shutdown::Write);
     }
 
     /// For each body that waits for memory one of the slowest goes.
@@ -74,13 +92,4 @@ fn rank(connection: &Connection) -> Option<(u8, usize)> {
         Phase::Body { .. } if connection.is_slow(FRESH) => Some((2, connection.pace)),
         Phase::Body { .. } => Some((4, connection.pace)),
     }
-}
-
-/// One connection too many. What it has sent is read first: a close with bytes unread resets the
-/// connection, and takes the answer with it.
-pub(super) fn turn_away(stream: &TcpStream, scratch: &mut [u8]) {
-    let _ = rustix::net::recv(stream, scratch, RecvFlags::DONTWAIT);
-    let answer = local::plain(503, "too many connections");
-    let _ = rustix::net::send(stream, &answer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-    let _ = stream.shutdown(Shutdown::Write);
 }

@@ -28,7 +28,7 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
 use crate::error::Error;
-use crate::proxy::local;
+use crate::proxy::local::{self, Asker};
 use crate::proxy::request::Refusal;
 use crate::proxy::setup::Setup;
 use crate::proxy::switch::{self, Switch};
@@ -319,7 +319,7 @@ impl Front<'_> {
     fn welcome(&mut self, stream: TcpStream) {
         let is_full = self.connections.len() - self.free.len() >= self.connections_max;
         if is_full && !self.make_room() {
-            return crowd::turn_away(&stream, &mut self.scratch);
+            return self.turn_away(&stream, None);
         }
         let index = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
@@ -414,9 +414,7 @@ impl Front<'_> {
                     None => continue,
                 },
                 Ok(Step::Request(job)) => return self.dispatch(index, job),
-                Err(refusal) => {
-                    connection.last_answer(&local::plain(refusal.status, refusal.why));
-                }
+                Err(refusal) => connection.refuse(refusal, &self.context.ids.next()),
             }
             if received >= TURN_BYTES_MAX {
                 self.again.push(connection.link.token);
@@ -449,12 +447,17 @@ impl Front<'_> {
     fn not_taken(&mut self, index: usize, job: &Job) -> Next {
         self.context.in_flight.fetch_sub(1, Ordering::AcqRel);
         job.client.not_taken();
-        self.refuse(index, ALL_BUSY)
+        if let Some(connection) = &mut self.connections[index] {
+            let asker = Asker::of(&job.head);
+            let answer = local::refusal(&asker, ALL_BUSY, &self.context.ids.next());
+            connection.last_answer(&answer, &asker);
+        }
+        self.pump(index)
     }
 
     fn refuse(&mut self, index: usize, refusal: Refusal) -> Next {
         if let Some(connection) = &mut self.connections[index] {
-            connection.last_answer(&local::plain(refusal.status, refusal.why));
+            connection.refuse(refusal, &self.context.ids.next());
         }
         self.pump(index)
     }

@@ -13,7 +13,6 @@ use rustix::net::RecvFlags;
 use super::admit::admit;
 use super::client::{Client, Job};
 use super::connection::{Connection, Left, Step};
-use super::local;
 use crate::proxy::Context;
 use crate::proxy::setup::Setup;
 
@@ -93,7 +92,7 @@ fn read(
                 None => continue,
             },
             Ok(Step::Request(job)) => return Ok(job),
-            Err(refusal) => connection.last_answer(&local::plain(refusal.status, refusal.why)),
+            Err(refusal) => connection.refuse(refusal, &context.ids.next()),
         }
         if !connection.is_reading() || began.elapsed() > REQUEST_TIME {
             return Err(false);

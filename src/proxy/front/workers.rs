@@ -13,11 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::client::{Client, Job};
+use super::client::Job;
 use super::stay;
+use crate::proxy::Context;
 use crate::proxy::exchange;
+use crate::proxy::local::{self, Asker};
+use crate::proxy::request::Refusal;
 use crate::proxy::setup::Setup;
-use crate::proxy::{Context, local};
 
 /// Requests that may wait for a worker once all are busy.
 const QUEUE_MAX: usize = 1024;
@@ -25,6 +27,9 @@ const QUEUE_MAX: usize = 1024;
 const STACK_BYTES: usize = 256 * 1024;
 /// A worker without work ends after this.
 const IDLE: Duration = Duration::from_secs(10);
+
+const FAULT: Refusal =
+    Refusal { status: 500, why: "a fault in tokenpak ended this request; please report it" };
 
 pub(crate) struct Workers {
     context: Arc<Context>,
@@ -161,23 +166,22 @@ fn next(context: &Context, crew: &Mutex<Crew>, seat: &Arc<Seat>) -> Option<Box<J
 }
 
 fn carry(context: &Arc<Context>, setup: &Arc<Setup>, job: Box<Job>) {
-    let client = job.client.clone();
-    guard(&client, || exchange::run(context, setup, *job));
+    let (client, asker) = (job.client.clone(), Asker::of(&job.head));
+    if !guard(|| exchange::run(context, setup, *job)) {
+        client.close_with(&local::refusal(&asker, FAULT, &context.ids.next()), &asker);
+    }
     context.in_flight.fetch_sub(1, Ordering::AcqRel);
 }
 
-/// A panic ends one request, not the process.
-fn guard(client: &Client, run: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(run)).is_err() {
-        let text = "a fault in tokenpak ended this request; please report it";
-        client.close_with(&local::closing(&local::plain(500, text)));
-    }
+/// A panic ends one request, not the process: false.
+fn guard(run: impl FnOnce()) -> bool {
+    catch_unwind(AssertUnwindSafe(run)).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::front::client::Link;
+    use crate::proxy::front::client::{Client, Link};
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
 
@@ -196,26 +200,29 @@ mod tests {
     #[test]
     fn panic_ends_one_request_with_500() {
         let (client, mut outside) = client();
-        guard(&client, || panic!("a fault, made for this test"));
+        let asker = Asker::of_start(b"");
+        assert!(!guard(|| panic!("a fault, made for this test")));
+        client.close_with(&local::refusal(&asker, FAULT, "1"), &asker);
         let mut answer = String::new();
         outside.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
         assert!(answer.contains("connection: close") && !answer.contains("made for this test"));
         // The thread goes on with the next one.
         let mut is_served = false;
-        guard(&client, || is_served = true);
-        assert!(is_served);
+        assert!(guard(|| is_served = true) && is_served);
     }
 
     #[test]
     fn panic_inside_an_answer_adds_nothing_to_it() {
         use std::io::Write;
         let (client, mut outside) = client();
-        guard(&client, || {
+        let is_well = guard(|| {
             (&*client.stream).write_all(b"HTTP/1.1 200 OK\r\n\r\nhalf").unwrap();
             client.release(true);
             panic!("a fault, made for this test");
         });
+        assert!(!is_well);
+        client.close_with(b"HTTP/1.1 500 No\r\n\r\n", &Asker::of_start(b""));
         drop(client);
         let mut answer = String::new();
         outside.read_to_string(&mut answer).unwrap();

@@ -6,12 +6,17 @@ pub(super) mod guard;
 pub(super) mod metrics;
 pub(super) mod pages;
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use tiny_http::{HTTPVersion, Header, Response, StatusCode};
 
 use crate::proxy::Context;
+use crate::proxy::request::{Head, Refusal};
 use crate::wire::Format;
+
+/// What keeps a place from being free does not last, in seconds.
+const RETRY_AFTER: (&str, &str) = ("retry-after", "1");
 
 /// An error of the proxy itself.
 pub(crate) struct Trouble<'a> {
@@ -36,25 +41,78 @@ pub(crate) fn error(format: Option<Format>, trouble: &Trouble) -> Vec<u8> {
             "error": {"code": trouble.status, "message": text, "status": google_status(trouble.status)}
         }),
     };
-    let headers = [
-        ("x-tokenpak-error", trouble.code),
-        ("x-tokenpak-request-id", trouble.request_id),
-        ("www-authenticate", "Bearer realm=\"tokenpak\""),
-    ];
-    let headers = if trouble.status == 401 { &headers[..] } else { &headers[..2] };
-    print(trouble.status, "application/json", headers, body.to_string())
+    let third = match trouble.status {
+        401 => Some(("www-authenticate", "Bearer realm=\"tokenpak\"")),
+        503 => Some(RETRY_AFTER),
+        _ => None,
+    };
+    let headers =
+        [("x-tokenpak-error", trouble.code), ("x-tokenpak-request-id", trouble.request_id)];
+    let headers: Vec<_> = headers.into_iter().chain(third).collect();
+    print(trouble.status, "application/json", &headers, body.to_string())
 }
 
-/// An answer to what was not even a request.
-pub(crate) fn plain(status: u16, text: &str) -> Vec<u8> {
-    let retry: &[_] = if status == 503 { &[("retry-after", "1")] } else { &[] };
-    print(status, "text/plain; charset=utf-8", retry, format!("tokenpak: {text}\n"))
+/// What an answer of ours depends on in the request that it answers.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker {
+    /// `None`: there is no whole head, and what there is of it names no dialect.
+    dialect: Option<Option<Format>>,
+    is_head: bool,
+    is_http10: bool,
 }
 
-/// An answer that tells the client not to send anything more.
-pub(crate) fn closing(answer: &[u8]) -> Vec<u8> {
+impl Asker {
+    pub(crate) fn of(head: &Head) -> Asker {
+        Asker {
+            dialect: Some(Format::of_path(head.target())),
+            is_head: head.method() == "HEAD",
+            is_http10: head.is_http10,
+        }
+    }
+
+    /// As far as the request line tells, of which not all need have come.
+    pub(crate) fn of_start(bytes: &[u8]) -> Asker {
+        let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let line = bytes[blank..].split(|byte| *byte == b'\r').next().unwrap_or_default();
+        let mut words = line.split(|byte| *byte == b' ');
+        let is_head = words.next() == Some(b"HEAD");
+        let target = words.next().and_then(|word| std::str::from_utf8(word).ok());
+        Asker {
+            dialect: target.and_then(Format::of_path).map(Some),
+            is_head,
+            is_http10: words.next() == Some(b"HTTP/1.0"),
+        }
+    }
+}
+
+/// A refusal in the dialect that the client's library parses, or as a line of text.
+pub(crate) fn refusal(asker: &Asker, refusal: Refusal, request_id: &str) -> Vec<u8> {
+    let Refusal { status, why } = refusal;
+    match asker.dialect {
+        Some(format) => {
+            error(format, &Trouble { status, code: code(status), text: why, request_id })
+        }
+        None => {
+            let headers = [("x-tokenpak-error", code(status)), RETRY_AFTER];
+            let headers = if status == 503 { &headers[..] } else { &headers[..1] };
+            print(status, "text/plain; charset=utf-8", headers, format!("tokenpak: {why}\n"))
+        }
+    }
+}
+
+/// An answer of ours as this client has to get it: every one passes here. Without its body if the request
+/// is HEAD's, since a client would take that for the next answer's head; and with the fate of the
+/// connection, where the version does not imply it.
+pub(crate) fn fit<'a>(answer: &'a [u8], asker: &Asker, keep_alive: bool) -> Cow<'a, [u8]> {
+    let end = memchr::memmem::find(answer, b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
+    let answer = if asker.is_head { &answer[..end] } else { answer };
+    let fate: &[u8] = match (keep_alive, asker.is_http10) {
+        (true, false) => return answer.into(),
+        (true, true) => b"connection: keep-alive\r\n",
+        (false, _) => b"connection: close\r\n",
+    };
     let line_end = memchr::memchr(b'\n', answer).map_or(0, |at| at + 1);
-    [&answer[..line_end], b"connection: close\r\n", &answer[line_end..]].concat()
+    [&answer[..line_end], fate, &answer[line_end..]].concat().into()
 }
 
 /// What a refusal by status is called in `x-tokenpak-error`.
@@ -66,6 +124,8 @@ pub(crate) fn code(status: u16) -> &'static str {
         408 => "request-timeout",
         413 => "body-too-large",
         421 => "wrong-host",
+        500 => "internal-error",
+        503 => "busy",
         _ => "bad-request",
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::metrics::Gauges;
 use crate::config::Config;
-use crate::proxy::front::client::Client;
+use crate::proxy::front::client::{Client, Incoming};
 use crate::proxy::request::Head;
 use crate::proxy::{Context, local};
 
@@ -48,9 +48,9 @@ pub(crate) fn answer(
     (context, config): (&Context, &Config),
     page: Page,
     client: &Client,
-    head: &Head,
+    (head, body): (&Head, Incoming),
 ) {
-    let mut answer = match page {
+    let answer = match page {
         Page::Health => local::health_of(context),
         Page::Metrics => {
             let text = context.metrics.text(&gauges(context), context.ledger.delays(), config);
@@ -58,11 +58,8 @@ pub(crate) fn answer(
         }
         Page::Stats => stats(context, head),
     };
-    if head.method() == "HEAD" {
-        let end = memchr::memmem::find(&answer, b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
-        answer.truncate(end);
-    }
-    client.answer(&answer, head, !context.is_draining());
+    let has_come = body.has_come_unwanted();
+    client.answer(&answer, head, has_come && !context.is_draining());
 }
 
 fn stats(context: &Context, head: &Head) -> Vec<u8> {

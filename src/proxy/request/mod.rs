@@ -242,7 +242,10 @@ fn version_refusal<T>(bytes: &[u8]) -> Result<T, Refusal> {
 }
 
 fn check_host(head: &Head) -> Result<(), Refusal> {
+    let is_odd = |host: &[u8]| host.iter().any(|byte| *byte <= b' ' || *byte == 0x7f);
     match head.values("host").count() {
+        // What has a blank in it is no name, of ours or of others (RFC 9110 7.2).
+        1 if head.values("host").any(is_odd) => refuse(400, "the Host header is malformed"),
         1 => Ok(()),
         0 if head.is_http10 => Ok(()),
         _ => refuse(400, "HTTP/1.1 needs exactly one Host header"),

@@ -170,7 +170,10 @@ impl Pool {
 
     /// Closes what has been idle for too long; how long until there is more of that, if anything is left.
     pub(crate) fn expire(&self) -> Option<Duration> {
-        let now = now();
+        self.expire_at(now())
+    }
+
+    fn expire_at(&self, now: Duration) -> Option<Duration> {
         let is_old = |since: &Duration| now.saturating_sub(*since) >= IDLE;
         let mut old = Vec::new();
         let mut idle = self.idle();
@@ -363,5 +366,35 @@ impl Drop for Handover {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Connection")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn idle_connections_are_closed_by_time_alone() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (pool, begun) = (Pool::new(3), now());
+        let mut ends = Vec::new();
+        for host in ["a.test", "a.test", "a.test", "a.test", "b.test"] {
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            ends.push(listener.accept().unwrap().0);
+            let line = Line::Plain(Socket::new(Arc::new(stream)));
+            pool.put(Connection::new(line, (false, Authority::from_static(host))));
+        }
+        let count = || pool.idle().iter().map(|(_, list)| list.len()).sum::<usize>();
+        assert_eq!(count(), 4, "as many for a host as there may be");
+        let left = pool.expire_at(begun + IDLE / 2).unwrap();
+        assert!(left > IDLE / 3 && left <= IDLE && count() == 4, "{left:?}");
+        assert_eq!((pool.expire_at(now() + IDLE), count()), (None, 0));
+        use std::io::Read;
+        for mut end in ends {
+            assert_eq!(end.read(&mut [0]).unwrap(), 0, "closed");
+        }
+        // One that was closed meanwhile is not taken, and the next is.
+        assert!(pool.take(&(false, Authority::from_static("a.test"))).is_none());
     }
 }

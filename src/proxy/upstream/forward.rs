@@ -43,6 +43,32 @@ pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
     HOP_BY_HOP.iter().any(|hop| hop.as_bytes().eq_ignore_ascii_case(name))
 }
 
+/// Whether a header is one of those between us and our clients.
+pub(crate) fn is_ours(name: &[u8]) -> bool {
+    const OURS: &[u8] = b"x-tokenpak-";
+    name.get(..OURS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OURS))
+}
+
+/// Headers that `Connection` declares to be the hop's own. In order, so that as many words as a head has
+/// room for cost no more than to read them.
+pub(crate) struct Named(Vec<Vec<u8>>);
+
+impl Named {
+    pub(crate) fn of<'a>(words: impl Iterator<Item = &'a [u8]>) -> Named {
+        // What nearly all say, and what is the hop's own anyway.
+        let usual = |word: &&[u8]| {
+            !word.eq_ignore_ascii_case(b"close") && !word.eq_ignore_ascii_case(b"keep-alive")
+        };
+        let mut named: Vec<_> = words.filter(usual).map(<[u8]>::to_ascii_lowercase).collect();
+        named.sort_unstable();
+        Named(named)
+    }
+
+    pub(crate) fn has(&self, name: &[u8]) -> bool {
+        !self.0.is_empty() && self.0.binary_search(&name.to_ascii_lowercase()).is_ok()
+    }
+}
+
 /// The ways to the providers.
 pub(crate) struct Upstream {
     agent: Agent,
@@ -164,8 +190,8 @@ impl Upstream {
             match (self.receive(sent, &method, watch), before.take()) {
                 (Err(Lost::Unread(error)), None) if !watch.is_gone() => before = Some(error),
                 // Nothing came back on the old connection, and there is no new one either.
-                (Err(Lost::Unread(_) | Lost::Broken(ureq::Error::Timeout(_))), Some(first))
-                    if has_vanished(&first) =>
+                (Err(_), Some(first))
+                    if has_vanished(&first) && !transport::attempt(|it| it.is_connected) =>
                 {
                     return Err(failure(Lost::Broken(first), watch));
                 }
@@ -255,12 +281,10 @@ fn build(target: &Target, head: &Head) -> Result<Request<()>, Failure> {
     let mut request = Request::new(());
     *request.uri_mut() = uri;
     *request.method_mut() = method;
-    let named: Vec<String> = connection_tokens(head);
+    let named = Named::of(connection_tokens(head));
     for (name, value) in head.headers() {
-        let is_ours = name.len() >= 11 && name[..11].eq_ignore_ascii_case(b"x-tokenpak-");
         let is_narrowed = target.identity_only && name.eq_ignore_ascii_case(b"accept-encoding");
-        let is_named = named.iter().any(|token| token.as_bytes().eq_ignore_ascii_case(name));
-        if is_ours || is_narrowed || is_named || is_hop_by_hop(name) {
+        if is_ours(name) || is_narrowed || named.has(name) || is_hop_by_hop(name) {
             continue;
         }
         let bad = Failure::Refused("a header is not valid");
@@ -286,10 +310,10 @@ fn length(length: u64) -> HeaderValue {
     HeaderValue::from_bytes(&digits[..20 - left]).unwrap_or_else(|_| HeaderValue::from(length))
 }
 
-/// Headers that `Connection` declares to be the hop's own.
-fn connection_tokens(head: &Head) -> Vec<String> {
-    let tokens = head.values("connection").flat_map(|value| value.split(|byte| *byte == b','));
-    tokens.map(|token| String::from_utf8_lossy(token.trim_ascii()).into_owned()).collect()
+/// The words of the client's `Connection`.
+fn connection_tokens(head: &Head) -> impl Iterator<Item = &[u8]> {
+    let words = head.values("connection").flat_map(|value| value.split(|byte| *byte == b','));
+    words.map(<[u8]>::trim_ascii)
 }
 
 /// Methods that are sent with `Content-Length: 0` when their body is empty.
@@ -323,7 +347,7 @@ fn has_died(error: &ureq::Error) -> bool {
 
 /// Whether the kernel has given a path up on which nothing comes back.
 fn has_vanished(error: &ureq::Error) -> bool {
-    matches!(error, ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
+    matches!(error, ureq::Error::Io(error) if transport::is_vanished(error.kind()))
 }
 
 /// What went wrong.
@@ -338,7 +362,44 @@ fn failure(lost: Lost, watch: &Watch) -> Failure {
     };
     match error {
         Error::Timeout(Timeout::RecvResponse) => Failure::TimedOut,
-        error if has_vanished(&error) => Failure::TimedOut,
+        error
+            if has_vanished(&error)
+                && transport::attempt(|it| it.is_connected || it.must_be_fresh) =>
+        {
+            Failure::TimedOut
+        }
         error => Failure::Unreachable(super::words(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_hop_are_found_in_any_spelling() {
+        let words: [&[u8]; 5] = [b"close", b"X-One", b"", b"x-two", b"Keep-Alive"];
+        let named = Named::of(words.into_iter());
+        for (name, want) in [("x-one", true), ("X-TWO", true), ("x-three", false), ("close", false)]
+        {
+            assert_eq!(named.has(name.as_bytes()), want, "{name}");
+        }
+        assert!(!Named::of([&b"close"[..]].into_iter()).has(b"close"));
+    }
+
+    /// As many headers and words as a head has room for: the work must grow with their sum, not their product.
+    #[test]
+    fn hostile_connection_lists_are_read_once() {
+        let words: Vec<String> = (0..25_000).map(|n| format!("x{n}")).collect();
+        let mut named = None;
+        let info = allocation_counter::measure(|| {
+            named = Some(Named::of(words.iter().map(String::as_bytes)));
+        });
+        assert!(info.count_total < 25_100 && info.bytes_max < 2_000_000, "{info:?}");
+        let named = named.unwrap();
+        let info = allocation_counter::measure(|| {
+            assert_eq!((0..2000).filter(|n| named.has(format!("y{n}").as_bytes())).count(), 0);
+        });
+        assert!(info.count_total <= 4_100, "{info:?}");
     }
 }

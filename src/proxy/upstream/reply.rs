@@ -9,8 +9,8 @@
 pub(crate) const HEAD_BYTES_MAX: usize = 128 * 1024;
 /// Header lines that are read without an allocation for them; nearly all answers have fewer.
 const HEADERS_USUAL: usize = 64;
-/// The shortest header line is `a:` with its CRLF.
-const HEADER_LINE_BYTES_MIN: usize = 4;
+/// Header lines in a head; the most that clients are known to accept is 2,000, and most take 100.
+const HEADERS_MAX: usize = 2000;
 
 /// Why an answer is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,11 +191,15 @@ fn head_end(raw: &[u8], from: usize) -> Option<usize> {
 }
 
 fn parse(mut raw: Vec<u8>) -> Result<ReplyHead, Malformed> {
+    let blank = raw.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    // A later HTTP/1 is read as the latest that there is (RFC 9110 2.5).
+    if let Some([b'/', b'1', b'.', minor @ b'2'..=b'9', b' ']) = raw.get_mut(blank + 4..blank + 9) {
+        *minor = b'1';
+    }
     let mut usual = [httparse::EMPTY_HEADER; HEADERS_USUAL];
     let (status, reason, is_http10, fields) = match spans(&raw, &mut usual) {
         Err(httparse::Error::TooManyHeaders) => {
-            let mut all = vec![httparse::EMPTY_HEADER; raw.len() / HEADER_LINE_BYTES_MIN];
-            spans(&raw, &mut all)
+            spans(&raw, &mut vec![httparse::EMPTY_HEADER; HEADERS_MAX])
         }
         other => other,
     }

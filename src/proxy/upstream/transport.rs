@@ -192,9 +192,8 @@ impl Socket {
         match error.kind() {
             // It has ended. (A provider that reads and resets at once, before its kernel acknowledges, which may
             // take 40 ms, cannot be told from one that closed before it read.)
-            io::ErrorKind::TimedOut
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted => is_unread(),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => is_unread(),
+            kind if is_vanished(kind) => is_unread(),
             // The provider has closed its side. The reset that answers our bytes may be on its way, and so
             // may their acknowledgement.
             io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
@@ -241,6 +240,12 @@ impl Socket {
             rustix::net::recv(&self.stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
         self.write_error.is_none() && peeked == Err(rustix::io::Errno::AGAIN)
     }
+}
+
+/// The kernel's words for a path on which nothing comes back; the latter two if a router has said so.
+pub(super) fn is_vanished(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
+    matches!(kind, TimedOut | HostUnreachable | NetworkUnreachable)
 }
 
 /// Writes without blocking, so that an answer to half a request is seen while waiting for room.

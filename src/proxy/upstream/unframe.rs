@@ -6,8 +6,10 @@
 
 use super::reply::{Framing, Malformed};
 
-/// A chunk-size line with its extension, or a trailer line.
+/// A chunk-size line with its extension.
 const CHUNK_LINE_BYTES_MAX: u32 = 16 * 1024;
+/// All trailers, which are as much as a head may be.
+const TRAILERS_BYTES_MAX: u32 = super::reply::HEAD_BYTES_MAX as u32;
 
 /// Takes the framing off a body as it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +27,9 @@ pub(crate) enum Unframer {
     Chunk(u64),
     ChunkEnd,
     ChunkEndLf,
-    /// In a trailer line of so many bytes.
-    Trailer(u32),
-    TrailerLf(u32),
+    /// In a trailer line of so many bytes, with so many in all trailers.
+    Trailer(u32, u32),
+    TrailerLf(u32, u32),
     Done,
 }
 
@@ -112,17 +114,17 @@ impl Unframer {
                 CHUNK_LINE_BYTES_MAX => Err(BAD),
                 _ => Ok(Unframer::Extension(size, bytes + 1)),
             },
-            (Unframer::SizeEnd(0), b'\n', _) => Ok(Unframer::Trailer(0)),
+            (Unframer::SizeEnd(0), b'\n', _) => Ok(Unframer::Trailer(0, 0)),
             (Unframer::SizeEnd(size), b'\n', _) => Ok(Unframer::Chunk(size)),
             (Unframer::ChunkEnd, b'\r', _) => Ok(Unframer::ChunkEndLf),
             (Unframer::ChunkEndLf, b'\n', _) => Ok(Unframer::Size(None)),
-            (Unframer::Trailer(bytes), b'\r', _) => Ok(Unframer::TrailerLf(bytes)),
-            (Unframer::Trailer(bytes), byte, _) if byte != b'\n' => match bytes {
-                CHUNK_LINE_BYTES_MAX => Err(BAD),
-                _ => Ok(Unframer::Trailer(bytes + 1)),
+            (Unframer::Trailer(bytes, all), b'\r', _) => Ok(Unframer::TrailerLf(bytes, all)),
+            (Unframer::Trailer(bytes, all), byte, _) if byte != b'\n' => match all {
+                TRAILERS_BYTES_MAX => Err(BAD),
+                _ => Ok(Unframer::Trailer(bytes + 1, all + 1)),
             },
-            (Unframer::TrailerLf(0), b'\n', _) => Ok(Unframer::Done),
-            (Unframer::TrailerLf(_), b'\n', _) => Ok(Unframer::Trailer(0)),
+            (Unframer::TrailerLf(0, _), b'\n', _) => Ok(Unframer::Done),
+            (Unframer::TrailerLf(_, all), b'\n', _) => Ok(Unframer::Trailer(0, all)),
             _ => Err(BAD),
         }
     }

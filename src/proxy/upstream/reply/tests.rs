@@ -114,3 +114,20 @@ fn framing_follows_the_rfc() {
         assert_eq!(head.is_persistent(), persistent, "{text:?}");
     }
 }
+
+#[test]
+fn heads_have_limits_and_later_versions_are_read_as_ours() {
+    let many = |count| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a:b\r\n".repeat(count));
+    let read = |text: String| head(text.as_bytes(), 0).map(|done| done.map(|(head, _)| head));
+    assert_eq!(read(many(HEADERS_MAX)).unwrap().unwrap().headers().count(), HEADERS_MAX);
+    for count in [HEADERS_MAX + 1, 15_000, 25_000] {
+        assert!(read(many(count)).is_err(), "{count}");
+    }
+    for (version, want) in [("1.1", true), ("1.2", true), ("1.9", true), ("1.0", false)] {
+        let head = read(format!("HTTP/{version} 200 OK\r\ncontent-length: 0\r\n\r\n"));
+        assert_eq!(head.unwrap().unwrap().is_persistent(), want, "{version}");
+    }
+    for version in ["1.", "1.12", "1.x", "2.0", "0.9", "3"] {
+        assert!(read(format!("HTTP/{version} 200 OK\r\n\r\n")).is_err(), "{version}");
+    }
+}
