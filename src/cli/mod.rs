@@ -366,6 +366,9 @@ pub(crate) struct Compress {
     /// undo: write the body with every reference replaced by its text
     #[argh(switch)]
     pub(crate) expand: bool,
+    /// what texts may become with --expand, in MB (default: 64)
+    #[argh(option, arg_name = "mb")]
+    pub(crate) expand_max: Option<String>,
 }
 
 /// Count tokens of request bodies and other text, as wc counts words.

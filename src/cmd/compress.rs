@@ -14,9 +14,14 @@ use crate::cli;
 use crate::compress::{Left, Level, Mode};
 use crate::error::{Error, json_reason, say_lines};
 use crate::number::{commas, saved_percent};
-use crate::pack::{self, Looked, Packed, Plan};
+use crate::pack::{self, Looked, Packed, Plan, Unexpanded};
 use crate::tokens::Counter;
 use crate::wire::Format;
+
+/// What the texts of a body may become unless `--expand-max` says more: no provider takes a larger prompt.
+const EXPAND_MB_MAX: usize = 64;
+/// Places in a text are counted in 32 bits.
+const EXPAND_MB_LIMIT: usize = 4000;
 
 pub(crate) fn run(args: &cli::Compress) -> Result<(), Error> {
     let plan = plan(args)?;
@@ -24,8 +29,12 @@ pub(crate) fn run(args: &cli::Compress) -> Result<(), Error> {
     let (body, format) = request(args.text, name, read(args.file.as_deref())?)?;
     let shown = |body| if args.text { text_of(body) } else { body };
     if args.expand {
-        let expanded = pack::expand(format, &body).ok_or_else(|| not_a_request(name))?;
-        return write(&shown(expanded));
+        let megabytes = expand_max(args)?;
+        let expanded = pack::expand(format, &body, megabytes << 20);
+        return write(&shown(expanded.map_err(|reason| match reason {
+            Unexpanded::Unreadable => not_a_request(name),
+            Unexpanded::TooLong => stands_for_more(name, megabytes),
+        })?));
     }
     let mut packed = pack::pack(&mut Counter::new(), &plan, format, &body);
     if args.text {
@@ -99,6 +108,20 @@ fn format_of(name: &str, body: &[u8]) -> Result<Format, Error> {
 fn not_a_request(name: &str) -> Error {
     let formats = "Anthropic Messages, OpenAI Chat Completions, OpenAI Responses or Gemini";
     Error::input(name, None, format!("not a request body of {formats}"))
+}
+
+/// What texts may become together, in megabytes of 1,048,576 bytes.
+fn expand_max(args: &cli::Compress) -> Result<usize, Error> {
+    let Some(given) = &args.expand_max else { return Ok(EXPAND_MB_MAX) };
+    let number = given.parse().ok().filter(|megabytes| (1..=EXPAND_MB_LIMIT).contains(megabytes));
+    number.ok_or_else(|| {
+        Error::usage(format!("--expand-max: not a number from 1 to {EXPAND_MB_LIMIT}: {given}"))
+    })
+}
+
+fn stands_for_more(name: &str, megabytes: usize) -> Error {
+    let what = format!("stands for more than {megabytes} MB; --expand-max allows more");
+    Error::input(name, None, what)
 }
 
 fn summary(packed: &Packed) -> String {

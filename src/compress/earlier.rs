@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use super::hash::hash;
 use super::index::Index;
-use super::lines::{self, Block, Lines};
+use super::lines::{self, Blocks, Lines};
 use super::{Source, footprint, marker};
 
 /// Shorter texts are not worth pointing at, in bytes.
@@ -60,6 +60,8 @@ struct Entry {
 struct Text<'t> {
     text: Kept<'t>,
     shape: OnceCell<Shape>,
+    /// The marker for all of it.
+    marker: OnceCell<String>,
 }
 
 /// A text as it is sent.
@@ -90,7 +92,7 @@ impl Deref for Kept<'_> {
 /// line would.
 struct Shape {
     starts: Vec<u32>,
-    blocks: Vec<Block>,
+    blocks: Blocks,
 }
 
 /// A line of an earlier text, counted from 0.
@@ -144,14 +146,16 @@ impl<'t> Earlier<'t> {
         known.of_source.insert(source.clone(), number);
         let shape = OnceCell::new();
         let first = known.index.as_ref().map_or(0, Index::len);
-        if let Some(index) = &mut known.index {
+        if let Some(index) = known.index.as_mut().filter(|index| index.has_room())
+            && lines::are_few(&text)
+        {
             let found = Lines::of(&text);
             found.hashes.iter().chain([&0]).for_each(|hash| index.push(*hash));
             (first..index.len()).for_each(|line| index.insert(line));
             let _ = shape.set(Shape::of(found));
         }
         known.entries.push(Entry { source, part, first });
-        self.texts.push(OnceCell::from(Text { text, shape }));
+        self.texts.push(OnceCell::from(Text { text, shape, marker: OnceCell::new() }));
     }
 
     /// Where this text stands as a whole; the first of equals.
@@ -168,6 +172,12 @@ impl<'t> Earlier<'t> {
         &self.loaded(number).text
     }
 
+    /// The marker for all of a text. It takes a look at all of it, once.
+    pub(super) fn marker(&self, number: usize) -> &str {
+        let loaded = self.loaded(number);
+        loaded.marker.get_or_init(|| marker::repeats(self.source(number), &loaded.text))
+    }
+
     pub(super) fn source(&self, number: usize) -> &Source {
         &self.known.entries[number].source
     }
@@ -180,13 +190,13 @@ impl<'t> Earlier<'t> {
     }
 
     /// Lines with running numbers in a text.
-    pub(super) fn blocks(&self, text: usize) -> &[Block] {
+    pub(super) fn blocks(&self, text: usize) -> &Blocks {
         &self.shape(text).blocks
     }
 
     /// The first line of a text that shows this number.
     pub(super) fn line_shown(&self, text: usize, number: u64) -> Option<Spot> {
-        let line = lines::line_shown(self.blocks(text), number)?;
+        let line = self.blocks(text).line_shown(number)?;
         Some(Spot { text, line })
     }
 
@@ -206,13 +216,17 @@ impl<'t> Earlier<'t> {
         self.texts[number].get_or_init(|| {
             let Entry { part, source, .. } = &self.known.entries[number];
             let text = self.load.as_ref().and_then(|load| load(*part, source));
-            Text { text: text.unwrap_or_default().into(), shape: OnceCell::new() }
+            let text = text.unwrap_or_default().into();
+            Text { text, shape: OnceCell::new(), marker: OnceCell::new() }
         })
     }
 
     fn shape(&self, number: usize) -> &Shape {
         let text = self.loaded(number);
-        text.shape.get_or_init(|| Shape::of(Lines::of(&text.text)))
+        text.shape.get_or_init(|| match lines::are_few(&text.text) {
+            true => Shape::of(Lines::of(&text.text)),
+            false => Shape { starts: Vec::new(), blocks: Blocks::default() },
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use super::budget::Budget;
 use super::earlier::Earlier;
 use super::passes::{PASSES, Work};
 use super::{Place, Source, marker};
@@ -14,11 +15,20 @@ use super::{Place, Source, marker};
 /// Fed the candidates of a compressed prompt from front to back.
 pub(crate) struct Expander<'t> {
     earlier: Earlier<'t>,
+    /// For all texts together.
+    budget: Budget,
+    /// Bytes that they may still become.
+    left: usize,
 }
 
+/// The texts stand for more than was asked for.
+#[derive(Debug)]
+pub(crate) struct TooLong;
+
 impl<'t> Expander<'t> {
-    pub(crate) fn new() -> Expander<'t> {
-        Expander { earlier: Earlier::new(false) }
+    /// All texts together may become `bytes_max` bytes.
+    pub(crate) fn new(bytes_max: usize) -> Expander<'t> {
+        Expander { earlier: Earlier::new(false), budget: Budget::new(bytes_max), left: bytes_max }
     }
 
     /// The counterpart of `Walk::reset`.
@@ -32,29 +42,44 @@ impl<'t> Expander<'t> {
     }
 
     /// What this text was; `None` if it stands for itself.
-    pub(crate) fn text(&mut self, text: Cow<'t, str>, place: Place) -> Option<String> {
-        let expanded = match decode(&text, place, &self.earlier) {
+    pub(crate) fn text(
+        &mut self,
+        text: Cow<'t, str>,
+        place: Place,
+    ) -> Result<Option<String>, TooLong> {
+        let expanded = match decode(&text, place, &self.earlier, &mut self.budget).ok_or(TooLong)? {
             Cow::Borrowed(same) => (same.len() != text.len()).then(|| same.to_owned()),
             Cow::Owned(longer) => Some(longer),
         };
+        let bytes = expanded.as_ref().map_or(0, String::len);
+        self.left = self.left.checked_sub(bytes).ok_or(TooLong)?;
         self.earlier.remember(text.into(), Source::Text(place), 0);
-        expanded
+        Ok(expanded)
     }
 }
 
-/// What a text that is sent at `place` stands for. It is borrowed where it stands for itself.
-pub(super) fn decode<'t>(text: &'t str, place: Place, earlier: &Earlier) -> Cow<'t, str> {
+/// What a text that is sent at `place` stands for. It is borrowed where it stands for itself. `None`: it
+/// would be longer than the budget allows.
+pub(super) fn decode<'t>(
+    text: &'t str,
+    place: Place,
+    earlier: &Earlier,
+    budget: &mut Budget,
+) -> Option<Cow<'t, str>> {
     if let Some(below) = marker::below_as_it_came(text) {
-        return Cow::Borrowed(below);
+        return Some(Cow::Borrowed(below));
     }
     let mut decoded = Cow::Borrowed(text);
     for pass in PASSES.iter().rev().filter(|pass| pass.typed || !place.is_typed()) {
         let longer = match pass.work {
             Work::Renders(_) | Work::Loses(_) | Work::Strips(_) => None,
-            Work::Encodes { undo, .. } => undo(&decoded),
-            Work::Points { undo, .. } => undo(&decoded, earlier),
+            Work::Encodes { undo, .. } => undo(&decoded, budget),
+            Work::Points { undo, .. } => undo(&decoded, earlier, budget),
         };
+        if budget.is_spent() {
+            return None;
+        }
         decoded = longer.map_or(decoded, Cow::Owned);
     }
-    decoded
+    Some(decoded)
 }

@@ -17,6 +17,9 @@ const PLACES_MAX: usize = 4;
 /// Slots of the table that are looked at for one window.
 const STEPS_MAX: usize = 32;
 
+/// The lines of a prompt that are looked up, at most.
+const LINES_MAX: usize = 1 << 20;
+
 /// Four bytes for each line, and six to twelve in the table.
 #[derive(Clone, Default)]
 pub(super) struct Index {
@@ -30,6 +33,11 @@ impl Index {
     /// What it takes in memory beside itself.
     pub(super) fn bytes(&self) -> usize {
         footprint::of_vec(&self.hashes) + footprint::of_vec(&self.table)
+    }
+
+    /// Whether another text may be added.
+    pub(super) fn has_room(&self) -> bool {
+        self.hashes.len() < LINES_MAX
     }
 
     /// How many lines there are.

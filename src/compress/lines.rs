@@ -1,5 +1,8 @@
 //! The lines of a text: where they begin, their running numbers, and what they are found by.
 
+use std::cell::OnceCell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::hash::hash;
@@ -19,19 +22,80 @@ pub(super) struct Block {
     pub(super) lines: usize,
 }
 
-/// The number that a line shows, if it is one of several with running numbers.
-pub(super) fn shown_number(blocks: &[Block], line: usize) -> Option<u64> {
-    let block = blocks[..blocks.partition_point(|block| block.first <= line)].last()?;
-    let offset = line - block.first;
-    (offset < block.lines).then(|| block.number + offset as u64)
+impl Block {
+    /// The line that shows this number.
+    fn line(&self, number: u64) -> Option<usize> {
+        let offset = usize::try_from(number.checked_sub(self.number)?).ok()?;
+        (offset < self.lines).then_some(self.first + offset)
+    }
+
+    /// The first number that is not in it.
+    fn end(&self) -> u64 {
+        self.number + self.lines as u64
+    }
 }
 
-/// The first line that shows this number.
-pub(super) fn line_shown(blocks: &[Block], number: u64) -> Option<usize> {
-    blocks.iter().find_map(|block| {
-        let offset = usize::try_from(number.checked_sub(block.number)?).ok()?;
-        (offset < block.lines).then_some(block.first + offset)
-    })
+/// All of a text, in their order.
+#[derive(Default)]
+pub(super) struct Blocks {
+    list: Vec<Block>,
+    /// From these numbers on, up to the next, the first block that shows them.
+    by_number: OnceCell<Vec<(u64, Option<usize>)>>,
+}
+
+impl Blocks {
+    /// So many are looked through one by one.
+    const FEW: usize = 8;
+
+    /// The number that a line shows, if it is one of several with running numbers.
+    pub(super) fn shown_number(&self, line: usize) -> Option<u64> {
+        let after = self.list.partition_point(|block| block.first <= line);
+        let block = self.list[..after].last()?;
+        let offset = line - block.first;
+        (offset < block.lines).then(|| block.number + offset as u64)
+    }
+
+    /// The first line that shows this number.
+    pub(super) fn line_shown(&self, number: u64) -> Option<usize> {
+        if self.list.len() <= Blocks::FEW {
+            return self.list.iter().find_map(|block| block.line(number));
+        }
+        let by_number = self.by_number.get_or_init(|| first_by_number(&self.list));
+        let after = by_number.partition_point(|(from, _)| *from <= number);
+        let (_, block) = by_number[..after].last()?;
+        self.list[(*block)?].line(number)
+    }
+}
+
+/// Goes through all numbers at which a block begins or ends, with those that are open there.
+fn first_by_number(blocks: &[Block]) -> Vec<(u64, Option<usize>)> {
+    let mut bounds: Vec<u64> =
+        blocks.iter().flat_map(|block| [block.number, block.end()]).collect();
+    bounds.sort_unstable();
+    bounds.dedup();
+    let mut starts: Vec<usize> = (0..blocks.len()).collect();
+    starts.sort_unstable_by_key(|block| blocks[*block].number);
+    let mut starts = starts.into_iter().peekable();
+    let mut open = BinaryHeap::new();
+    let first_at = |bound: u64| {
+        while let Some(block) = starts.next_if(|block| blocks[*block].number == bound) {
+            open.push(Reverse(block));
+        }
+        while open.peek().is_some_and(|Reverse(block)| blocks[*block].end() <= bound) {
+            open.pop();
+        }
+        (bound, open.peek().map(|Reverse(block)| *block))
+    };
+    bounds.into_iter().map(first_at).collect()
+}
+
+/// Texts of more lines are not looked at line by line: a list of their lines would take many times as much
+/// memory as they do.
+const LINES_MAX: usize = 1 << 19;
+
+/// Whether a text has no more lines than are looked at.
+pub(super) fn are_few(text: &str) -> bool {
+    text.len() < LINES_MAX || memchr::memchr_iter(b'\n', text.as_bytes()).count() < LINES_MAX
 }
 
 pub(super) struct Lines<'t> {
@@ -102,7 +166,7 @@ impl<'t> Lines<'t> {
         text.strip_suffix('\n').unwrap_or(text)
     }
 
-    pub(super) fn blocks(&self) -> Vec<Block> {
+    pub(super) fn blocks(&self) -> Blocks {
         let mut blocks: Vec<Block> = Vec::new();
         for (line, number) in self.numbers.iter().enumerate() {
             let Some(number) = *number else { continue };
@@ -117,7 +181,7 @@ impl<'t> Lines<'t> {
             }
         }
         blocks.retain(|block| block.lines >= BLOCK_LINES_MIN);
-        blocks
+        Blocks { list: blocks, by_number: OnceCell::new() }
     }
 }
 
@@ -137,18 +201,40 @@ mod tests {
         assert_eq!(plain.hashes, numbered.hashes[1..4]);
         assert_eq!(numbered.numbers, [None, Some(9), Some(10), Some(11), None]);
         let blocks = numbered.blocks();
-        assert_eq!(blocks, [Block { first: 1, number: 9, lines: 3 }]);
-        assert_eq!(line_shown(&blocks, 11), Some(3));
-        assert_eq!(line_shown(&blocks, 12), None);
-        assert_eq!(shown_number(&blocks, 3), Some(11));
-        assert_eq!(shown_number(&blocks, 4), None);
-        assert_eq!(shown_number(&blocks, 0), None);
+        assert_eq!(blocks.list, [Block { first: 1, number: 9, lines: 3 }]);
+        assert_eq!(blocks.line_shown(11), Some(3));
+        assert_eq!(blocks.line_shown(12), None);
+        assert_eq!(blocks.shown_number(3), Some(11));
+        assert_eq!(blocks.shown_number(4), None);
+        assert_eq!(blocks.shown_number(0), None);
+    }
+
+    /// By whatever way they are found.
+    #[test]
+    fn the_first_of_many_lines_that_show_a_number_is_found() {
+        let mut random = crate::compress::tests::Random(11);
+        for count in 0..60 {
+            let mut first = 0;
+            let mut block = |_| {
+                first += 3 + random.below(4);
+                let (number, lines) = (1 + random.below(40) as u64, 3 + random.below(12));
+                let block = Block { first, number, lines };
+                first += lines;
+                block
+            };
+            let list: Vec<Block> = (0..count).map(&mut block).collect();
+            let blocks = Blocks { list, by_number: OnceCell::new() };
+            for number in 0..60 {
+                let want = blocks.list.iter().find_map(|block| block.line(number));
+                assert_eq!(blocks.line_shown(number), want, "{number} in {:?}", blocks.list);
+            }
+        }
     }
 
     #[test]
     fn times_of_day_are_no_line_numbers() {
         let log = Lines::of("12:30 start\n12:31 end\n12:32 end");
-        assert!(log.blocks().is_empty());
+        assert!(log.blocks().list.is_empty());
         assert_ne!(log.hashes[1], log.hashes[2]);
     }
 

@@ -5,6 +5,7 @@
 //! stands before it, so a conversation that grows is sent as an extension of itself. Knows
 //! neither bodies nor tokens; counting is handed in.
 
+mod budget;
 mod earlier;
 mod expand;
 pub(crate) mod footprint;
@@ -20,14 +21,17 @@ mod recipe;
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use budget::Budget;
 use earlier::{Earlier, Kept, Known};
 pub(crate) use earlier::{Loader, can_be_pointed_at};
-pub(crate) use expand::Expander;
+pub(crate) use expand::{Expander, TooLong};
 pub(crate) use marker::OPEN as MARKER_START;
 pub(crate) use passes::language;
 use passes::{PASSES, Pass, Work};
 pub(crate) use place::{Place, Source};
-pub(crate) use reads::{Call, is_read, path_read};
+#[cfg(test)]
+pub(crate) use reads::is_read;
+pub(crate) use reads::{Call, is_numbered, path_read, reads_file};
 pub(crate) use recipe::Recipe;
 use recipe::Step;
 
@@ -249,14 +253,18 @@ impl<'t> Walk<'t> {
             None => self.shorten(&candidate, before, count),
             Some(_) => Draft::new(&candidate, before),
         };
-        if !draft.reads_back(&candidate, &self.earlier) {
-            draft = Draft::new(&candidate, before);
+        let mut reads_back = draft.reads_back(&candidate, &self.earlier);
+        if !reads_back {
             left = Some(Left::Unclear);
+        }
+        if !reads_back && draft.text.is_some() {
+            draft = Draft::new(&candidate, before);
+            reads_back = draft.reads_back(&candidate, &self.earlier);
         }
         if left.is_none() && draft.saved.is_empty() {
             left = Some(draft.why_nothing(&candidate));
         }
-        if draft.text.is_none() && !draft.reads_back(&candidate, &self.earlier) {
+        if !reads_back {
             let text = marker::as_it_came(&candidate.text);
             draft.tokens = count(&text);
             draft.text = Some(text);
@@ -275,6 +283,9 @@ impl<'t> Walk<'t> {
     fn gate(&self, text: &str) -> Option<Left> {
         if !is_large(text) {
             return Some(Left::Small);
+        }
+        if !lines::are_few(text) {
+            return Some(Left::NothingToGain);
         }
         (self.received <= self.rules.threshold).then_some(Left::Threshold)
     }
@@ -303,6 +314,10 @@ impl<'t> Walk<'t> {
         let mut draft = Draft::new(candidate, tokens);
         for (number, pass) in passes {
             let input = draft.text.as_deref().unwrap_or(&candidate.text);
+            // A terminal's cursor may have gone down many lines.
+            if !lines::are_few(input) {
+                break;
+            }
             let (output, step) = match pass.work {
                 Work::Renders(run) | Work::Loses(run) | Work::Encodes { run, .. } => {
                     (run(input), Step::Pass(*number))
@@ -399,7 +414,10 @@ impl Draft {
             Some(normal) => normal.as_deref().unwrap_or(&candidate.text),
             None => text,
         };
-        expand::decode(text, candidate.place, earlier) == want
+        // No text between two passes was longer than the literal in the body.
+        let bytes_max = want.len().max(text.len()).max(candidate.literal_bytes);
+        let mut budget = Budget::new(bytes_max);
+        expand::decode(text, candidate.place, earlier, &mut budget).is_some_and(|was| was == want)
     }
 
     fn why_nothing(&self, candidate: &Candidate) -> Left {

@@ -85,8 +85,13 @@ const PREFIXES: &[&str] = &[
 ];
 
 /// Whether `text` is, or may be, a file that `call` read. `None`: the call is not in the prompt.
+#[cfg(test)]
 pub(crate) fn is_read(call: Option<&Call>, text: &str) -> bool {
-    let Some(call) = call else { return true };
+    call.is_none_or(reads_file) || is_numbered(text)
+}
+
+/// Whether a call read a file, or may have, whatever came of it.
+pub(crate) fn reads_file(call: &Call) -> bool {
     let words = words(&call.name);
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
     let is_plain = words.iter().all(|word| {
@@ -95,7 +100,7 @@ pub(crate) fn is_read(call: Option<&Call>, text: &str) -> bool {
     });
     // `get_file_contents` and its like.
     let gets_file = has(&["get", "fetch", "load", "show"]) && has(&["file", "files"]);
-    if has(VERBS) && is_plain || gets_file || is_numbered(text) {
+    if has(VERBS) && is_plain || gets_file {
         return true;
     }
     let arguments = Arguments::read(&call.input);
@@ -271,7 +276,7 @@ fn names_file(path: &str) -> bool {
 const NUMBERED_LINES: usize = 20;
 
 /// Whether the first lines carry running numbers, as files are shown by tools that read them.
-fn is_numbered(text: &str) -> bool {
+pub(crate) fn is_numbered(text: &str) -> bool {
     let mut numbers = text.lines().take(NUMBERED_LINES).filter_map(|line| {
         let line = line.trim_start();
         let digits = line.bytes().take_while(u8::is_ascii_digit).count();

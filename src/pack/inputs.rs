@@ -8,6 +8,10 @@ use crate::json::{self, Reader, Span};
 /// Arguments nest this deep at most; what is deeper is not looked at.
 const DEPTH_MAX: usize = 6;
 
+/// Keys that lead to a string are no longer than this together, in bytes: they are kept with each string,
+/// and stand in each marker that points at it.
+const KEY_BYTES_MAX: usize = 200;
+
 /// Calls `each` with every string of an input and the keys that lead to it, dots between them. An
 /// input that is no JSON, or is one string, is free text and has no key.
 pub(super) fn strings<'b>(
@@ -60,8 +64,15 @@ fn value<'b>(
     Some(())
 }
 
-fn below<T>(key: &mut String, name: &str, inner: impl FnOnce(&mut String) -> T) -> T {
+fn below(
+    key: &mut String,
+    name: &str,
+    inner: impl FnOnce(&mut String) -> Option<()>,
+) -> Option<()> {
     let length = key.len();
+    if length + 1 + name.len() > KEY_BYTES_MAX {
+        return Some(());
+    }
     if length > 0 {
         key.push('.');
     }
@@ -86,6 +97,7 @@ mod tests {
         check("*** Begin Patch", &[("", "*** Begin Patch")]);
         check(r#"{"a":"\ud800","b":"c"}"#, &[("b", "c")]);
         check(&format!("{}\"deep\"{}", "[".repeat(9), "]".repeat(9)), &[]);
+        check(&format!(r#"{{"{}":{{"a":"b"}},"c":"d"}}"#, "k".repeat(200)), &[("c", "d")]);
 
         #[track_caller]
         fn check(input: &str, want: &[(&str, &str)]) {

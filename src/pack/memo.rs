@@ -155,12 +155,15 @@ impl Scope<'_> {
         let digest = &self.memo.digest;
         let mut key = digest.after(self.owner, settings.as_bytes());
         let mut keys = Vec::with_capacity(prompt.parts.len());
+        // A call may have a long name and many results.
+        let mut names: Vec<Option<Key>> = vec![None; prompt.calls.len()];
         for part in &prompt.parts {
             key = about(part).into_iter().fold(key, |key, number| digest.next(key, number));
             if let Role::Result(ToolResult { call: Some(call), .. }) = part.role {
                 // The input of the call is a part of its own.
-                let name = prompt.calls[call].name.clone();
-                key = digest.after(key, body[name].as_bytes());
+                let name = || body[prompt.calls[call].name.clone()].as_bytes();
+                let name = *names[call].get_or_insert_with(|| digest.after(START, name()));
+                key = digest.next(key, name);
             }
             key = digest.after(key, body[part.span.clone()].as_bytes());
             keys.push(key);

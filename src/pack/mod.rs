@@ -3,24 +3,27 @@
 //! The client's own bytes are kept; only string literals of texts that became shorter are
 //! replaced. Whatever is not understood, or gains nothing, is sent as it came.
 
+mod calls;
 pub(crate) mod cuts;
 mod inputs;
 mod memo;
 mod untouched;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::compress::{
-    self, Candidate, Expander, Left, Level, Mode, Place, Recipe, Rules, Source, Walk,
+    self, Candidate, Expander, Left, Level, Mode, Place, Recipe, Rules, Source, TooLong, Walk,
 };
 use crate::json::{self, Span};
 use crate::tokens::model::Around;
 use crate::tokens::{Counter, image};
 use crate::wire::Format;
 use crate::wire::prompt::{self, Part, Prompt, Role, ToolResult};
+use calls::Calls;
 use memo::{Known, SoFar};
 pub(crate) use memo::{Memo, Scope};
 pub(crate) use untouched::Untouched;
@@ -180,11 +183,19 @@ fn walk(
     Packed { model: prompt.model.clone(), stream: prompt.stream, ..packed }
 }
 
-/// The body with every marker replaced by what it stands for. `None` if it is not understood.
-pub(crate) fn expand(format: Format, body: &[u8]) -> Option<Vec<u8>> {
-    let body = std::str::from_utf8(body).ok()?;
-    let prompt = prompt::read_text(format, body)?;
-    let mut expander = Expander::new();
+/// Why a body cannot be expanded.
+#[derive(Debug)]
+pub(crate) enum Unexpanded {
+    /// It is not understood.
+    Unreadable,
+    /// Its texts stand for more than was asked for.
+    TooLong,
+}
+
+/// The body with every marker replaced by what it stands for, as long as that is no more than so many bytes.
+pub(crate) fn expand(format: Format, body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Unexpanded> {
+    let (body, prompt) = read(format, body).ok_or(Unexpanded::Unreadable)?;
+    let mut expander = Expander::new(bytes_max);
     let mut edits = Vec::new();
     for part in &prompt.parts {
         if part.role == Role::Reset {
@@ -195,14 +206,18 @@ pub(crate) fn expand(format: Format, body: &[u8]) -> Option<Vec<u8>> {
             visible(part.role, text, |text, source| expander.visible(text, source));
             continue;
         };
-        if let Some(expanded) = expander.text(text, place) {
+        let expanded = expander.text(text, place).map_err(|TooLong| Unexpanded::TooLong)?;
+        if let Some(expanded) = expanded {
             edits.push((part.span.clone(), Rc::new(expanded)));
         }
     }
     // The body's order is not the prefix order.
     edits.sort_by_key(|(span, _): &(Span, Rc<String>)| span.start);
-    Some(splice(body, edits.into_iter()))
+    Ok(splice(body, edits.into_iter()))
 }
+
+/// Of calls, by their parts: the texts in their inputs that later ones point at.
+type Inputs<'b> = RefCell<HashMap<usize, HashMap<Option<Arc<str>>, Cow<'b, str>>>>;
 
 /// What is packed, and by which plan.
 #[derive(Clone, Copy)]
@@ -255,9 +270,13 @@ impl<'b> Course<'b> {
             }
             Some(known) => {
                 let so_far = known.so_far.clone();
+                let inputs = Inputs::default();
                 let load = Box::new({
                     let known = Arc::clone(&known);
-                    move |part, source: &Source| self.as_sent(&known.so_far, part, source)
+                    move |part, source: &Source| match source {
+                        Source::Input { key, .. } => self.input(&inputs, part, key),
+                        Source::Text(_) => self.as_sent(&known.so_far, part),
+                    }
                 });
                 (Walk::resume(rules, &known.mark, load), so_far)
             }
@@ -302,19 +321,33 @@ impl<'b> Course<'b> {
         (!recipes.is_empty()).then(|| splice(self.body, edits))
     }
 
+    /// A known text in the input of a call, by its key. All of an input are read at once, since each may
+    /// be asked for.
+    fn input(
+        self,
+        inputs: &Inputs<'b>,
+        number: usize,
+        key: &Option<Arc<str>>,
+    ) -> Option<Cow<'b, str>> {
+        let mut inputs = inputs.borrow_mut();
+        let texts = inputs.entry(number).or_insert_with(|| {
+            let mut texts = HashMap::new();
+            let part = self.prompt.parts.get(number);
+            if let Some(text) = part.and_then(|part| text_of(self.body, part)) {
+                inputs::strings(text, |key, text| {
+                    if compress::can_be_pointed_at(&text) {
+                        texts.entry(key).or_insert(text);
+                    }
+                });
+            }
+            texts
+        });
+        texts.remove(key)
+    }
+
     /// A known text as it is sent.
-    fn as_sent(self, so_far: &SoFar, number: usize, source: &Source) -> Option<Cow<'b, str>> {
+    fn as_sent(self, so_far: &SoFar, number: usize) -> Option<Cow<'b, str>> {
         let text = text_of(self.body, self.prompt.parts.get(number)?)?;
-        if let Source::Input { key: wanted, .. } = source {
-            let mut found = None;
-            inputs::strings(text, |key, text| {
-                let is_it = key == *wanted && compress::can_be_pointed_at(&text);
-                if is_it && found.is_none() {
-                    found = Some(text);
-                }
-            });
-            return found;
-        }
         let recipe = so_far.recipes.binary_search_by_key(&number, |(number, _)| *number);
         Some(match recipe {
             Ok(at) => Cow::Owned(so_far.recipes[at].1.apply(&text).into_owned()),
@@ -331,6 +364,7 @@ impl<'b> Course<'b> {
         mut each: impl FnMut(usize, Option<Rc<String>>, Looked),
     ) {
         let is_off = self.plan.mode == Mode::Off;
+        let mut calls = Calls::new(self.body, self.prompt);
         for (number, part) in self.prompt.parts.iter().enumerate().skip(so_far.parts) {
             walk.fixed((part.message - so_far.messages) * self.around.message);
             so_far.messages = part.message;
@@ -356,11 +390,7 @@ impl<'b> Course<'b> {
                 continue;
             };
             let at = walk.sent();
-            let call = call_of(self.body, self.prompt, part.role);
-            let is_read =
-                matches!(part.role, Role::Result(_)) && compress::is_read(call.as_ref(), &text);
-            let path = call.as_ref().filter(|_| is_read).and_then(compress::path_read);
-            let language = path.as_deref().and_then(compress::language);
+            let (is_read, language) = calls.file_read(part.role, &text);
             let literal_bytes = part.span.len();
             let candidate =
                 Candidate { text, place, part: number, is_read, language, literal_bytes };
@@ -462,19 +492,6 @@ fn failed(role: Role, tokens: u64) -> Option<Looked> {
     let (before, after, saved) = (tokens, tokens, Vec::new());
     let left = Some(Left::Error);
     Some(Looked { place, before, after, saved, left })
-}
-
-/// The call that a result answers.
-fn call_of<'a>(body: &'a str, prompt: &Prompt, role: Role) -> Option<compress::Call<'a>> {
-    let Role::Result(result) = role else {
-        return None;
-    };
-    let call = &prompt.calls[result.call?];
-    let content = |span: &Span| match &body[span.clone()] {
-        raw if raw.starts_with('"') => json::decode(raw).unwrap_or_default(),
-        raw => Cow::Borrowed(raw),
-    };
-    Some(compress::Call { name: content(&call.name), input: content(&call.input) })
 }
 
 /// The body with the literals at these spans, in its order, replaced; every other byte as it was.

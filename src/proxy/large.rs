@@ -1,12 +1,17 @@
-//! The one thread for work on large bodies.
+//! The threads for work on large bodies.
 //!
 //! Such work takes more memory than is counted as the bodies', and keeps a processor busy all the
-//! time: on one processor, one after the other is as fast as all at once. It has a thread of its own,
-//! not just a lock, because C libraries keep memory that was freed for the thread that had it: glibc up
-//! to twice the largest block ever freed, for each of eight threads per processor.
+//! time: more of it at once than there are processors is not faster. It has threads of its own, not just
+//! a lock, because C libraries keep memory that was freed for the thread that had it: glibc up to twice
+//! the largest block ever freed, for each of eight threads per processor. There are few of them, but two at
+//! least, so that one body that takes long lets others pass. Who has waited too long does the work
+//! on his own thread: late is better than another form of what was sent before, which would cost the
+//! provider's cache.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
+use std::time::Duration;
 
 use super::mishap::caught;
 
@@ -20,13 +25,19 @@ const LARGE_BYTES: usize = 1024 * 1024;
 /// Room for the work on a body, as a multiple of its size: two (src/costs.rs), and one for a body whose
 /// footers were taken out.
 const ROOM: usize = 3;
+/// Threads: one for each processor, within these.
+const THREADS: std::ops::RangeInclusive<usize> = 2..=4;
+/// A body waits no longer for one of them. A hundred ordinary ones take less.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Starts its thread with the first work, and keeps it.
+/// Starts a thread when there is work and none is free, and keeps it.
 pub(crate) struct Large {
     line: Arc<Line>,
     bytes: usize,
+    threads_max: usize,
+    wait_max: Duration,
 }
 
 #[derive(Default)]
@@ -37,14 +48,23 @@ struct Line {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Work>,
-    has_thread: bool,
+    /// In the order in which they came, by number.
+    waiting: VecDeque<(u64, Work)>,
+    number: u64,
+    threads: usize,
+    idle: usize,
 }
 
 impl Large {
     /// For a process whose bodies may take `memory` bytes.
     pub(crate) fn new(memory: usize) -> Large {
-        Large { line: Arc::default(), bytes: LARGE_BYTES.min(memory / SHARE) }
+        let processors = available_parallelism().map_or(1, usize::from);
+        Large {
+            line: Arc::default(),
+            bytes: LARGE_BYTES.min(memory / SHARE),
+            threads_max: processors.clamp(*THREADS.start(), *THREADS.end()),
+            wait_max: WAIT_MAX,
+        }
     }
 
     /// Whether a body of so many bytes waits for its turn.
@@ -55,31 +75,52 @@ impl Large {
     /// Waits for its turn, and for what comes of the work. Whatever could panic in there is caught
     /// there.
     pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let place = Arc::new((Mutex::new(None), Condvar::new()));
+        let place = Arc::new((Mutex::new((false, None)), Condvar::new()));
         let back = Arc::clone(&place);
-        self.submit(Box::new(move || {
-            *lock(&back.0) = Some(caught(work));
+        let number = self.submit(Box::new(move || {
+            lock(&back.0).0 = true;
+            let result = caught(work);
+            lock(&back.0).1 = Some(result);
             back.1.notify_one();
         }));
-        let waited = place.1.wait_while(lock(&place.0), |result| result.is_none());
-        let result = waited.unwrap_or_else(PoisonError::into_inner).take();
+        let waits = |state: &mut (bool, _)| !state.0;
+        let waited = place.1.wait_timeout_while(lock(&place.0), self.wait_max, waits);
+        let has_begun = waited.unwrap_or_else(PoisonError::into_inner).0.0;
+        if !has_begun {
+            // Unless it has begun this very moment.
+            self.take_back(number).into_iter().for_each(|work| work());
+        }
+        let waited = place.1.wait_while(lock(&place.0), |(_, result)| result.is_none());
+        let result = waited.unwrap_or_else(PoisonError::into_inner).1.take();
         result.flatten().expect("work that catches its panics gives a result")
     }
 
-    /// Does the work here and now if there cannot be a thread for it.
-    fn submit(&self, work: Work) {
+    /// Gives the work a number by which it can be taken back.
+    fn submit(&self, work: Work) -> u64 {
         let mut state = lock(&self.line.state);
-        if !state.has_thread {
+        if state.idle <= state.waiting.len() && state.threads < self.threads_max {
             let line = Arc::clone(&self.line);
             let thread = std::thread::Builder::new().name("large".into()).stack_size(STACK_BYTES);
-            state.has_thread = thread.spawn(move || serve(&line)).is_ok();
+            state.threads += usize::from(thread.spawn(move || serve(&line)).is_ok());
         }
-        if !state.has_thread {
-            drop(state);
-            return work();
-        }
-        state.waiting.push_back(work);
+        state.number += 1;
+        let number = state.number;
+        state.waiting.push_back((number, work));
+        let has_thread = state.threads > 0;
+        drop(state);
         self.line.more.notify_one();
+        if !has_thread {
+            // There cannot be a thread for it.
+            self.take_back(number).into_iter().for_each(|work| work());
+        }
+        number
+    }
+
+    /// The work with this number, if it still waits.
+    fn take_back(&self, number: u64) -> Option<Work> {
+        let waiting = &mut lock(&self.line.state).waiting;
+        let place = waiting.iter().position(|(other, _)| *other == number)?;
+        waiting.remove(place).map(|(_, work)| work)
     }
 }
 
@@ -88,7 +129,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Whether the system would give the work on a body of so many bytes what it takes. Nothing is touched,
-/// so it costs no more than asking; and on the thread of large bodies hardly anybody else takes it
+/// so it costs no more than asking; and on the threads of large bodies hardly anybody else takes it
 /// meanwhile.
 pub(crate) fn would_fit(bytes: usize) -> bool {
     let mut room = Vec::<u8>::new();
@@ -99,30 +140,74 @@ pub(crate) fn would_fit(bytes: usize) -> bool {
 }
 
 fn serve(line: &Line) {
+    let mut state = lock(&line.state);
     loop {
-        let waited = line.more.wait_while(lock(&line.state), |state| state.waiting.is_empty());
-        let work = waited.unwrap_or_else(PoisonError::into_inner).waiting.pop_front();
-        work.into_iter().for_each(|work| work());
+        state.idle += 1;
+        let waited = line.more.wait_while(state, |state| state.waiting.is_empty());
+        state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.idle -= 1;
+        let work = state.waiting.pop_front();
+        drop(state);
+        work.into_iter().for_each(|(_, work)| work());
+        state = lock(&line.state);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::thread::current;
+    use std::collections::HashSet;
+    use std::sync::Barrier;
+    use std::sync::mpsc::channel;
+    use std::thread::{current, scope};
 
     #[test]
-    fn all_is_done_on_one_thread_one_after_the_other() {
+    fn all_is_done_on_a_few_threads() {
         let large = Large::new(64 << 20);
-        let first = large.run(|| current().id());
-        assert_ne!(first, current().id());
-        std::thread::scope(|scope| {
-            for number in 0..8 {
-                let large = &large;
+        let threads = Mutex::new(HashSet::new());
+        scope(|scope| {
+            for number in 0..40 {
+                let (large, threads) = (&large, &threads);
                 scope.spawn(move || {
-                    assert_eq!(large.run(move || (number, current().id())), (number, first));
+                    let (done, thread) = large.run(move || (number, current().id()));
+                    assert_eq!(done, number);
+                    assert_ne!(thread, current().id());
+                    lock(threads).insert(thread);
                 });
             }
+        });
+        assert!((1..=large.threads_max).contains(&lock(&threads).len()));
+    }
+
+    #[test]
+    fn one_that_takes_long_lets_others_pass() {
+        let large = Large::new(64 << 20);
+        let (end, wait) = channel::<()>();
+        scope(|scope| {
+            let slow = scope.spawn(|| large.run(move || wait.recv().is_ok()));
+            (0..20).for_each(|number| assert_eq!(large.run(move || number), number));
+            end.send(()).expect("it waits");
+            assert!(slow.join().expect("no panic"));
+        });
+    }
+
+    #[test]
+    fn who_has_waited_too_long_does_it_himself() {
+        let large = Large { wait_max: Duration::from_millis(1), ..Large::new(64 << 20) };
+        let busy = Arc::new(Barrier::new(large.threads_max + 1));
+        scope(|scope| {
+            for _ in 0..large.threads_max {
+                let busy = Arc::clone(&busy);
+                scope.spawn(|| {
+                    large.run(move || {
+                        busy.wait();
+                        busy.wait();
+                    });
+                });
+            }
+            busy.wait();
+            assert_eq!(large.run(|| current().id()), current().id());
+            busy.wait();
         });
     }
 }

@@ -1,64 +1,94 @@
-//! Texts that are hard on a compressor, each as the result of a tool: none may take longer per byte
-//! than ten times what the requests of the corpus take in the median.
+//! Prompts that are hard on whatever looks into them, at three sizes: time and memory grow with the bytes,
+//! whatever the texts say. The table fails where the time of a family grows with a power above 1.3.
+//!
+//! What is measured is all of a request's way through tokenpak but the sockets: footers of the history taken
+//! out, the prompt read, counted, compressed and checked, and the next turn, which begins with it.
+
+use allocation_counter::measure;
 
 use crate::Means;
-use crate::measure::{Random, Request, median};
-use crate::speed::{MODES, cost};
+use crate::compress::Mode;
+use crate::footer;
+use crate::hostile_prompts::families;
+use crate::measure::{exponent, thread_time};
+use crate::pack::{self, Plan};
+use crate::speed::memos;
 use crate::wire::Format;
 
-pub(crate) fn table(means: &Means) -> bool {
-    println!("{:26}{:>6}{:>18}{:>18}{:>18}", "hostile", "", "strict", "hybrid", "aggressive");
-    println!("{:26}{:>6}{}", "", "KB", format!("{:>8}{:>10}", "MB/s", "x median").repeat(3));
-    let usual = MODES.map(|mode| {
-        let per_byte = |request: &Request| {
-            cost(request.format, mode, &request.body).added / request.body.len() as f64
-        };
-        median(means.corpus.iter().map(per_byte).collect())
-    });
-    for (name, body) in generated() {
-        let mut line = format!("{name:26}{:>6}", body.len() / 1000);
-        for (mode, usual) in MODES.into_iter().zip(usual) {
-            let per_byte = cost(Format::Chat, mode, &body).added / body.len() as f64;
-            line += &format!("{:>8.1}{:>10.1}", 1e-6 / per_byte, per_byte / usual);
-        }
-        println!("{line}");
-    }
-    true
+const SIZES: [usize; 3] = [100_000, 1_000_000, 8_000_000];
+
+/// Growth that is still called linear: a cache that a large text does not fit into costs as well.
+const EXPONENT_MAX: f64 = 1.3;
+
+/// Slower than this at one size, the next is not tried, and the table fails, in seconds.
+const SECONDS_MAX: f64 = 20.0;
+
+/// Below this nothing is said of growth, in seconds: clocks and caches are.
+const SECONDS_MIN: f64 = 0.002;
+
+const MODES: [Mode; 2] = [Mode::Hybrid, Mode::Aggressive];
+
+/// What one run took.
+#[derive(Clone, Copy)]
+struct Cost {
+    bytes: usize,
+    seconds: f64,
+    /// At once, in bytes.
+    memory: u64,
 }
 
-fn generated() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
-    let mut random = Random::new();
-    let mut many = |count: usize, one: &mut dyn FnMut(u64) -> String| -> String {
-        (0..count).map(|_| one(random.below(1 << 20))).collect()
-    };
-    let texts = [
-        ("one character", "a".repeat(1_000_000)),
-        ("one bracket", "{".repeat(1_000_000)),
-        ("nested", format!("{}{}", "[".repeat(500_000), "]".repeat(500_000))),
-        ("equal lines", "x\n".repeat(300_000)),
-        ("blank lines", "\n".repeat(1_000_000)),
-        ("two lines", "ab\ncd\nab\nab\ncd\n".repeat(60_000)),
-        ("few lines", many(300_000, &mut |word| format!("{}\n", word % 3))),
-        ("many lines", many(100_000, &mut |word| format!("{}\n", word % 5000))),
-        (
-            "long repeats",
-            many(3000, &mut |word| format!("line {} {}\n", word % 40, "-".repeat(300))),
-        ),
-        ("numbers", (1..100_000).map(|line| format!("{line:6}\u{2192}}}\n")).collect()),
-        ("code in one line", many(60_000, &mut |word| format!("function f{word}(a){{return a}};"))),
-        ("base64", many(250_000, &mut |word| format!("{:04x}", word % 65_536))),
-        ("returns", many(100_000, &mut |word| format!("\r{word} %"))),
-        ("escapes", many(100_000, &mut |word| format!("\u{1b}[{}A\u{1b}[Kx", word % 30))),
-        ("our own markers", "a\n[... the line above 9 more times ...]\n".repeat(25_000)),
-    ];
-    texts.into_iter().map(|(name, text)| {
-        let call = serde_json::json!({"name": "Bash", "arguments": "{\"command\":\"make\"}"});
-        let calls = serde_json::json!([{"id": "a", "function": call}]);
-        let body = serde_json::json!({"messages": [
-            {"role": "system", "content": "word ".repeat(5000)},
-            {"role": "assistant", "tool_calls": calls},
-            {"role": "tool", "tool_call_id": "a", "content": text},
-        ]});
-        (name, body.to_string().into_bytes())
-    })
+pub(crate) fn table(_: &Means) -> bool {
+    println!(
+        "{:34}{:>12}{:>10}{:>10}{:>10}{:>9}{:>8}",
+        "hostile", "", "0.1 MB", "1 MB", "8 MB", "memory", "growth"
+    );
+    println!("{:34}{:>12}{:>10}{:>10}{:>10}{:>9}", "", "", "ms", "ms", "ms", "x bytes");
+    let mut is_held = true;
+    for (name, path, body) in families() {
+        let Some(format) = Format::of_path(path) else { continue };
+        for mode in MODES {
+            is_held &= row(name, mode, format, body);
+        }
+    }
+    is_held
+}
+
+fn row(name: &str, mode: Mode, format: Format, body: fn(usize) -> String) -> bool {
+    let mut costs: Vec<Cost> = Vec::new();
+    for size in SIZES {
+        if costs.last().is_none_or(|cost| cost.seconds < SECONDS_MAX / 8.0) {
+            costs.push(cost(mode, format, body(size).as_bytes()));
+        }
+    }
+    let cells: String = costs.iter().map(|cost| format!("{:>10.2}", cost.seconds * 1e3)).collect();
+    let memory = costs.iter().map(|cost| cost.memory as f64 / cost.bytes as f64);
+    let memory = memory.skip(1).fold(0.0, f64::max);
+    let points: Vec<(f64, f64)> =
+        costs.iter().map(|cost| (cost.bytes as f64, cost.seconds.max(SECONDS_MIN))).collect();
+    let growth = exponent(&points);
+    let is_held = costs.len() == SIZES.len() && growth <= EXPONENT_MAX;
+    let verdict = if is_held { "" } else { "  TOO STEEP" };
+    println!("{name:34}{:>12}{cells:30}{memory:>9.1}{growth:>8.2}{verdict}", mode.name());
+    is_held
+}
+
+/// The better of two runs; each of two turns, the second of which finds the first in the memo.
+fn cost(mode: Mode, format: Format, body: &[u8]) -> Cost {
+    let plan = Plan::of(mode);
+    let mut best = Cost { bytes: body.len(), seconds: f64::MAX, memory: 0 };
+    for _ in 0..2 {
+        let started = thread_time();
+        let spent = measure(|| {
+            let healed = footer::heal(format, body);
+            let body = healed.as_deref().unwrap_or(body);
+            let (memo, mut counter) = memos();
+            for _ in 0..2 {
+                let scope = memo.scope(std::iter::empty());
+                drop(pack::pack_in(scope, &mut counter, &plan, format, body));
+            }
+        });
+        best.seconds = best.seconds.min((thread_time() - started).as_secs_f64());
+        best.memory = spent.bytes_max;
+    }
+    best
 }

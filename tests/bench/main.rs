@@ -10,6 +10,8 @@
 
 #[path = "../../src/compress/mod.rs"]
 mod compress;
+#[path = "../../src/footer/mod.rs"]
+mod footer;
 #[path = "../../src/json/mod.rs"]
 mod json;
 #[path = "../../src/ledger/mod.rs"]
@@ -29,6 +31,8 @@ mod trace;
 #[path = "../../src/wire/mod.rs"]
 mod wire;
 
+#[path = "../hostile/mod.rs"]
+mod hostile_prompts;
 #[path = "../money/mod.rs"]
 mod money;
 #[path = "../provider/mod.rs"]

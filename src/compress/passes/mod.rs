@@ -19,6 +19,7 @@ use std::borrow::Cow;
 pub(crate) use comments::language;
 
 use super::Level;
+use super::budget::Budget;
 use super::earlier::Earlier;
 use super::recipe::Pointing;
 
@@ -42,7 +43,8 @@ pub(super) struct Pass {
 }
 
 /// What a pass does, and how it is undone. An `undo` gives `None` where there is nothing of its
-/// pass; it must not take other text for it, nor panic on any.
+/// pass; it must not take other text for it, nor panic on any. What it writes and what it looks at is taken
+/// from the budget: a text may claim to stand for anything.
 pub(super) enum Work {
     /// To what a reader of the text sees in it; the spelling does not come back.
     Renders(for<'t> fn(&'t str) -> Cow<'t, str>),
@@ -52,12 +54,12 @@ pub(super) enum Work {
     Strips(for<'t> fn(&'t str, &str) -> Cow<'t, str>),
     Encodes {
         run: for<'t> fn(&'t str) -> Cow<'t, str>,
-        undo: fn(&str) -> Option<String>,
+        undo: fn(&str, &mut Budget) -> Option<String>,
     },
     /// Points at earlier texts, which a provider that edits history may take away.
     Points {
         run: fn(&str, &Earlier) -> Option<Pointing>,
-        undo: fn(&str, &Earlier) -> Option<String>,
+        undo: fn(&str, &Earlier, &mut Budget) -> Option<String>,
     },
 }
 

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::compress::budget::Budget;
+
 /// What tools put between a number and the line, if it is that.
 fn mark(rest: &[u8]) -> Option<&'static str> {
     match rest {
@@ -21,6 +23,12 @@ fn mark(rest: &[u8]) -> Option<&'static str> {
 /// How many lines may stand before the first numbered one: some tools put a heading there.
 const HEADING_LINES_MAX: usize = 20;
 
+/// More blanks than any tool puts before a number.
+const BLANKS_MAX: usize = 64;
+
+/// A number has at most so many digits: no file has 10^12 lines.
+const DIGITS_MAX: usize = 12;
+
 /// A line with its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::compress) struct Numbered<'t> {
@@ -35,10 +43,15 @@ pub(in crate::compress) struct Numbered<'t> {
 impl<'t> Numbered<'t> {
     pub(in crate::compress) fn parse(line: &'t str) -> Option<Numbered<'t>> {
         let bytes = line.as_bytes();
-        let blanks = bytes.iter().take_while(|byte| **byte == b' ').count();
-        let digits = bytes[blanks..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        // A number that begins with 0 would not come back; nor has a file 10^12 lines.
-        if !(1..=12).contains(&digits) || bytes[blanks] == b'0' && digits > 1 {
+        let head = bytes.iter().take(BLANKS_MAX + 1);
+        let blanks = head.take_while(|byte| **byte == b' ').count();
+        let number = bytes[blanks..].iter().take(DIGITS_MAX + 1);
+        let digits = number.take_while(|byte| byte.is_ascii_digit()).count();
+        // A number that begins with 0 would not come back.
+        if blanks > BLANKS_MAX
+            || !(1..=DIGITS_MAX).contains(&digits)
+            || bytes[blanks] == b'0' && digits > 1
+        {
             return None;
         }
         let rest = &line[blanks + digits..];
@@ -63,18 +76,27 @@ pub(in crate::compress) fn unpad(text: &str) -> Cow<'_, str> {
     if !text.lines().take(HEADING_LINES_MAX).any(is_padded) {
         return Cow::Borrowed(text);
     }
-    let shorter = rewrite(text, |line, width| if line.width() == width { 0 } else { line.blanks });
+    let blanks = |line: &Numbered, width| if line.width() == width { 0 } else { line.blanks };
+    let shorter = rewrite(text, &mut Budget::new(text.len()), blanks);
     shorter.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// What `unpad` did, undone.
-pub(in crate::compress) fn pad(text: &str) -> Option<String> {
-    rewrite(text, |line, width| if line.blanks == 0 { width - line.digits } else { line.blanks })
+pub(in crate::compress) fn pad(text: &str, budget: &mut Budget) -> Option<String> {
+    let blanks = |line: &Numbered, width| match line.blanks {
+        0 => width - line.digits,
+        blanks => blanks,
+    };
+    rewrite(text, budget, blanks)
 }
 
 /// The text with other blanks before the numbers of a run, its first line apart. `blanks` says how
 /// many, for a line and the width of the run's numbers, which is never less than this one's.
-fn rewrite(text: &str, blanks: impl Fn(&Numbered, usize) -> usize) -> Option<String> {
+fn rewrite(
+    text: &str,
+    budget: &mut Budget,
+    blanks: impl Fn(&Numbered, usize) -> usize,
+) -> Option<String> {
     let mut out: Option<String> = None;
     let mut above: Option<(Numbered, usize)> = None;
     let (mut start, mut copied) = (0, 0);
@@ -85,8 +107,9 @@ fn rewrite(text: &str, blanks: impl Fn(&Numbered, usize) -> usize) -> Option<Str
                 let width = width.max(line.digits);
                 let blanks = blanks(&line, width);
                 if blanks != line.blanks {
-                    let out = out.get_or_insert_with(|| String::with_capacity(text.len()));
-                    out.push_str(&text[copied..start]);
+                    let out = out.get_or_insert_with(|| budget.room(text.len()));
+                    budget.push(out, &text[copied..start])?;
+                    budget.take(out.len(), blanks)?;
                     out.extend(std::iter::repeat_n(' ', blanks));
                     copied = start + line.blanks;
                 }
@@ -98,7 +121,7 @@ fn rewrite(text: &str, blanks: impl Fn(&Numbered, usize) -> usize) -> Option<Str
         start = end + 1;
     }
     let mut out = out?;
-    out.push_str(&text[copied..]);
+    budget.push(&mut out, &text[copied..])?;
     Some(out)
 }
 
@@ -124,7 +147,8 @@ mod tests {
         #[track_caller]
         fn check(text: &str, want: &str) {
             assert_eq!(unpad(text), want);
-            assert_eq!(pad(want).as_deref().unwrap_or(want), text);
+            let back = pad(want, &mut Budget::new(text.len()));
+            assert_eq!(back.as_deref().unwrap_or(want), text);
             assert!(matches!(unpad(want), Cow::Borrowed(_)), "a second run must change nothing");
         }
     }

@@ -1,5 +1,6 @@
 //! Pass 5: a text that repeats an earlier one from end to end becomes a line that points at it.
 
+use crate::compress::budget::Budget;
 use crate::compress::earlier::Earlier;
 use crate::compress::marker;
 use crate::compress::recipe::Pointing;
@@ -10,8 +11,13 @@ pub(super) fn refer(text: &str, earlier: &Earlier) -> Option<Pointing> {
 }
 
 /// What `refer` wrote, undone: a marker is ours if we would write the same for its target.
-pub(super) fn expand(text: &str, earlier: &Earlier) -> Option<String> {
+pub(super) fn expand(text: &str, earlier: &Earlier, budget: &mut Budget) -> Option<String> {
     let source = marker::read_repeats(text)?;
-    let target = earlier.text(earlier.find(&source)?);
-    (marker::repeats(&source, target) == text).then(|| target.to_owned())
+    let found = earlier.find(&source)?;
+    if earlier.marker(found) != text {
+        return None;
+    }
+    let target = earlier.text(found);
+    budget.take(0, target.len())?;
+    Some(target.to_owned())
 }

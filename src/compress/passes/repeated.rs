@@ -1,7 +1,9 @@
 //! Pass 4: lines, or blocks of a few lines, that come again and again stand once, with a count.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
+use crate::compress::budget::Budget;
 use crate::compress::marker;
 
 /// The longest block, in lines.
@@ -12,10 +14,6 @@ const TIMES_MIN: usize = 3;
 
 /// What goes must be worth its marker, in bytes.
 const HIDDEN_BYTES_MIN: usize = 60;
-
-/// What a text may grow to on the way back, in bytes: a line that only looks like a marker may
-/// claim any number of times.
-const GROWN_BYTES_MAX: usize = 4 << 20;
 
 pub(super) fn fold(text: &str) -> Cow<'_, str> {
     let lines = lines(text);
@@ -65,39 +63,59 @@ fn repetition(lines: &[&str]) -> Option<(usize, usize)> {
 }
 
 /// What `fold` did, undone.
-pub(super) fn unfold(text: &str) -> Option<String> {
+pub(super) fn unfold(text: &str, budget: &mut Budget) -> Option<String> {
     if !marker::may_hold_again(text) {
         return None;
     }
-    let bytes_max = GROWN_BYTES_MAX + text.len();
-    let mut out = String::new();
-    // Where the last lines of the output begin, the newest last.
-    let mut starts: Vec<usize> = Vec::new();
+    let mut out = budget.room(text.len());
+    let mut starts = Starts::default();
     let mut is_changed = false;
     for line in text.split('\n') {
-        let again =
-            marker::read_again(line).filter(|(period, _)| (1..=starts.len()).contains(period));
-        let Some((period, times)) = again.filter(|(period, _)| *period <= PERIOD_MAX) else {
+        let again = marker::read_again(line);
+        let found = again.and_then(|(period, times)| Some((starts.above(period)?, period, times)));
+        let Some((from, period, times)) = found else {
             starts.push(out.len());
-            out.push_str(line);
-            out.push('\n');
+            budget.push(&mut out, line)?;
+            budget.push(&mut out, "\n")?;
             continue;
         };
-        let from = starts[starts.len() - period];
-        let block = out[from..].to_owned();
-        if out.len().checked_add(block.len().checked_mul(times)?)? > bytes_max {
-            return None;
-        }
-        let lines: Vec<usize> =
-            starts[starts.len() - period..].iter().map(|at| at - from).collect();
-        for _ in 0..times {
-            starts.extend(lines.iter().map(|at| at + out.len()));
-            out.push_str(&block);
-        }
+        let block = from..out.len();
+        budget.take(out.len(), block.len().saturating_mul(times))?;
+        (0..times).for_each(|_| out.extend_from_within(block.clone()));
+        starts.repeat(period, block.len(), times);
         is_changed = true;
     }
     out.pop();
     is_changed.then_some(out)
+}
+
+/// Where the last lines of a text begin: as many as a block has at most, the newest last.
+#[derive(Default)]
+struct Starts {
+    lines: VecDeque<usize>,
+}
+
+impl Starts {
+    fn push(&mut self, start: usize) {
+        if self.lines.len() == PERIOD_MAX {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(start);
+    }
+
+    /// Where the block of the last so many lines begins.
+    fn above(&self, period: usize) -> Option<usize> {
+        let first = self.lines.len().checked_sub(period).filter(|_| period > 0)?;
+        self.lines.get(first).copied()
+    }
+
+    /// That block, of so many bytes, came so often again.
+    fn repeat(&mut self, period: usize, bytes: usize, times: usize) {
+        let block: Vec<usize> = self.lines.iter().rev().take(period).rev().copied().collect();
+        for time in times.saturating_sub(PERIOD_MAX)..times {
+            block.iter().for_each(|start| self.push(start + (time + 1) * bytes));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -147,12 +165,18 @@ mod tests {
     fn lines_that_only_look_like_markers_expand_to_nothing_large() {
         assert_eq!(unfold("[... the line above 4 more times ...]"), None);
         assert_eq!(unfold("a\n[... the 6 lines above 4 more times ...]"), None);
-        assert_eq!(unfold("a\n[... the line above 18446744073709551615 more times ...]"), None);
-        let mut bomb = "a".to_owned();
-        bomb += &"\n[... the line above 9999 more times ...]".repeat(9);
-        assert!(unfold(&bomb).is_some_and(|text| text.len() < 200_000));
-        bomb += &"\n[... the line above 999999 more times ...]".repeat(9);
-        assert_eq!(unfold(&bomb), None);
+        for times in ["9", "99999", "18446744073709551615", "99999999999999999999999"] {
+            let bomb =
+                format!("a{}", format!("\n[... the line above {times} more times ...]").repeat(9));
+            assert_eq!(unfold(&bomb), (times == "9").then(|| ["a"; 82].join("\n")), "{times}");
+        }
+        // Which lines are above a marker that follows another one.
+        let chained = "a\nb\n[... the 2 lines above 3 more times ...]\n[... the 3 lines above 1 more times ...]";
+        assert_eq!(unfold(chained).as_deref(), Some("a\nb\na\nb\na\nb\na\nb\nb\na\nb"));
+    }
+
+    fn unfold(text: &str) -> Option<String> {
+        super::unfold(text, &mut Budget::new(1000))
     }
 
     #[track_caller]

@@ -10,14 +10,19 @@
 use std::ops::Range;
 
 use super::numbers::Numbered;
+use crate::compress::budget::Budget;
 use crate::compress::earlier::{Earlier, Spot};
 use crate::compress::index::{Index, WINDOW};
-use crate::compress::lines::{self, Block, Lines};
+use crate::compress::lines::{self, Blocks, Lines};
 use crate::compress::marker::{self, Run};
 use crate::compress::recipe::{Cut, Pointing};
 
 /// What a run must leave out to be worth its marker, in bytes.
 const HIDDEN_BYTES_MIN: usize = 120;
+
+/// Steps to see how far lines are the same, for each line of a text: a run of short lines between many
+/// blank ones is followed in vain from each of its lines, and in long logs from many.
+const STEPS_PER_LINE: usize = 64;
 
 /// The runs of lines that can be left out.
 pub(super) fn refer(text: &str, earlier: &Earlier) -> Option<Pointing> {
@@ -25,7 +30,7 @@ pub(super) fn refer(text: &str, earlier: &Earlier) -> Option<Pointing> {
     let mut cuts = Vec::new();
     // Lines before `from` are settled; the last of them may begin another run.
     let (mut at, mut from) = (0, 0);
-    while at + WINDOW <= search.new.len() {
+    while at + WINDOW <= search.new.len() && search.steps > 0 {
         let Some(found) = search.longest(at, from) else {
             at += 1;
             continue;
@@ -41,8 +46,8 @@ pub(super) fn refer(text: &str, earlier: &Earlier) -> Option<Pointing> {
 }
 
 /// What `refer` did, undone.
-pub(super) fn expand(text: &str, earlier: &Earlier) -> Option<String> {
-    if !marker::may_hold_run(text) {
+pub(super) fn expand(text: &str, earlier: &Earlier, budget: &mut Budget) -> Option<String> {
+    if !marker::may_hold_run(text) || !lines::are_few(text) {
         return None;
     }
     let sent = Lines::of(text);
@@ -52,45 +57,55 @@ pub(super) fn expand(text: &str, earlier: &Earlier) -> Option<String> {
     for line in 1..sent.len() {
         let above = Above { sent: &sent, blocks: &blocks, line };
         let run = if sent.hashes[line] == 0 { marker::read_run(sent.line(line)) } else { None };
-        if let Some(hidden) = run.and_then(|run| hidden(&run, &above, earlier)) {
-            let out = out.get_or_insert_default();
-            out.push_str(sent.text(copied..line));
-            out.push_str(&hidden);
+        let Some(run) = run else { continue };
+        let hidden = hidden(&run, &above, earlier, budget);
+        if budget.is_spent() {
+            return None;
+        }
+        if let Some(hidden) = hidden {
+            let out = out.get_or_insert_with(|| budget.room(text.len()));
+            budget.push(out, sent.text(copied..line))?;
+            budget.push(out, &hidden)?;
             copied = line + 1;
         }
     }
     let mut out = out?;
-    out.push_str(sent.text(copied..sent.len()));
+    budget.push(&mut out, sent.text(copied..sent.len()))?;
     Some(out)
 }
 
 /// What stands above a line of the text that is expanded.
 struct Above<'t> {
     sent: &'t Lines<'t>,
-    blocks: &'t [Block],
+    blocks: &'t Blocks,
     line: usize,
 }
 
 /// The lines that a marker stands for, each with its end.
-fn hidden(run: &Run, above: &Above, earlier: &Earlier) -> Option<String> {
+fn hidden(run: &Run, above: &Above, earlier: &Earlier, budget: &mut Budget) -> Option<String> {
     let text = match &run.source {
         Some(source) => Some(earlier.find(source)?),
         None => None,
     };
     let first = match (run.by_number, text) {
         (true, Some(text)) => earlier.line_shown(text, run.first)?.line,
-        (true, None) => lines::line_shown(above.blocks, run.first)?,
+        (true, None) => above.blocks.line_shown(run.first)?,
         (false, _) => usize::try_from(run.first).ok()?.checked_sub(1)?,
     };
     let line = |line: usize| match text {
         Some(text) => earlier.line(Spot { text, line }),
         None => (line < above.line).then(|| above.sent.line(line)),
     };
+    // What is not there to its end is not looked at.
+    line(first.checked_add(run.lines)?.checked_sub(1)?)?;
     let mut copy = Copy::of(above.sent.line(above.line - 1), line(first.checked_sub(1)?)?)?;
     let mut out = String::new();
     for offset in 0..run.lines {
-        copy.line(line(first.checked_add(offset)?)?, &mut out)?;
+        let line = line(first + offset)?;
+        budget.spend(line.len())?;
+        copy.line(line, &mut out)?;
         out.push('\n');
+        budget.take(out.len(), 1)?;
     }
     Some(out)
 }
@@ -146,12 +161,14 @@ impl<'t> Copy<'t> {
 /// The text that is looked at, and where its lines may have been before.
 struct Search<'t, 'e> {
     new: Lines<'t>,
-    blocks: Vec<Block>,
+    blocks: Blocks,
     earlier: &'t Earlier<'e>,
     /// This text's own lines, as far as they have been passed.
     own: Index,
     /// Lines that are left out, in their order, and by how many that makes the text shorter so far.
     hidden: Vec<(Range<usize>, usize)>,
+    /// How often two lines may still be compared.
+    steps: usize,
 }
 
 /// Lines of the text that were there before.
@@ -167,7 +184,8 @@ impl<'t, 'e> Search<'t, 'e> {
     fn of(text: &'t str, earlier: &'t Earlier<'e>) -> Search<'t, 'e> {
         let new = Lines::of(text);
         let blocks = new.blocks();
-        Search { new, blocks, earlier, own: Index::default(), hidden: Vec::new() }
+        let steps = STEPS_PER_LINE * new.len();
+        Search { new, blocks, earlier, own: Index::default(), hidden: Vec::new(), steps }
     }
 
     /// The longest run that was there before and has line `at` in it; nothing before `from`.
@@ -182,16 +200,18 @@ impl<'t, 'e> Search<'t, 'e> {
         }
         let window = self.new.hashes[at..at + WINDOW].try_into().ok()?;
         let mut longest: Option<(Range<usize>, usize, bool)> = None;
+        let mut steps = 0;
         let above = self.earlier.index().map(|index| (index, from, false));
         for (index, from, is_here) in above.into_iter().chain([(&self.own, from, true)]) {
             for line in index.matches(window) {
-                let (lines, first) = self.extend(at, from, (index, line), is_here);
+                let (lines, first) = self.extend(at, from, (index, line), is_here, &mut steps);
                 // The first of equals stays, which is the furthest up.
                 if longest.as_ref().is_none_or(|(longest, ..)| lines.len() > longest.len()) {
                     longest = Some((lines, first, is_here));
                 }
             }
         }
+        self.steps = self.steps.saturating_sub(steps);
         let (lines, first, is_here) = longest.filter(|(lines, ..)| lines.len() >= WINDOW)?;
         let hidden = self.new.bytes(lines.start + 1..lines.end - 1);
         let (text, first) = match is_here {
@@ -212,6 +232,7 @@ impl<'t, 'e> Search<'t, 'e> {
         from: usize,
         (index, line): (&Index, usize),
         is_here: bool,
+        steps: &mut usize,
     ) -> (Range<usize>, usize) {
         let is_same = |new: usize, old: usize| {
             let hash = self.new.hashes[new];
@@ -232,6 +253,7 @@ impl<'t, 'e> Search<'t, 'e> {
         while start > from && first > 0 && self.runs_on(start) && is_same(start - 1, first - 1) {
             (start, first) = (start - 1, first - 1);
         }
+        *steps += end - start;
         // What stays to be seen must say something.
         while start < end && self.is_blank(start) {
             (start, first) = (start + 1, first + 1);
@@ -297,13 +319,12 @@ impl<'t, 'e> Search<'t, 'e> {
         let (first, lines) = (found.first + 1, found.lines.len() - 2);
         let (source, blocks) = match found.text {
             Some(text) => (Some(self.earlier.source(text).clone()), self.earlier.blocks(text)),
-            None => (None, &self.blocks[..]),
+            None => (None, &self.blocks),
         };
-        let number = lines::shown_number(blocks, first).filter(|number| {
+        let number = blocks.shown_number(first).filter(|number| {
             // What is shown may be shown twice, or not to the end; then lines are counted.
-            let last = lines::shown_number(blocks, first + lines - 1);
-            last == Some(number + lines as u64 - 1)
-                && lines::line_shown(blocks, *number) == Some(first)
+            let last = blocks.shown_number(first + lines - 1);
+            last == Some(number + lines as u64 - 1) && blocks.line_shown(*number) == Some(first)
         });
         let counted = match found.text {
             Some(_) => first,

@@ -37,6 +37,9 @@ fn is_recording(bytes: &[u8]) -> bool {
         .any(|at| bytes[at] != b'\r' || bytes.get(at + 1) != Some(&b'\n'))
 }
 
+/// Characters on the screen, all rows together: more than any screen has, and some very long lines.
+const CELLS_MAX: usize = 1 << 21;
+
 /// A range of the text: one character and the marks that combine with it. Empty: a blank.
 #[derive(Clone, Copy)]
 struct Cell {
@@ -56,6 +59,8 @@ struct Screen<'t> {
     /// The row where the present screen begins, if it is still in reach.
     top: Option<usize>,
     saved: (usize, usize),
+    /// All cells of the rows in reach.
+    cells: usize,
     /// Cells that may still be touched without a character of the text to pay for them.
     budget: usize,
 }
@@ -70,6 +75,7 @@ impl<'t> Screen<'t> {
             column: 0,
             top: Some(0),
             saved: (0, 0),
+            cells: 0,
             budget: text.len(),
         }
     }
@@ -124,6 +130,7 @@ impl<'t> Screen<'t> {
         let bytes = &self.text.as_bytes()[at..];
         let length = bytes.iter().take_while(|byte| matches!(byte, b' '..=b'~')).count();
         self.spend(self.column.saturating_sub(self.rows[self.row].len()))?;
+        self.grow(self.column.saturating_add(length))?;
         let row = &mut self.rows[self.row];
         row.resize(row.len().max(self.column), BLANK);
         let mut cells = (at..at + length).map(|at| Cell { start: at as u32, end: at as u32 + 1 });
@@ -148,6 +155,7 @@ impl<'t> Screen<'t> {
         let cell = Cell { start: at as u32, end: end as u32 };
         let gap = self.column.saturating_sub(self.rows[self.row].len());
         self.spend(gap)?;
+        self.grow(self.column.saturating_add(1))?;
         let row = &mut self.rows[self.row];
         if self.column < row.len() {
             row[self.column] = cell;
@@ -157,6 +165,19 @@ impl<'t> Screen<'t> {
         }
         self.column += 1;
         Some(end)
+    }
+
+    /// The row in which the cursor is will have so many cells, if it has fewer.
+    fn grow(&mut self, columns: usize) -> Option<()> {
+        self.cells += columns.saturating_sub(self.rows[self.row].len());
+        (self.cells <= CELLS_MAX).then_some(())
+    }
+
+    /// That row ends at this column.
+    fn cut(&mut self, column: usize) {
+        let row = &mut self.rows[self.row];
+        self.cells -= row.len().saturating_sub(column);
+        row.truncate(column);
     }
 
     fn new_line(&mut self) {
@@ -170,6 +191,7 @@ impl<'t> Screen<'t> {
         {
             write_row(self.text, &row, &mut self.done);
             self.done.push('\n');
+            self.cells -= row.len();
             self.row -= 1;
             self.top = self.top.and_then(|top| top.checked_sub(1));
             self.saved.0 = self.saved.0.saturating_sub(1);
@@ -305,8 +327,9 @@ impl<'t> Screen<'t> {
     fn erase_display(&mut self, what: usize) {
         match what {
             0 => {
-                let column = self.column;
-                self.rows[self.row].truncate(column);
+                self.cut(self.column);
+                let below = self.rows.range(self.row + 1..).map(Vec::len);
+                self.cells -= below.sum::<usize>();
                 self.rows.truncate(self.row + 1);
             }
             _ => self.new_screen(),
@@ -316,13 +339,12 @@ impl<'t> Screen<'t> {
     fn erase_line(&mut self, what: usize) -> Option<()> {
         match what {
             0 => {
-                let column = self.column;
-                self.rows[self.row].truncate(column);
+                self.cut(self.column);
                 Some(())
             }
             1 => self.blank(0, self.column.saturating_add(1)),
             _ => {
-                self.rows[self.row].clear();
+                self.cut(0);
                 Some(())
             }
         }

@@ -232,6 +232,12 @@ fn earlier_requests(whole: &str) -> Vec<(String, usize)> {
 
 /// Whether the text of a part is, or may be, a file that a tool read.
 fn is_read(body: &str, prompt: &Prompt, role: Role, text: &str) -> bool {
-    let call = call_of(body, prompt, role);
-    matches!(role, Role::Result(_)) && compress::is_read(call.as_ref(), text)
+    let Role::Result(result) = role else { return false };
+    let call = result.call.map(|call| calls::call_of(body, prompt, call));
+    compress::is_read(call.as_ref(), text)
+}
+
+/// What a body was, however much that is.
+fn expand(format: Format, body: &[u8]) -> Result<Vec<u8>, Unexpanded> {
+    super::expand(format, body, 1 << 30)
 }

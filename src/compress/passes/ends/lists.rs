@@ -7,6 +7,9 @@ use crate::number::commas;
 /// Lists of fewer elements stay whole.
 const ELEMENTS_MIN: usize = 6;
 
+/// Texts with longer lists stay whole: their places take more memory than they do.
+const ELEMENTS_MAX: usize = 1 << 20;
+
 /// Deeper texts stay whole: reading recurses, and goes over what is in a list once for each level.
 const DEPTH_MAX: usize = 32;
 
@@ -64,7 +67,7 @@ impl<'t> Shortener<'t> {
         let mut elements: Vec<Span> = Vec::new();
         reader.array(|reader| {
             elements.push(reader.value()?);
-            Some(())
+            (elements.len() < ELEMENTS_MAX).then_some(())
         })?;
         let bytes: usize = elements.iter().map(Span::len).sum();
         let mut kept = elements.len();

@@ -12,12 +12,16 @@ use std::fmt::Write as _;
 
 use self::pattern::Pattern;
 pub(crate) use self::pattern::kind_of;
+use crate::compress::budget::Budget;
 
 /// What the names of patterns may begin with; the first that no line of the text begins with.
 const SIGILS: [char; 4] = ['#', '~', '%', '^'];
 
 const HEADER: &str = "[... below, a line such as \"";
 const PATTERN_END: &str = " ...]";
+
+/// What a pattern takes in memory, about; each that we write stands for four long lines and more.
+const PATTERN_COST: usize = 200;
 
 /// The text with its patterns at the top; borrowed if it is no log or gains too little.
 pub(crate) fn fold(text: &str) -> Cow<'_, str> {
@@ -43,26 +47,27 @@ pub(crate) fn fold(text: &str) -> Cow<'_, str> {
 }
 
 /// The text that was folded. `None` if it was not.
-pub(crate) fn unfold(text: &str) -> Option<String> {
+pub(crate) fn unfold(text: &str, budget: &mut Budget) -> Option<String> {
     let mut lines = text.split('\n');
     let (sigil, count) = read_header(lines.next()?)?;
-    let mut patterns = Vec::with_capacity(count.min(text.len() / 8));
+    let mut patterns = Vec::new();
     for number in 1..=count {
+        budget.spend(PATTERN_COST)?;
         let line = lines.next()?.strip_prefix(&format!("[... {sigil}{number}: "))?;
         patterns.push(Pattern::read(line.strip_suffix(PATTERN_END)?)?);
     }
-    let mut out = String::with_capacity(text.len() * 2);
+    let mut out = budget.room(text.len() * 2);
     for (index, line) in lines.enumerate() {
         if index > 0 {
-            out.push('\n');
+            budget.push(&mut out, "\n")?;
         }
         match line.strip_prefix(sigil).filter(|_| is_row_like(line, sigil)) {
             Some(row) => {
                 let (number, words) = row.split_once(' ').unwrap_or((row, ""));
                 let index = number.parse::<usize>().ok()?.checked_sub(1)?;
-                patterns.get(index)?.fill(words, &mut out)?;
+                patterns.get(index)?.fill(words, &mut out, budget)?;
             }
-            None => out.push_str(line),
+            None => budget.push(&mut out, line)?,
         }
     }
     Some(out)

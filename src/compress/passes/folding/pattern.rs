@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::compress::budget::Budget;
 use crate::compress::hash::{hash, mix};
 use crate::compress::passes::severity::is_severe;
 
@@ -67,11 +68,14 @@ impl Pattern {
         }
     }
 
-    /// `None` if the slots are not numbered from 1.
+    /// `None` if it has more slots than any of ours.
     pub(super) fn read(text: &str) -> Option<Pattern> {
         let mut fixed = Vec::new();
         let mut rest = text;
         while let Some((before, behind)) = rest.split_once(&format!("{{{}}}", fixed.len() + 1)) {
+            if fixed.len() == SLOTS_MAX {
+                return None;
+            }
             fixed.push(before.to_owned());
             rest = behind;
         }
@@ -80,13 +84,13 @@ impl Pattern {
     }
 
     /// Appends the line of this kind with these words.
-    pub(super) fn fill(&self, row: &str, out: &mut String) -> Option<()> {
+    pub(super) fn fill(&self, row: &str, out: &mut String, budget: &mut Budget) -> Option<()> {
         let slots = self.fixed.len() - 1;
         let mut words = row.split(' ').filter(|_| !row.is_empty());
-        out.push_str(&self.fixed[0]);
+        budget.push(out, &self.fixed[0])?;
         for fixed in &self.fixed[1..] {
-            out.push_str(words.next()?);
-            out.push_str(fixed);
+            budget.push(out, words.next()?)?;
+            budget.push(out, fixed)?;
         }
         (words.next().is_none() && (slots > 0 || row.is_empty())).then_some(())
     }

@@ -3,6 +3,10 @@ use std::borrow::Cow;
 use super::*;
 use crate::compress::tests::Random;
 
+fn unfold(text: &str) -> Option<String> {
+    super::unfold(text, &mut Budget::new(1 << 20))
+}
+
 #[track_caller]
 fn check(text: &str, want: &str) {
     assert_eq!(fold(text), want);

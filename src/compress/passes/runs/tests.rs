@@ -1,6 +1,10 @@
 use super::*;
 use crate::compress::{Place, Source};
 
+fn expand(text: &str, earlier: &Earlier) -> Option<String> {
+    super::expand(text, earlier, &mut Budget::new(1 << 20))
+}
+
 const READ: Source = Source::Text(Place::Result { number: 1, part: None });
 
 fn written() -> Source {

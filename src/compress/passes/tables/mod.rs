@@ -18,6 +18,7 @@ use self::tree::Tree;
 use self::write::{Literal, Writer};
 use super::json_minify::minify;
 use super::severity;
+use crate::compress::budget::Budget;
 
 /// Begins the key of a template; the number of rows and their kind follow.
 const TEMPLATE: &str = "template of ";
@@ -67,28 +68,29 @@ pub(crate) fn encode(text: &str) -> Cow<'_, str> {
 }
 
 /// The text that `encode` was given. `None` if the text holds nothing of ours.
-pub(crate) fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str, budget: &mut Budget) -> Option<String> {
     if ![TEMPLATE, BELOW_MEANS].iter().any(|mark| text.contains(mark)) {
         return None;
     }
     let core = text.trim_matches(BLANKS);
     if crate::json::is_value(core) {
-        let written = read::read(&minify(core))?;
+        let written = read::read(&minify(core), budget)?;
         if written.lines.is_none() {
-            let spacing = spacing_of_encoded(core);
-            let whole = spacing.apply(Cow::Owned(written.text)).into_owned();
             let before = text.len() - text.trim_start_matches(BLANKS).len();
-            return Some(format!("{}{whole}{}", &text[..before], &text[before + core.len()..]));
+            let mut out = budget.room(text.len() + written.text.len());
+            budget.push(&mut out, &text[..before])?;
+            spacing_of_encoded(core).write(&written.text, &mut out, budget)?;
+            budget.push(&mut out, &text[before + core.len()..])?;
+            return Some(out);
         }
     }
-    let mut out = String::with_capacity(text.len() * 2);
+    let mut out = budget.room(text.len() * 2);
     for line in text.split_inclusive('\n') {
         let content = line.strip_suffix('\n').unwrap_or(line);
-        match line_block(content) {
-            Some(block) => out.push_str(&block),
-            None => out.push_str(content),
+        if line_block(content, &mut out, budget).is_none() {
+            budget.push(&mut out, content)?;
         }
-        out.push_str(&line[content.len()..]);
+        budget.push(&mut out, &line[content.len()..])?;
     }
     Some(out)
 }
@@ -171,10 +173,10 @@ impl Spacing {
         Some(encoded)
     }
 
-    fn apply(self, minified: Cow<str>) -> Cow<str> {
+    fn write(self, minified: &str, out: &mut String, budget: &mut Budget) -> Option<()> {
         match self {
-            Spacing::None => minified,
-            Spacing::Blanks => Cow::Owned(spaced(&minified)),
+            Spacing::None => budget.push(out, minified),
+            Spacing::Blanks => space(minified, |part| budget.push(out, part)),
         }
     }
 }
@@ -202,38 +204,51 @@ fn table_of_lines(lines: &[&str]) -> Option<String> {
     (table.len() * 10 < lines.iter().map(|line| line.len() + 1).sum::<usize>() * 9).then_some(table)
 }
 
-/// The lines that a table of lines stands for.
-fn line_block(line: &str) -> Option<String> {
+/// Adds the lines that a table of lines stands for; `None` if it is none, or the budget is spent.
+fn line_block(line: &str, out: &mut String, budget: &mut Budget) -> Option<()> {
     if !line.starts_with("{\"template of ") {
         return None;
     }
     let spacing = spacing_of_encoded(line);
-    let written = read::read(&minify(line))?;
+    let written = read::read(&minify(line), budget)?;
     let starts = written.lines?;
     let text = &written.text;
-    let ends = starts.iter().skip(1).map(|start| start - 1).chain([text.len() - 1]);
-    let lines = starts.iter().zip(ends).map(|(start, end)| &text[*start..end]);
-    let lines: Vec<Cow<str>> = lines.map(|line| spacing.apply(Cow::Borrowed(line))).collect();
-    Some(lines.join("\n"))
+    let ends = starts.iter().skip(1).map(|start| *start as usize - 1).chain([text.len() - 1]);
+    for (index, (start, end)) in starts.iter().zip(ends).enumerate() {
+        if index > 0 {
+            budget.push(out, "\n")?;
+        }
+        spacing.write(&text[*start as usize..end], out, budget)?;
+    }
+    Some(())
 }
 
 /// Minified JSON with a blank after each comma and colon.
 fn spaced(minified: &str) -> String {
-    let bytes = minified.as_bytes();
     let mut out = String::with_capacity(minified.len() * 9 / 8);
+    _ = space(minified, |part| {
+        out.push_str(part);
+        Some(())
+    });
+    out
+}
+
+/// The same piece by piece, as long as `each` wants more.
+fn space<'t>(minified: &'t str, mut each: impl FnMut(&'t str) -> Option<()>) -> Option<()> {
+    let bytes = minified.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
         let end = match bytes[at] {
             b'"' => crate::json::string_end(bytes, at).unwrap_or(bytes.len()),
             _ => at + 1,
         };
-        out.push_str(&minified[at..end]);
+        each(&minified[at..end])?;
         if matches!(bytes[at], b',' | b':') {
-            out.push(' ');
+            each(" ")?;
         }
         at = end;
     }
-    out
+    Some(())
 }
 
 #[cfg(test)]

@@ -4,24 +4,23 @@ use std::collections::HashMap;
 
 use super::tree::{Kind, Tree, plain};
 use super::{ABSENT, BELOW_MEANS, EACH, MORE, PART, ROWS, TEMPLATE};
+use crate::compress::budget::Budget;
 
-/// A row costs three bytes at least and may stand for a kilobyte. What grows further was not made
-/// by us: values that contain each other would fill any memory.
-const GROWTH_MAX: usize = 1000;
+/// The digits of a slot's last number; a row has no more cells than fit into memory.
+const DIGITS_MAX: usize = 20;
 
-/// A value written out, and how many rows of its own unit it was if it was a table.
+/// A value written out.
 pub(super) struct Written {
     pub(super) text: String,
-    /// "objects", "members" or "lines"; where the lines begin.
-    pub(super) lines: Option<Vec<usize>>,
+    /// Where the lines begin, if it was a table of lines.
+    pub(super) lines: Option<Vec<u32>>,
 }
 
 /// `None` if the text is not JSON, or has a template and rows that do not fit.
-pub(super) fn read(minified: &str) -> Option<Written> {
+pub(super) fn read(minified: &str, budget: &mut Budget) -> Option<Written> {
     let tree = Tree::parse(minified)?;
-    let limit = minified.len().saturating_mul(GROWTH_MAX);
     let mut reader =
-        Filler { tree: &tree, named: HashMap::new(), out: String::new(), limit, lines: None };
+        Filler { tree: &tree, named: HashMap::new(), out: String::new(), budget, lines: None };
     // A template may stand before the rows that use a name, and be filled after them.
     for node in 0..tree.len() as u32 {
         reader.define(node)?;
@@ -34,23 +33,28 @@ struct Filler<'a, 't> {
     tree: &'a Tree<'t>,
     named: HashMap<&'t str, String>,
     out: String,
-    limit: usize,
-    lines: Option<Vec<usize>>,
+    budget: &'a mut Budget,
+    lines: Option<Vec<u32>>,
 }
 
 impl<'t> Filler<'_, 't> {
     fn value(&mut self, node: u32) -> Option<()> {
         let tree = self.tree;
-        let text = tree.value(node);
         match tree.kind(node) {
-            Kind::Scalar => match plain(text).and_then(|name| self.named.get(name)) {
-                Some(value) => self.out.push_str(value),
-                None => self.out.push_str(text),
-            },
-            Kind::Array => self.list(node, Self::value)?,
-            Kind::Object => self.object(node)?,
+            Kind::Scalar => {
+                let text = tree.value(node);
+                let named = plain(text).and_then(|name| self.named.get(name));
+                // To look a name up costs its length.
+                self.budget.spend(if named.is_some() { text.len() } else { 1 })?;
+                self.budget.push(&mut self.out, named.map_or(text, String::as_str))
+            }
+            Kind::Array => self.list(node, Self::value),
+            Kind::Object => self.object(node),
         }
-        (self.out.len() <= self.limit).then_some(())
+    }
+
+    fn push(&mut self, text: &str) -> Option<()> {
+        self.budget.push(&mut self.out, text)
     }
 
     /// Reads what a name means, if it is said here.
@@ -80,48 +84,46 @@ impl<'t> Filler<'_, 't> {
     ) -> Option<()> {
         let tree = self.tree;
         let is_object = tree.kind(node) == Kind::Object;
-        self.out.push(if is_object { '{' } else { '[' });
+        self.push(if is_object { "{" } else { "[" })?;
         for (index, child) in tree.children(node).enumerate() {
             if index > 0 {
-                self.out.push(',');
+                self.push(",")?;
             }
             if is_object {
-                self.key(tree.key(child));
+                self.key(tree.key(child))?;
             }
             element(self, child)?;
         }
-        self.out.push(if is_object { '}' } else { ']' });
-        Some(())
+        self.push(if is_object { "}" } else { "]" })
     }
 
     fn object(&mut self, node: u32) -> Option<()> {
         let tree = self.tree;
         let mut children = tree.children(node);
         let Some(first) = children.next() else {
-            self.out.push_str("{}");
-            return Some(());
+            return self.push("{}");
         };
         let key = tree.key(first);
+        self.budget.spend(key.len())?;
         let second = children.next();
         if let Some(value) = name_in(key).and_then(|name| self.named.get(name)) {
-            self.out.push_str(value);
-            return Some(());
+            return self.budget.push(&mut self.out, value);
         }
         let unit = key.strip_prefix(TEMPLATE).and_then(|rest| rest.split_once(' '));
         match (unit, second) {
             (Some((_, unit)), Some(rows)) if tree.key(rows) == ROWS => {
-                self.table(first, rows, unit)?;
+                self.table(first, rows, unit == "lines" && node == 0)?;
                 children.next().is_none().then_some(())
             }
             _ => self.list(node, Self::value),
         }
     }
 
-    fn table(&mut self, template: u32, rows: u32, unit: &str) -> Option<()> {
-        let is_lines = unit == "lines";
+    /// `is_lines`: the whole value is the table, and its rows are lines.
+    fn table(&mut self, template: u32, rows: u32, is_lines: bool) -> Option<()> {
         let mut starts = Vec::new();
         self.list(rows, |filler, row| {
-            starts.push(filler.out.len());
+            starts.extend(is_lines.then_some(filler.out.len() as u32));
             filler.row(template, row)
         })?;
         if is_lines {
@@ -135,14 +137,16 @@ impl<'t> Filler<'_, 't> {
         if self.tree.kind(row) != Kind::Array {
             return self.value(row);
         }
+        self.budget.spend(self.tree.size(row))?;
         let cells: Vec<u32> = self.tree.children(row).collect();
-        let is_written = self.fill(template, &cells)?;
-        (is_written && self.out.len() <= self.limit).then_some(())
+        self.fill(template, &cells)?.then_some(())
     }
 
     /// Writes a template with `cells` in its slots; false if it is a slot for an absent value.
     fn fill(&mut self, template: u32, cells: &[u32]) -> Option<bool> {
         let tree = self.tree;
+        let is_scalar = tree.kind(template) == Kind::Scalar;
+        self.budget.spend(if is_scalar { tree.value(template).len() } else { 1 })?;
         let slot = |name: &str| cell_of(name, cells);
         let is_absent = |cell: u32| plain(tree.value(cell)) == Some(ABSENT);
         match tree.kind(template) {
@@ -184,28 +188,29 @@ impl<'t> Filler<'_, 't> {
         if is_constant {
             return self.value(template);
         }
-        self.out.push('{');
+        self.push("{")?;
         let mut is_first = true;
         for child in tree.children(template) {
             let start = self.out.len();
             let was_first = std::mem::take(&mut is_first);
             if !was_first {
-                self.out.push(',');
+                self.push(",")?;
             }
             if tree.key(child) == MORE {
+                self.budget.spend(tree.value(child).len())?;
                 // A row without further members ends before their slot.
                 let slot = plain(tree.value(child)).and_then(|name| cell_of(name, cells));
                 let more = slot.into_iter().flat_map(|cell| tree.children(cell));
                 is_first = true;
                 for child in more {
                     if !std::mem::take(&mut is_first) {
-                        self.out.push(',');
+                        self.push(",")?;
                     }
-                    self.key(tree.key(child));
+                    self.key(tree.key(child))?;
                     self.value(child)?;
                 }
             } else {
-                self.key(tree.key(child));
+                self.key(tree.key(child))?;
                 is_first = !self.fill(child, cells)?;
             }
             if is_first {
@@ -213,8 +218,7 @@ impl<'t> Filler<'_, 't> {
                 is_first = was_first;
             }
         }
-        self.out.push('}');
-        Some(())
+        self.push("}")
     }
 
     /// The slot, the template and whether it is for a list, if rows of their own go there.
@@ -227,10 +231,10 @@ impl<'t> Filler<'_, 't> {
             .filter(|(name, ..)| is_slot(name))
     }
 
-    fn key(&mut self, key: &str) {
-        self.out.push('"');
-        self.out.push_str(key);
-        self.out.push_str("\":");
+    fn key(&mut self, key: &str) -> Option<()> {
+        self.push("\"")?;
+        self.push(key)?;
+        self.push("\":")
     }
 }
 
@@ -241,6 +245,8 @@ fn name_in(key: &str) -> Option<&str> {
 
 /// The cell for a slot: its last number counts the values of the row.
 fn cell_of(name: &str, cells: &[u32]) -> Option<u32> {
+    // Slots lie as deep as objects, and their names are as long.
+    let name = name.get(name.len().saturating_sub(DIGITS_MAX)..)?;
     let number: usize = name.rsplit(['$', '.']).next()?.parse().ok()?;
     cells.get(number.checked_sub(1)?).copied()
 }

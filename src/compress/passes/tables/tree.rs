@@ -12,6 +12,9 @@ pub(super) enum Kind {
     Scalar,
 }
 
+/// Texts with more values are left alone: each takes as many bytes as a `Node`, and two in the text.
+const NODES_MAX: usize = 1 << 20;
+
 /// A value. Its children lie behind it in the list, so a subtree is a stretch of it.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -80,7 +83,7 @@ impl<'t> Tree<'t> {
             b'[' => Kind::Array,
             _ => Kind::Scalar,
         };
-        if depth > DEPTH_MAX {
+        if depth > DEPTH_MAX || self.nodes.len() == NODES_MAX {
             return None;
         }
         let index = self.nodes.len();

@@ -24,8 +24,10 @@ pub(super) type Literal<'l> = HashMap<u32, &'l str>;
 pub(super) struct Writer<'a, 't> {
     tree: &'a Tree<'t>,
     finder: Finder<'a, 't>,
-    /// The containers that are tables.
+    /// The containers that are tables; `None` for one that is being written.
     tables: HashMap<u32, Option<Objects<'t>>>,
+    /// The containers of which that is known, a bit for each value.
+    known: Vec<u64>,
     literal: &'a Literal<'a>,
     /// How often a large value is written; the number of those that have one.
     times: HashMap<&'t str, (u32, Option<u32>)>,
@@ -41,6 +43,7 @@ impl<'a, 't> Writer<'a, 't> {
             tree,
             finder: Finder { tree, budget: WORK * tree.len() + 1000 },
             tables: HashMap::new(),
+            known: vec![0; tree.len().div_ceil(64)],
             literal,
             times: HashMap::new(),
             references: 0,
@@ -95,9 +98,12 @@ impl<'a, 't> Writer<'a, 't> {
             self.out.push_str(tree.value(node));
             return;
         }
-        if !self.tables.contains_key(&node) {
-            let table = self.table(node);
-            self.tables.insert(node, table);
+        let (word, bit) = (node as usize / 64, 1 << (node % 64));
+        if self.known[word] & bit == 0 {
+            self.known[word] |= bit;
+            if let Some(table) = self.table(node) {
+                self.tables.insert(node, Some(table));
+            }
         }
         if let Some(Some(objects)) = self.tables.get_mut(&node).map(std::mem::take) {
             self.rows(node, &objects, unit);
