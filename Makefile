@@ -1,4 +1,4 @@
-# Targets for users (all, run, demo, install, uninstall, static, dist) and for developers (test, check,
+# Targets for users (all, run, demo, install, uninstall, static, dist) and for developers (test, check, fuzz,
 # test-static, test-clients, bench, lint-man, clean).
 # Building needs Rust and a C compiler, for the bundled SQLite; installing needs neither.
 
@@ -68,7 +68,7 @@ test-clients:
 
 # The project's own figures. TABLES="counting ledger" prints some of the tables (counting savings bills
 # speed hostile sessions memory ledger reports start), TEXTS="file ..." counts yours, too; it fails where a
-# session gets dearer. What the proxy adds to requests on the wire is measured side by side with nginx and
+# session gets dearer, or where work grows faster than a prompt. What the proxy adds to requests on the wire is measured side by side with nginx and
 # haproxy by the harness in ../shared/bench; the last lines of the output are its commands.
 bench: all
 	$(CARGO) rustc --locked --release --example bench -- $(SMALL)
@@ -85,6 +85,13 @@ check:
 	$(CARGO) clippy --locked --test clients -- -D warnings
 	$(MAKE) test
 	$(MAKE) lint-man
+
+# Generated input, the same few of each kind in `test`; here other ones, for so long each. A failure names its
+# seed: TOKENPAK_FUZZ_SEED=... make test.
+SECONDS = 600
+fuzz:
+	TOKENPAK_FUZZ_SECONDS=$(SECONDS) $(CARGO) test --locked --bin tokenpak fuzz::
+	TOKENPAK_FUZZ=$$(($(SECONDS) * 20000)) $(CARGO) test --locked --bin tokenpak properties
 
 lint-man:
 	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning $(PAGES); \
@@ -146,4 +153,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all run demo test test-clients test-static check bench lint-man static dist install uninstall clean
+.PHONY: all run demo test test-clients test-static check fuzz bench lint-man static dist install uninstall clean

@@ -11,6 +11,8 @@ mod costs;
 mod debug;
 mod error;
 mod footer;
+#[cfg(test)]
+mod fuzz;
 mod instance;
 mod json;
 mod ledger;

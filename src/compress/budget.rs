@@ -8,6 +8,9 @@
 /// that are copied without their numbers cost most, about ten.
 const WORK_PER_BYTE: usize = 16;
 
+/// What may be written for a moment beyond that, in bytes: the key of a member that turns out to be absent.
+const SLACK_BYTES: usize = 1024;
+
 pub(super) struct Budget {
     /// The most that a text may become, in bytes.
     bytes_max: usize,
@@ -17,6 +20,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(bytes_max: usize) -> Budget {
+        let bytes_max = bytes_max.saturating_add(SLACK_BYTES);
         Budget { bytes_max, work: bytes_max.saturating_mul(WORK_PER_BYTE), is_spent: false }
     }
 

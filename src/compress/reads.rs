@@ -146,10 +146,15 @@ pub(crate) fn path_read(call: &Call) -> Option<String> {
     files.next().is_none().then(|| path.trim_matches('"').to_owned())
 }
 
+/// Of a longer name only the beginning is looked at, in bytes.
+const NAME_BYTES_MAX: usize = 200;
+
 /// The words of a tool's name, lower case, without the server that it belongs to.
 fn words(name: &str) -> Vec<String> {
     let name = name.rsplit("__").next().unwrap_or(name);
     let name = name.rsplit(['.', '/', ':']).next().unwrap_or(name);
+    let end = (0..=name.len().min(NAME_BYTES_MAX)).rfind(|at| name.is_char_boundary(*at));
+    let name = &name[..end.unwrap_or(0)];
     let mut words = Vec::new();
     for part in name.split(['_', '-', ' ']) {
         let mut word = String::new();

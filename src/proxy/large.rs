@@ -25,6 +25,10 @@ const LARGE_BYTES: usize = 1024 * 1024;
 /// Room for the work on a body, as a multiple of its size: two (src/costs.rs), and one for a body whose
 /// footers were taken out.
 const ROOM: usize = 3;
+/// Room for each line and each value in it, in bytes: lists of them are what passes work on.
+const ROOM_PER_MARK: usize = 80;
+/// More lines or values of a text are not looked at.
+const MARKS_MAX: usize = 1 << 20;
 /// Threads: one for each processor, within these.
 const THREADS: std::ops::RangeInclusive<usize> = 2..=4;
 /// A body waits no longer for one of them. A hundred ordinary ones take less.
@@ -38,6 +42,22 @@ pub(crate) struct Large {
     bytes: usize,
     threads_max: usize,
     wait_max: Duration,
+    /// Room for the work that is done now.
+    claimed: Mutex<usize>,
+    released: Condvar,
+}
+
+/// Room for the work on a body, until it is done.
+pub(crate) struct Claim<'l> {
+    large: &'l Large,
+    room: usize,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        *lock(&self.large.claimed) -= self.room;
+        self.large.released.notify_all();
+    }
 }
 
 #[derive(Default)]
@@ -64,7 +84,31 @@ impl Large {
             bytes: LARGE_BYTES.min(memory / SHARE),
             threads_max: processors.clamp(*THREADS.start(), *THREADS.end()),
             wait_max: WAIT_MAX,
+            claimed: Mutex::default(),
+            released: Condvar::new(),
         }
+    }
+
+    /// Whether a body waits for its turn: by its size, or by what the work on it takes.
+    pub(crate) fn is_heavy(&self, body: &[u8]) -> bool {
+        let most = ROOM * self.bytes;
+        // Most bodies are not worth a look.
+        body.len() * (ROOM + ROOM_PER_MARK) > most && room(body) > most
+    }
+
+    /// Sets room aside for the work on a body, if the system has it: where memory is short, one body after
+    /// the other. `None`: there is not enough for this one alone.
+    pub(crate) fn claim(&self, body: &[u8]) -> Option<Claim<'_>> {
+        let room = room(body);
+        let mut claimed = lock(&self.claimed);
+        while !would_fit(*claimed + room) {
+            if *claimed == 0 {
+                return None;
+            }
+            claimed = self.released.wait(claimed).unwrap_or_else(PoisonError::into_inner);
+        }
+        *claimed += room;
+        Some(Claim { large: self, room })
     }
 
     /// Whether a body of so many bytes waits for its turn.
@@ -128,12 +172,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the system would give the work on a body of so many bytes what it takes. Nothing is touched,
-/// so it costs no more than asking; and on the threads of large bodies hardly anybody else takes it
-/// meanwhile.
-pub(crate) fn would_fit(bytes: usize) -> bool {
+/// What the work on a body takes, in bytes, at most.
+fn room(body: &[u8]) -> usize {
+    let values = body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+    let lines = body.windows(2).filter(|pair| *pair == b"\\n").count();
+    body.len() * ROOM + (values + lines).min(MARKS_MAX) * ROOM_PER_MARK
+}
+
+/// Whether the system would give so many bytes. Nothing is touched, so it costs no more than asking.
+fn would_fit(bytes: usize) -> bool {
     let mut room = Vec::<u8>::new();
-    let is_there = room.try_reserve_exact(bytes.saturating_mul(ROOM)).is_ok();
+    let is_there = room.try_reserve_exact(bytes).is_ok();
     // Or the compiler leaves out what nobody looks at.
     std::hint::black_box(&room);
     is_there
@@ -177,6 +226,23 @@ mod tests {
             }
         });
         assert!((1..=large.threads_max).contains(&lock(&threads).len()));
+    }
+
+    #[test]
+    fn room_is_claimed_one_after_the_other_where_it_is_short() {
+        let large = Large::new(64 << 20);
+        assert!(large.is_heavy(&[b'a'; LARGE_BYTES + 1]) && !large.is_heavy(&[b'a'; LARGE_BYTES]));
+        assert!(large.is_heavy(&[b','; LARGE_BYTES / 16]), "each may be a value in a list");
+        drop(large.claim(b"{}").expect("there is so much"));
+        // As if all there is were taken.
+        *lock(&large.claimed) = usize::MAX / 2;
+        let before = Claim { large: &large, room: usize::MAX / 2 };
+        scope(|scope| {
+            let waits = scope.spawn(|| large.claim(b"{}").is_some());
+            drop(before);
+            assert!(waits.join().expect("no panic"));
+        });
+        assert_eq!(*lock(&large.claimed), 0);
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::Context;
 use super::front::memory::Held;
-use super::large::would_fit;
 use super::mishap::caught;
 use super::request::Head;
 use super::setup::Setup;
@@ -64,7 +63,7 @@ impl Preparing<'_> {
         let is_work = |held: &mut Held| {
             let (bytes, course) = (held.bytes.len(), self.course());
             let may_change = course.mode != Mode::Off && bytes as u64 > course.threshold;
-            large.is_large(bytes) && may_change && self.format_of(&held.bytes).is_some()
+            may_change && large.is_heavy(&held.bytes) && self.format_of(&held.bytes).is_some()
         };
         let held = original.take_if(is_work)?;
         let request = Request {
@@ -199,11 +198,11 @@ struct Request {
 impl Request {
     /// Gives the body back with what became of it, which holds nothing of it.
     fn prepare(self, body: Held) -> (Held, Prepared<'static>) {
-        if !would_fit(body.bytes.len()) {
+        let Request { context, setup, head, plan, route } = &self;
+        let Some(_claim) = context.large.claim(&body.bytes) else {
             let packed = unpacked(Skip::Large).into();
             return (body, Prepared { packed, ..Prepared::default() });
-        }
-        let Request { context, setup, head, plan, route } = &self;
+        };
         let preparing = Preparing { context, setup, head, plan, route, is_paused: false };
         let prepared = preparing.prepare(&body.bytes);
         let Prepared { body: sent, asks_usage, packed, untouched: _ } = prepared;

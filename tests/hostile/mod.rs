@@ -9,8 +9,6 @@ mod decoders;
 mod passes;
 mod walks;
 
-pub(crate) use bodies::{CHAT, GEMINI, MESSAGES, RESPONSES};
-
 /// The name, the path that it is sent to, and a body of about so many bytes.
 pub(crate) type Family = (&'static str, &'static str, fn(usize) -> String);
 

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
+#[path = "../hostile/mod.rs"]
+mod hostile_prompts;
 #[path = "../provider/mod.rs"]
 mod provider;
 #[path = "../sandbox/mod.rs"]
@@ -37,6 +39,7 @@ mod footer;
 mod forwarding;
 mod framing;
 mod headers;
+mod hostile;
 mod ledger_faults;
 mod local_answers;
 mod machines;
