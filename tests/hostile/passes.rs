@@ -94,7 +94,7 @@ fn list(n: usize, element: impl Fn(usize) -> serde_json::Value) -> String {
 /// Equal but for the last of many.
 fn equal_columns(at: usize) -> serde_json::Value {
     let column = |key: usize| {
-        (format!("k{key}"), json!(at * (1 + usize::from(at > 0 && at % 997 == 0) * key)))
+        (format!("k{key}"), json!(at * (1 + usize::from(at > 0 && at.is_multiple_of(997)) * key)))
     };
     (0..30).map(column).collect()
 }

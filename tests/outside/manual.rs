@@ -226,7 +226,7 @@ fn every_variable_is_in_the_manual() {
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let test = |path: &PathBuf| {
-        ["tests", "properties"].iter().any(|name| path.file_stem() == Some(name.as_ref()))
+        ["tests", "properties", "fuzz"].iter().any(|name| path.file_stem() == Some(name.as_ref()))
     };
     let (folders, files): (Vec<_>, Vec<_>) =
         entries.filter(|path| !test(path)).partition(|path| path.is_dir());

@@ -204,7 +204,8 @@ impl<'t, 'e> Search<'t, 'e> {
         let above = self.earlier.index().map(|index| (index, from, false));
         for (index, from, is_here) in above.into_iter().chain([(&self.own, from, true)]) {
             for line in index.matches(window) {
-                let (lines, first) = self.extend(at, from, (index, line), is_here, &mut steps);
+                let (lines, first, more) = self.extend(at, from, (index, line), is_here);
+                steps += more;
                 // The first of equals stays, which is the furthest up.
                 if longest.as_ref().is_none_or(|(longest, ..)| lines.len() > longest.len()) {
                     longest = Some((lines, first, is_here));
@@ -224,16 +225,15 @@ impl<'t, 'e> Search<'t, 'e> {
         (hidden.len() >= HIDDEN_BYTES_MIN).then_some(Found { lines, text, first })
     }
 
-    /// As far as lines are the same in both directions, and where the first of them was. Lines are
-    /// told by their hashes: what is sent is read back and compared before it goes out.
+    /// As far as lines are the same in both directions, where the first of them was, and how many were
+    /// compared. Lines are told by their hashes: what is sent is read back and compared before it goes out.
     fn extend(
         &self,
         at: usize,
         from: usize,
         (index, line): (&Index, usize),
         is_here: bool,
-        steps: &mut usize,
-    ) -> (Range<usize>, usize) {
+    ) -> (Range<usize>, usize, usize) {
         let is_same = |new: usize, old: usize| {
             let hash = self.new.hashes[new];
             hash != 0 && hash == index.hash(old)
@@ -253,7 +253,7 @@ impl<'t, 'e> Search<'t, 'e> {
         while start > from && first > 0 && self.runs_on(start) && is_same(start - 1, first - 1) {
             (start, first) = (start - 1, first - 1);
         }
-        *steps += end - start;
+        let steps = end - start;
         // What stays to be seen must say something.
         while start < end && self.is_blank(start) {
             (start, first) = (start + 1, first + 1);
@@ -261,7 +261,7 @@ impl<'t, 'e> Search<'t, 'e> {
         while start < end && self.is_blank(end - 1) {
             end -= 1;
         }
-        (start..end, first)
+        (start..end, first, steps)
     }
 
     /// A line without its number.
