@@ -5,6 +5,7 @@
 
 mod calls;
 pub(crate) mod cuts;
+mod expand;
 mod inputs;
 mod memo;
 mod untouched;
@@ -15,15 +16,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::compress::{
-    self, Candidate, Expander, Left, Level, Mode, Place, Recipe, Rules, Source, TooLong, Walk,
-};
+use crate::compress::{self, Candidate, Left, Level, Mode, Place, Recipe, Rules, Source, Walk};
 use crate::json::{self, Span};
 use crate::tokens::model::Around;
 use crate::tokens::{Counter, image};
 use crate::wire::Format;
 use crate::wire::prompt::{self, Part, Prompt, Role, ToolResult};
 use calls::Calls;
+pub(crate) use expand::{Unexpanded, expand};
 use memo::{Known, SoFar};
 pub(crate) use memo::{Memo, Scope};
 pub(crate) use untouched::Untouched;
@@ -181,39 +181,6 @@ fn walk(
         true => Some(Skip::NothingToGain),
     };
     Packed { model: prompt.model.clone(), stream: prompt.stream, ..packed }
-}
-
-/// Why a body cannot be expanded.
-#[derive(Debug)]
-pub(crate) enum Unexpanded {
-    /// It is not understood.
-    Unreadable,
-    /// Its texts stand for more than was asked for.
-    TooLong,
-}
-
-/// The body with every marker replaced by what it stands for, as long as that is no more than so many bytes.
-pub(crate) fn expand(format: Format, body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Unexpanded> {
-    let (body, prompt) = read(format, body).ok_or(Unexpanded::Unreadable)?;
-    let mut expander = Expander::new(bytes_max);
-    let mut edits = Vec::new();
-    for part in &prompt.parts {
-        if part.role == Role::Reset {
-            expander.reset();
-        }
-        let Some(text) = text_of(body, part) else { continue };
-        let Some(place) = place(part.role) else {
-            visible(part.role, text, |text, source| expander.visible(text, source));
-            continue;
-        };
-        let expanded = expander.text(text, place).map_err(|TooLong| Unexpanded::TooLong)?;
-        if let Some(expanded) = expanded {
-            edits.push((part.span.clone(), Rc::new(expanded)));
-        }
-    }
-    // The body's order is not the prefix order.
-    edits.sort_by_key(|(span, _): &(Span, Rc<String>)| span.start);
-    Ok(splice(body, edits.into_iter()))
 }
 
 /// Of calls, by their parts: the texts in their inputs that later ones point at.
