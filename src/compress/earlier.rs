@@ -13,7 +13,7 @@ use std::rc::Rc;
 use super::hash::hash;
 use super::index::Index;
 use super::lines::{self, Blocks, Lines};
-use super::{Source, footprint, marker};
+use super::{Leading, Source, footprint, marker};
 
 /// Shorter texts are not worth pointing at, in bytes.
 const TEXT_BYTES_MIN: usize = 160;
@@ -53,6 +53,7 @@ pub(super) struct Known {
 struct Entry {
     source: Source,
     part: usize,
+    leading: Leading,
     /// Its first line in the index.
     first: usize,
 }
@@ -135,7 +136,13 @@ impl<'t> Earlier<'t> {
     }
 
     /// Notes a text as it is sent.
-    pub(super) fn remember(&mut self, text: Kept<'t>, source: Source, part: usize) {
+    pub(super) fn remember(
+        &mut self,
+        text: Kept<'t>,
+        source: Source,
+        part: usize,
+        leading: Leading,
+    ) {
         // One name, one text: a call may say the same key twice.
         if !can_be_pointed_at(&text) || self.known.of_source.contains_key(&source) {
             return;
@@ -149,12 +156,12 @@ impl<'t> Earlier<'t> {
         if let Some(index) = known.index.as_mut().filter(|index| index.has_room())
             && lines::are_few(&text)
         {
-            let found = Lines::of(&text);
+            let found = Lines::of(&text, leading);
             found.hashes.iter().chain([&0]).for_each(|hash| index.push(*hash));
             (first..index.len()).for_each(|line| index.insert(line));
             let _ = shape.set(Shape::of(found));
         }
-        known.entries.push(Entry { source, part, first });
+        known.entries.push(Entry { source, part, leading, first });
         self.texts.push(OnceCell::from(Text { text, shape, marker: OnceCell::new() }));
     }
 
@@ -180,6 +187,11 @@ impl<'t> Earlier<'t> {
 
     pub(super) fn source(&self, number: usize) -> &Source {
         &self.known.entries[number].source
+    }
+
+    /// What integers at the starts of its lines are.
+    pub(super) fn leading(&self, number: usize) -> Leading {
+        self.known.entries[number].leading
     }
 
     /// A line, without its end.
@@ -224,7 +236,7 @@ impl<'t> Earlier<'t> {
     fn shape(&self, number: usize) -> &Shape {
         let text = self.loaded(number);
         text.shape.get_or_init(|| match lines::are_few(&text.text) {
-            true => Shape::of(Lines::of(&text.text)),
+            true => Shape::of(Lines::of(&text.text, self.leading(number))),
             false => Shape { starts: Vec::new(), blocks: Blocks::default() },
         })
     }

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use super::budget::Budget;
 use super::earlier::Earlier;
-use super::passes::{PASSES, Work};
-use super::{Place, Source, marker};
+use super::passes::{PASSES, Pass, Work};
+use super::{Leading, Place, Source, marker};
 
 /// Fed the candidates of a compressed prompt from front to back.
 pub(crate) struct Expander<'t> {
@@ -38,22 +38,24 @@ impl<'t> Expander<'t> {
 
     /// The counterpart of `Walk::visible`.
     pub(crate) fn visible(&mut self, text: Cow<'t, str>, source: Source) {
-        self.earlier.remember(text.into(), source, 0);
+        self.earlier.remember(text.into(), source, 0, Leading::Data);
     }
 
-    /// What this text was; `None` if it stands for itself.
+    /// What this text was; `None` if it stands for itself. `leading` is what the walk was told.
     pub(crate) fn text(
         &mut self,
         text: Cow<'t, str>,
         place: Place,
+        leading: Leading,
     ) -> Result<Option<String>, TooLong> {
-        let expanded = match decode(&text, place, &self.earlier, &mut self.budget).ok_or(TooLong)? {
+        let decoded = decode(&text, (place, leading), &self.earlier, &mut self.budget);
+        let expanded = match decoded.ok_or(TooLong)? {
             Cow::Borrowed(same) => (same.len() != text.len()).then(|| same.to_owned()),
             Cow::Owned(longer) => Some(longer),
         };
         let bytes = expanded.as_ref().map_or(0, String::len);
         self.left = self.left.checked_sub(bytes).ok_or(TooLong)?;
-        self.earlier.remember(text.into(), Source::Text(place), 0);
+        self.earlier.remember(text.into(), Source::Text(place), 0, leading);
         Ok(expanded)
     }
 }
@@ -62,7 +64,7 @@ impl<'t> Expander<'t> {
 /// would be longer than the budget allows.
 pub(super) fn decode<'t>(
     text: &'t str,
-    place: Place,
+    (place, leading): (Place, Leading),
     earlier: &Earlier,
     budget: &mut Budget,
 ) -> Option<Cow<'t, str>> {
@@ -70,11 +72,12 @@ pub(super) fn decode<'t>(
         return Some(Cow::Borrowed(below));
     }
     let mut decoded = Cow::Borrowed(text);
-    for pass in PASSES.iter().rev().filter(|pass| pass.typed || !place.is_typed()) {
+    let may_be = |pass: &&Pass| (pass.typed || !place.is_typed()) && pass.may_read(leading);
+    for pass in PASSES.iter().rev().filter(may_be) {
         let longer = match pass.work {
             Work::Renders(_) | Work::Loses(_) | Work::Strips(_) => None,
             Work::Encodes { undo, .. } => undo(&decoded, budget),
-            Work::Points { undo, .. } => undo(&decoded, earlier, budget),
+            Work::Points { undo, .. } => undo(&decoded, (leading, earlier), budget),
         };
         if budget.is_spent() {
             return None;

@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::hash::hash;
+use super::leading::Leading;
 use super::marker;
 use super::passes::numbers::Numbered;
 
@@ -108,7 +109,7 @@ pub(super) struct Lines<'t> {
 }
 
 impl<'t> Lines<'t> {
-    pub(super) fn of(text: &'t str) -> Lines<'t> {
+    pub(super) fn of(text: &'t str, leading: Leading) -> Lines<'t> {
         let count = memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
         let mut lines = Lines {
             text,
@@ -120,7 +121,7 @@ impl<'t> Lines<'t> {
         let mut above: Option<Numbered> = None;
         for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
             let line = &text[start..end];
-            let numbered = Numbered::parse(line);
+            let numbered = Numbered::of(line, leading);
             lines.starts.push(start as u32);
             let is_marker = marker::words(line).is_some();
             lines.hashes.push(if is_marker { 0 } else { hash_of(line) });
@@ -196,8 +197,11 @@ mod tests {
 
     #[test]
     fn numbered_lines_are_found_without_their_numbers() {
-        let plain = Lines::of("x\ny\nz");
-        let numbered = Lines::of("head\n     9\u{2192}x\n10\u{2192}y\n11\u{2192}z\n7:x");
+        let plain = Lines::of("x\ny\nz", Leading::Data);
+        let text = "head\n     9\u{2192}x\n10\u{2192}y\n11\u{2192}z\n7:x";
+        let data = Lines::of(text, Leading::Data);
+        assert!(data.blocks().list.is_empty() && data.hashes[1] != plain.hashes[0]);
+        let numbered = Lines::of(text, Leading::LineNumbers);
         assert_eq!(plain.hashes, numbered.hashes[1..4]);
         assert_eq!(numbered.numbers, [None, Some(9), Some(10), Some(11), None]);
         let blocks = numbered.blocks();
@@ -233,14 +237,14 @@ mod tests {
 
     #[test]
     fn times_of_day_are_no_line_numbers() {
-        let log = Lines::of("12:30 start\n12:31 end\n12:32 end");
+        let log = Lines::of("12:30 start\n12:31 end\n12:32 end", Leading::LineNumbers);
         assert!(log.blocks().list.is_empty());
         assert_ne!(log.hashes[1], log.hashes[2]);
     }
 
     #[test]
     fn lines_are_those_between_line_ends() {
-        let lines = Lines::of("a\n\n[... the line above 2 more times ...]\nb\n");
+        let lines = Lines::of("a\n\n[... the line above 2 more times ...]\nb\n", Leading::Data);
         assert_eq!((lines.len(), lines.hashes[2]), (5, 0));
         assert_eq!(
             (lines.line(0), lines.line(1), lines.line(3), lines.line(4)),

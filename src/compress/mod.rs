@@ -11,6 +11,7 @@ mod expand;
 pub(crate) mod footprint;
 mod hash;
 mod index;
+mod leading;
 mod lines;
 mod marker;
 mod passes;
@@ -25,6 +26,7 @@ use budget::Budget;
 use earlier::{Earlier, Kept, Known};
 pub(crate) use earlier::{Loader, can_be_pointed_at};
 pub(crate) use expand::{Expander, TooLong};
+pub(crate) use leading::Leading;
 pub(crate) use marker::OPEN as MARKER_START;
 pub(crate) use passes::language;
 use passes::{PASSES, Pass, Work};
@@ -167,6 +169,7 @@ pub(crate) struct Candidate<'t> {
     pub(crate) part: usize,
     /// Whether a tool read a file here; see `is_read`.
     pub(crate) is_read: bool,
+    pub(crate) leading: Leading,
     /// The language of that file, if the call names one and nothing else; see `language`.
     pub(crate) language: Option<&'static str>,
     /// Length of the string literal in the body, in bytes.
@@ -241,7 +244,7 @@ impl<'t> Walk<'t> {
 
     /// A text that is sent as it came and that later ones may point at; its tokens go to `fixed`.
     pub(crate) fn visible(&mut self, text: Cow<'t, str>, source: Source, part: usize) {
-        self.earlier.remember(text.into(), source, part);
+        self.earlier.remember(text.into(), source, part, Leading::Data);
     }
 
     /// A candidate, counted by `count`.
@@ -272,7 +275,8 @@ impl<'t> Walk<'t> {
         }
         let changed = draft.text.map(Rc::new);
         let text = changed.clone().map_or(candidate.text.into(), Kept::Changed);
-        self.earlier.remember(text, Source::Text(candidate.place), candidate.part);
+        let (source, part) = (Source::Text(candidate.place), candidate.part);
+        self.earlier.remember(text, source, part, candidate.leading);
         let (before, after) = (before as u64, draft.tokens as u64);
         self.sent += after;
         let changed = changed.map(|text| (text, draft.recipe));
@@ -326,7 +330,7 @@ impl<'t> Walk<'t> {
                     Some(language) => (run(input, language), Step::Strip(*number, language)),
                     None => continue,
                 },
-                Work::Points { run, .. } => match run(input, &self.earlier) {
+                Work::Points { run, .. } => match run(input, candidate.leading, &self.earlier) {
                     Some(pointing) => (pointing.apply(input).into(), Step::Point(pointing)),
                     None => continue,
                 },
@@ -355,6 +359,7 @@ impl<'t> Walk<'t> {
         let has_code = || has_fence(&candidate.text) && !passes::diff::is_diff(&candidate.text);
         let is_code = || candidate.is_read || has_code();
         may_touch
+            && pass.may_read(candidate.leading)
             && pass.level <= rules.level
             && !(pass.json && rules.preserve_json)
             && !(pass.code && rules.preserve_code && is_code())
@@ -417,7 +422,8 @@ impl Draft {
         // No text between two passes was longer than the literal in the body.
         let bytes_max = want.len().max(text.len()).max(candidate.literal_bytes);
         let mut budget = Budget::new(bytes_max);
-        expand::decode(text, candidate.place, earlier, &mut budget).is_some_and(|was| was == want)
+        let place = (candidate.place, candidate.leading);
+        expand::decode(text, place, earlier, &mut budget).is_some_and(|was| was == want)
     }
 
     fn why_nothing(&self, candidate: &Candidate) -> Left {

@@ -15,16 +15,16 @@ pub(crate) struct Call<'a> {
     pub(crate) input: Cow<'a, str>,
 }
 
-const VERBS: &[&str] = &["read", "view", "open", "cat"];
+pub(super) const VERBS: &[&str] = &["read", "view", "open", "cat"];
 
 /// Words that say nothing about what else a reading tool might do.
-const GENERIC: &[&str] = &[
+pub(super) const GENERIC: &[&str] = &[
     "file", "files", "text", "content", "contents", "notebook", "fs", "image", "media", "multiple",
     "many", "line", "lines", "range", "tool", "local", "source", "code", "document", "page", "at",
 ];
 
 /// With these, a path among the arguments is no file whose content comes back.
-const NOT_READING: &[&str] = &[
+pub(super) const NOT_READING: &[&str] = &[
     "list",
     "ls",
     "glob",
@@ -62,7 +62,7 @@ const PATH_KEYS: &[&str] = &[
 ];
 
 /// Programs that print files.
-const PRINTERS: &[&str] = &[
+pub(super) const PRINTERS: &[&str] = &[
     "cat",
     "head",
     "tail",
@@ -79,7 +79,7 @@ const PRINTERS: &[&str] = &[
 ];
 
 /// Words before a program that are not the program.
-const PREFIXES: &[&str] = &[
+pub(super) const PREFIXES: &[&str] = &[
     "xargs", "sudo", "env", "time", "command", "exec", "nohup", "bash", "sh", "zsh", "then", "do",
     "else",
 ];
@@ -93,16 +93,10 @@ pub(crate) fn is_read(call: Option<&Call>, text: &str) -> bool {
 /// Whether a call read a file, or may have, whatever came of it.
 pub(crate) fn reads_file(call: &Call) -> bool {
     let words = words(&call.name);
-    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
-    let is_plain = words.iter().all(|word| {
-        let word = word.as_str();
-        VERBS.contains(&word) || GENERIC.contains(&word)
-    });
-    // `get_file_contents` and its like.
-    let gets_file = has(&["get", "fetch", "load", "show"]) && has(&["file", "files"]);
-    if has(VERBS) && is_plain || gets_file {
+    if names_reading(&words) {
         return true;
     }
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
     let arguments = Arguments::read(&call.input);
     if let Some(commands) = arguments.commands {
         return commands == ["view"] || commands.iter().any(|command| prints_file(command));
@@ -111,6 +105,18 @@ pub(crate) fn reads_file(call: &Call) -> bool {
         Some(paths) => !has(NOT_READING) && paths.iter().any(|path| names_file(path)),
         None => program_may_read(&call.input),
     }
+}
+
+/// Whether a tool's name says that it reads files and does nothing else.
+pub(super) fn names_reading(words: &[String]) -> bool {
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    let is_plain = words.iter().all(|word| {
+        let word = word.as_str();
+        VERBS.contains(&word) || GENERIC.contains(&word)
+    });
+    // `get_file_contents` and its like.
+    let gets_file = has(&["get", "fetch", "load", "show"]) && has(&["file", "files"]);
+    has(VERBS) && is_plain || gets_file
 }
 
 /// What a program of Codex's may call without the answer being a file.
@@ -150,7 +156,7 @@ pub(crate) fn path_read(call: &Call) -> Option<String> {
 const NAME_BYTES_MAX: usize = 200;
 
 /// The words of a tool's name, lower case, without the server that it belongs to.
-fn words(name: &str) -> Vec<String> {
+pub(super) fn words(name: &str) -> Vec<String> {
     let name = name.rsplit("__").next().unwrap_or(name);
     let name = name.rsplit(['.', '/', ':']).next().unwrap_or(name);
     let end = (0..=name.len().min(NAME_BYTES_MAX)).rfind(|at| name.is_char_boundary(*at));
@@ -174,14 +180,14 @@ fn words(name: &str) -> Vec<String> {
 
 /// What of a call's arguments says what it does. `None` where there is no such argument.
 #[derive(Default)]
-struct Arguments {
-    commands: Option<Vec<String>>,
+pub(super) struct Arguments {
+    pub(super) commands: Option<Vec<String>>,
     /// Not even the arguments could be read if this is `None`.
-    paths: Option<Vec<String>>,
+    pub(super) paths: Option<Vec<String>>,
 }
 
 impl Arguments {
-    fn read(input: &str) -> Arguments {
+    pub(super) fn read(input: &str) -> Arguments {
         let mut commands = None;
         let mut paths = Vec::new();
         let complete = Reader::new(input).object(|reader, key| {
@@ -213,7 +219,7 @@ fn strings(input: &str, span: &Span) -> Vec<String> {
 }
 
 /// Whether one of the commands in a line of shell prints a file that somebody may want to edit.
-fn prints_file(command: &str) -> bool {
+pub(super) fn prints_file(command: &str) -> bool {
     let separators = ['\n', ';', '&', '|', '(', '{', '`'];
     let mut start = 0;
     command.split(separators).any(|simple| {
@@ -271,7 +277,7 @@ fn is_log(path: &str) -> bool {
 }
 
 /// Whether a path ends in something with an extension, and asks no server anything.
-fn names_file(path: &str) -> bool {
+pub(super) fn names_file(path: &str) -> bool {
     let last = path.rsplit(['/', '\\']).next().unwrap_or(path);
     !path.contains('?') && last.trim_matches('.').contains('.')
         || last.len() > 1 && last.starts_with('.')

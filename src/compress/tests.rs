@@ -47,8 +47,15 @@ fn count(text: &str) -> usize {
 fn feed(walk: &mut Walk, text: &str, place: Place, is_read: bool) -> (Option<String>, String) {
     let literal_bytes = crate::json::encoded_len(text);
     let text_sent = Cow::Owned(text.to_owned());
-    let candidate =
-        Candidate { text: text_sent, place, part: 0, is_read, language: None, literal_bytes };
+    let candidate = Candidate {
+        text: text_sent,
+        place,
+        part: 0,
+        is_read,
+        leading: if is_read { Leading::LineNumbers } else { Leading::Data },
+        language: None,
+        literal_bytes,
+    };
     let sent = walk.text(candidate, &mut count);
     let names: Vec<&str> = sent.saved.iter().map(|(name, _)| *name).collect();
     let Some((changed, recipe)) = sent.changed else {
@@ -62,7 +69,7 @@ fn feed(walk: &mut Walk, text: &str, place: Place, is_read: bool) -> (Option<Str
 
 fn back(expander: &mut Expander, sent: &str, place: Place) -> String {
     let sent: Cow<str> = Cow::Owned(sent.to_owned());
-    let expanded = expander.text(sent.clone(), place).expect("not that long");
+    let expanded = expander.text(sent.clone(), place, Leading::Data).expect("not that long");
     expanded.unwrap_or(sent.into_owned())
 }
 
@@ -135,13 +142,12 @@ fn fixtures_come_out_as_written() {
     ] {
         let pass = PASSES.iter().find(|pass| pass.name == name).expect("in the table");
         let mut earlier = Earlier::new(true);
-        earlier.remember(before.into(), Source::Text(result(1)), 0);
+        earlier.remember(before.into(), Source::Text(result(1)), 0, Leading::LineNumbers);
         let run = |text| match pass.work {
             Work::Renders(run) | Work::Loses(run) | Work::Encodes { run, .. } => run(text),
             Work::Strips(run) => run(text, "rs"),
-            Work::Points { run, .. } => {
-                run(text, &earlier).map_or(Cow::Borrowed(text), |found| found.apply(text).into())
-            }
+            Work::Points { run, .. } => run(text, Leading::LineNumbers, &earlier)
+                .map_or(Cow::Borrowed(text), |found| found.apply(text).into()),
         };
         assert_eq!(run(before), after, "{name}");
         assert!(matches!(run(after), Cow::Borrowed(_)), "{name}: a second run changes nothing");
@@ -149,7 +155,7 @@ fn fixtures_come_out_as_written() {
         let back = match pass.work {
             Work::Renders(_) | Work::Loses(_) | Work::Strips(_) => None,
             Work::Encodes { undo, .. } => undo(after, &mut budget),
-            Work::Points { undo, .. } => undo(after, &earlier, &mut budget),
+            Work::Points { undo, .. } => undo(after, (Leading::LineNumbers, &earlier), &mut budget),
         };
         assert_eq!(back.as_deref().unwrap_or(before), before, "{name}: the way back");
     }
@@ -202,6 +208,7 @@ fn a_body_never_grows_for_fewer_tokens() {
         place: result(1),
         part: 0,
         is_read: false,
+        leading: Leading::Data,
         language: None,
         literal_bytes,
     };

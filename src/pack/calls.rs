@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::compress::{self, Call};
+use crate::compress::{self, Call, Leading};
 use crate::json::{self, Span};
-use crate::wire::prompt::{Prompt, Role};
+use crate::wire::prompt::{Prompt, Role, ToolResult};
 
 pub(super) struct Calls<'b> {
     body: &'b str,
@@ -16,6 +16,7 @@ pub(super) struct Calls<'b> {
 #[derive(Clone, Copy, Default)]
 struct Known {
     reads_file: Option<bool>,
+    leading: Option<Leading>,
     language: Option<Option<&'static str>>,
 }
 
@@ -40,6 +41,13 @@ impl<'b> Calls<'b> {
         let language = is_read.then(|| *known.language.get_or_insert_with(language)).flatten();
         self.known[call] = known;
         (is_read, language)
+    }
+
+    /// What integers at the starts of a text's lines are.
+    pub(super) fn leading(&mut self, role: Role) -> Leading {
+        let Role::Result(ToolResult { call: Some(call), .. }) = role else { return Leading::Data };
+        let of_call = || Leading::of(Some(&call_of(self.body, self.prompt, call)));
+        *self.known[call].leading.get_or_insert_with(of_call)
     }
 }
 

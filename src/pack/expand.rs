@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::calls::Calls;
 use super::{place, read, splice, text_of, visible};
 use crate::compress::{Expander, TooLong};
 use crate::json::Span;
@@ -21,7 +22,7 @@ pub(crate) enum Unexpanded {
 pub(crate) fn expand(format: Format, body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Unexpanded> {
     let (body, prompt) = read(format, body).ok_or(Unexpanded::Unreadable)?;
     let mut expander = Expander::new(bytes_max);
-    let mut edits = Vec::new();
+    let (mut edits, mut calls) = (Vec::new(), Calls::new(body, &prompt));
     for part in &prompt.parts {
         if part.role == Role::Reset {
             expander.reset();
@@ -31,7 +32,9 @@ pub(crate) fn expand(format: Format, body: &[u8], bytes_max: usize) -> Result<Ve
             visible(part.role, text, |text, source| expander.visible(text, source));
             continue;
         };
-        let expanded = expander.text(text, place).map_err(|TooLong| Unexpanded::TooLong)?;
+        let leading = calls.leading(part.role);
+        let expanded =
+            expander.text(text, place, leading).map_err(|TooLong| Unexpanded::TooLong)?;
         if let Some(expanded) = expanded {
             edits.push((part.span.clone(), Rc::new(expanded)));
         }

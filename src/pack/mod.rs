@@ -358,9 +358,10 @@ impl<'b> Course<'b> {
             };
             let at = walk.sent();
             let (is_read, language) = calls.file_read(part.role, &text);
+            let leading = calls.leading(part.role);
             let literal_bytes = part.span.len();
             let candidate =
-                Candidate { text, place, part: number, is_read, language, literal_bytes };
+                Candidate { text, place, part: number, is_read, leading, language, literal_bytes };
             let sent = walk.text(candidate, &mut |text| counter.count(text));
             for (pass, saved) in &sent.saved {
                 *so_far.per_pass.entry(pass).or_default() += saved;

@@ -11,7 +11,7 @@ mod messages;
 mod responses;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Format;
 use crate::json::{self, Reader, Span};
@@ -163,6 +163,9 @@ fn elements<'a>(
     }
 }
 
+/// With these, tools are offered to programs: Anthropic's and OpenAI's programmatic tool calling.
+const PROGRAMS: [&str; 2] = ["\"allowed_callers\"", "\"programmatic_tool_calling\""];
+
 /// Arrays in messages that are longer are passed over, and read when their message is known.
 const FEW: usize = 64;
 
@@ -189,6 +192,10 @@ struct Parts<'a> {
     list: Vec<Part>,
     calls: Vec<Call>,
     call_of_id: HashMap<&'a str, usize>,
+    /// Ids of calls that a program made, not the model.
+    program_calls: HashSet<&'a str>,
+    /// Programs that have begun, and whose output has not come.
+    programs: usize,
     messages: u64,
     results: u64,
     typed: u64,
@@ -203,6 +210,8 @@ impl<'a> Parts<'a> {
             list: Vec::new(),
             calls: Vec::new(),
             call_of_id: HashMap::new(),
+            program_calls: HashSet::new(),
+            programs: 0,
             messages: 0,
             results: 0,
             typed: 0,
@@ -252,6 +261,32 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// Whether a call is a program's: then the program reads what comes back, and the model does not
+    /// see it. What calls in another way than we know is taken for a program.
+    fn is_program(&self, caller: &Option<Span>) -> bool {
+        let Some(caller) = caller.as_ref().filter(|span| &self.body[(*span).clone()] != "null")
+        else {
+            return self.programs > 0;
+        };
+        let kind = json::members(self.body, caller, ["type"]);
+        !kind.is_some_and(|[kind]| is(self.body, &kind, "direct"))
+    }
+
+    /// A call, whoever made it; one of a program's is not before the model, nor will its result be.
+    fn call_by(&mut self, caller: &Option<Span>, id: Option<Span>, of: [Option<Span>; 2]) {
+        let [name, input] = of;
+        match self.is_program(caller) {
+            true => self.program_calls.extend(id.map(|id| &self.body[id])),
+            false => self.call(id, name, input),
+        }
+    }
+
+    /// Whether a result is for a program.
+    fn is_for_program(&self, id: &Option<Span>) -> bool {
+        let id = id.as_ref().map(|id| &self.body[id.clone()]);
+        id.is_some_and(|id| self.program_calls.contains(id))
+    }
+
     /// Begins a result and says which call it answers.
     fn result(&mut self, id: &Option<Span>, error: bool) -> ToolResult {
         self.results += 1;
@@ -276,8 +311,21 @@ impl<'a> Parts<'a> {
         self.cache_mark |= is_set(self.body, cache_control);
     }
 
+    /// A result whose call is not here may be for a program, where tools may be called by programs.
+    fn leave_doubtful(&mut self) {
+        let body = self.body.as_bytes();
+        let has = |word: &str| memchr::memmem::find(body, word.as_bytes()).is_some();
+        let is_lost =
+            |part: &&mut Part| matches!(part.role, Role::Result(ToolResult { call: None, .. }));
+        let mut lost = self.list.iter_mut().filter(is_lost).peekable();
+        if lost.peek().is_some() && PROGRAMS.into_iter().any(has) {
+            lost.for_each(|part| part.role = Role::Other);
+        }
+    }
+
     /// Puts together what was read, in prefix order.
-    fn prompt(self, tools: Option<Span>, system: Vec<Part>) -> Prompt {
+    fn prompt(mut self, tools: Option<Span>, system: Vec<Part>) -> Prompt {
+        self.leave_doubtful();
         let tools = tools.filter(|span| matches!(first_byte(self.body, span), b'[' | b'{'));
         let tools = tools.map(|span| Part { span, message: 0, role: Role::Tools });
         Prompt {

@@ -18,10 +18,10 @@ use std::borrow::Cow;
 
 pub(crate) use comments::language;
 
-use super::Level;
 use super::budget::Budget;
 use super::earlier::Earlier;
 use super::recipe::Pointing;
+use super::{Leading, Level};
 
 /// A way to make a text shorter. It borrows where it has nothing to do, cannot fail, costs time
 /// linear in the text, and changes nothing on a second run, markers apart.
@@ -33,6 +33,8 @@ pub(super) struct Pass {
     pub(super) reads: bool,
     /// Also for what a person typed, from level balanced on.
     pub(super) typed: bool,
+    /// Only where integers at the starts of lines are numbers of lines.
+    pub(super) numbers: bool,
     /// Rewrites JSON; `preserve_json` turns it off.
     pub(super) json: bool,
     /// Not for code if `preserve_code` is set: files that were read, texts with a fenced block.
@@ -58,9 +60,16 @@ pub(super) enum Work {
     },
     /// Points at earlier texts, which a provider that edits history may take away.
     Points {
-        run: fn(&str, &Earlier) -> Option<Pointing>,
-        undo: fn(&str, &Earlier, &mut Budget) -> Option<String>,
+        run: fn(&str, Leading, &Earlier) -> Option<Pointing>,
+        undo: fn(&str, (Leading, &Earlier), &mut Budget) -> Option<String>,
     },
+}
+
+impl Pass {
+    /// Whether it is for texts whose lines begin like this.
+    pub(super) fn may_read(&self, leading: Leading) -> bool {
+        !self.numbers || leading == Leading::LineNumbers
+    }
 }
 
 impl Work {
@@ -72,7 +81,17 @@ impl Work {
 
 /// What most passes are: for tool results other than files that were read.
 const fn pass(name: &'static str, level: Level, work: Work) -> Pass {
-    Pass { name, level, reads: false, typed: false, json: false, code: false, over: 0, work }
+    Pass {
+        name,
+        level,
+        reads: false,
+        typed: false,
+        numbers: false,
+        json: false,
+        code: false,
+        over: 0,
+        work,
+    }
 }
 
 const REPEAT: Pass = Pass {
@@ -121,6 +140,7 @@ pub(super) const PASSES: &[Pass] = &[
     },
     Pass {
         reads: true,
+        numbers: true,
         ..pass("numbers", Level::Light, Work::Encodes { run: numbers::unpad, undo: numbers::pad })
     },
     pass(

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::compress::Leading;
 use crate::compress::budget::Budget;
 
 /// What tools put between a number and the line, if it is that.
@@ -41,6 +42,11 @@ pub(in crate::compress) struct Numbered<'t> {
 }
 
 impl<'t> Numbered<'t> {
+    /// The same where integers at line starts are numbers of lines.
+    pub(in crate::compress) fn of(line: &'t str, leading: Leading) -> Option<Numbered<'t>> {
+        if leading == Leading::LineNumbers { Numbered::parse(line) } else { None }
+    }
+
     pub(in crate::compress) fn parse(line: &'t str) -> Option<Numbered<'t>> {
         let bytes = line.as_bytes();
         let head = bytes.iter().take(BLANKS_MAX + 1);

@@ -10,6 +10,7 @@
 use std::ops::Range;
 
 use super::numbers::Numbered;
+use crate::compress::Leading;
 use crate::compress::budget::Budget;
 use crate::compress::earlier::{Earlier, Spot};
 use crate::compress::index::{Index, WINDOW};
@@ -25,8 +26,8 @@ const HIDDEN_BYTES_MIN: usize = 120;
 const STEPS_PER_LINE: usize = 64;
 
 /// The runs of lines that can be left out.
-pub(super) fn refer(text: &str, earlier: &Earlier) -> Option<Pointing> {
-    let mut search = Search::of(text, earlier);
+pub(super) fn refer(text: &str, leading: Leading, earlier: &Earlier) -> Option<Pointing> {
+    let mut search = Search::of(Lines::of(text, leading), earlier);
     let mut cuts = Vec::new();
     // Lines before `from` are settled; the last of them may begin another run.
     let (mut at, mut from) = (0, 0);
@@ -46,16 +47,20 @@ pub(super) fn refer(text: &str, earlier: &Earlier) -> Option<Pointing> {
 }
 
 /// What `refer` did, undone.
-pub(super) fn expand(text: &str, earlier: &Earlier, budget: &mut Budget) -> Option<String> {
+pub(super) fn expand(
+    text: &str,
+    (leading, earlier): (Leading, &Earlier),
+    budget: &mut Budget,
+) -> Option<String> {
     if !marker::may_hold_run(text) || !lines::are_few(text) {
         return None;
     }
-    let sent = Lines::of(text);
+    let sent = Lines::of(text, leading);
     let blocks = sent.blocks();
     let mut out: Option<String> = None;
     let mut copied = 0;
     for line in 1..sent.len() {
-        let above = Above { sent: &sent, blocks: &blocks, line };
+        let above = Above { sent: &sent, blocks: &blocks, leading, line };
         let run = if sent.hashes[line] == 0 { marker::read_run(sent.line(line)) } else { None };
         let Some(run) = run else { continue };
         let hidden = hidden(&run, &above, earlier, budget);
@@ -78,6 +83,7 @@ pub(super) fn expand(text: &str, earlier: &Earlier, budget: &mut Budget) -> Opti
 struct Above<'t> {
     sent: &'t Lines<'t>,
     blocks: &'t Blocks,
+    leading: Leading,
     line: usize,
 }
 
@@ -98,7 +104,9 @@ fn hidden(run: &Run, above: &Above, earlier: &Earlier, budget: &mut Budget) -> O
     };
     // What is not there to its end is not looked at.
     line(first.checked_add(run.lines)?.checked_sub(1)?)?;
-    let mut copy = Copy::of(above.sent.line(above.line - 1), line(first.checked_sub(1)?)?)?;
+    let leading = [above.leading, text.map_or(above.leading, |text| earlier.leading(text))];
+    let mate = line(first.checked_sub(1)?)?;
+    let mut copy = Copy::of(above.sent.line(above.line - 1), mate, leading)?;
     let mut out = String::new();
     for offset in 0..run.lines {
         let line = line(first + offset)?;
@@ -124,13 +132,13 @@ enum Copy<'t> {
 }
 
 impl<'t> Copy<'t> {
-    /// From two lines that are the same but for their numbers.
-    fn of(above: &'t str, mate: &str) -> Option<Copy<'t>> {
+    /// From two lines that are the same but for their numbers, and what numbers are in their texts.
+    fn of(above: &'t str, mate: &str, leading: [Leading; 2]) -> Option<Copy<'t>> {
         if above == mate {
             return Some(Copy::AsItIs);
         }
-        let theirs = Numbered::parse(mate).map(|line| line.content);
-        let Some(ours) = Numbered::parse(above) else {
+        let theirs = Numbered::of(mate, leading[1]).map(|line| line.content);
+        let Some(ours) = Numbered::of(above, leading[0]) else {
             return (theirs == Some(above)).then_some(Copy::WithoutNumbers);
         };
         let has_numbers = theirs == Some(ours.content);
@@ -181,8 +189,7 @@ struct Found {
 }
 
 impl<'t, 'e> Search<'t, 'e> {
-    fn of(text: &'t str, earlier: &'t Earlier<'e>) -> Search<'t, 'e> {
-        let new = Lines::of(text);
+    fn of(new: Lines<'t>, earlier: &'t Earlier<'e>) -> Search<'t, 'e> {
         let blocks = new.blocks();
         let steps = STEPS_PER_LINE * new.len();
         Search { new, blocks, earlier, own: Index::default(), hidden: Vec::new(), steps }

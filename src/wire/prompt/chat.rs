@@ -51,19 +51,23 @@ fn read_message(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
             parts.text(&refusal, Role::Assistant);
             match calls {
                 Some(calls) => {
-                    calls.into_iter().for_each(|(id, function)| call(parts, id, function));
+                    calls.into_iter().for_each(|found| call(parts, found));
                 }
                 None => elements(body, &tool_calls, |reader| {
-                    let (_, [id, function, custom]) =
-                        reader.members(["id", "function", "custom"])?;
-                    read_call(parts, id, &function.or(custom))
+                    let (_, [id, function, custom, caller]) =
+                        reader.members(["id", "function", "custom", "caller"])?;
+                    read_call(parts, [id, caller], &function.or(custom))
                 })?,
             }
-            read_call(parts, None, &function_call)
+            read_call(parts, [None, None], &function_call)
         }
         role @ ("tool" | "function") => {
             // The old form has no ids: a function answers under its name.
-            let result = parts.result(if role == "tool" { &id } else { &name }, false);
+            let id = if role == "tool" { id } else { name };
+            if parts.is_for_program(&id) {
+                return Some(());
+            }
+            let result = parts.result(&id, false);
             let mut texts = Vec::new();
             read_content(parts, &content, |_, text| texts.extend(text.clone()))?;
             texts.retain(|text| is_string(body, text));
@@ -96,13 +100,14 @@ fn read_content<'a>(
 /// What a function is called with: name, arguments, and what takes their place in a custom tool.
 const FUNCTION: [&str; 3] = ["name", "arguments", "input"];
 
-/// A call's id, and the members of its function.
-type Called = (Option<Span>, [Option<Span>; 3]);
+/// A call's id and its caller, and the members of its function.
+type Called = ([Option<Span>; 2], [Option<Span>; 3]);
 
 fn tool_call(reader: &mut Reader) -> Option<Called> {
     let mut function = None;
-    let (_, [id, ..]) = reader.members_by(["id", "function", "custom"], |reader, index| {
-        if index == 0 {
+    let keys = ["id", "function", "custom", "caller"];
+    let (_, [id, .., caller]) = reader.members_by(keys, |reader, index| {
+        if matches!(index, 0 | 3) {
             return reader.value().map(drop);
         }
         let (_, found) = reader.members(FUNCTION)?;
@@ -111,15 +116,15 @@ fn tool_call(reader: &mut Reader) -> Option<Called> {
         }
         Some(())
     })?;
-    Some((id, function.unwrap_or_default()))
+    Some(([id, caller], function.unwrap_or_default()))
 }
 
-fn read_call(parts: &mut Parts, id: Option<Span>, function: &Option<Span>) -> Option<()> {
+fn read_call(parts: &mut Parts, called: [Option<Span>; 2], function: &Option<Span>) -> Option<()> {
     let found = members_of(parts.body, function, FUNCTION)?;
-    call(parts, id, found);
+    call(parts, (called, found));
     Some(())
 }
 
-fn call(parts: &mut Parts, id: Option<Span>, [name, arguments, input]: [Option<Span>; 3]) {
-    parts.call(id.or(name.clone()), name, arguments.or(input));
+fn call(parts: &mut Parts, ([id, caller], [name, arguments, input]): Called) {
+    parts.call_by(&caller, id.or(name.clone()), [name, arguments.or(input)]);
 }

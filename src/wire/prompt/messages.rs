@@ -85,7 +85,7 @@ fn text_of(parts: &mut Parts, text: &Option<Span>, role: &str) {
     }
 }
 
-const BLOCK: [&str; 11] = [
+const BLOCK: [&str; 12] = [
     "type",
     "text",
     "thinking",
@@ -97,20 +97,25 @@ const BLOCK: [&str; 11] = [
     "is_error",
     "source",
     "cache_control",
+    "caller",
 ];
 
 /// Where a block lies, and its members.
-type Block = (Span, [Option<Span>; 11]);
+type Block = (Span, [Option<Span>; 12]);
 
 fn of_block(parts: &mut Parts, (block, found): Block, role: &str) -> Option<()> {
     let body = parts.body;
-    let [kind, text, thinking, id, name, input, call, content, is_error, source, mark] = found;
+    let [kind, text, thinking, id, name, input, call, content, is_error, source, mark, caller] =
+        found;
     parts.mark(&mark);
     match (text_at(body, &kind).as_deref().unwrap_or_default(), role) {
         ("text", _) => text_of(parts, &text, role),
         ("thinking", _) => parts.text(&thinking, Role::Assistant),
         ("image", _) => parts.push(block, Role::Image),
-        ("tool_use" | "server_tool_use" | "mcp_tool_use", _) => parts.call(id, name, input),
+        ("tool_use" | "server_tool_use" | "mcp_tool_use", _) => {
+            parts.call_by(&caller, id, [name, input]);
+        }
+        ("tool_result", "user") if parts.is_for_program(&call) => {}
         ("tool_result", "user") => {
             // A flag that is neither true nor false counts as an error: then nothing is changed.
             let error = is_error.is_some_and(|span| !matches!(&body[span], "false" | "null"));

@@ -58,10 +58,24 @@ fn read_item(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
         "output",
         "summary",
         "tools",
+        "caller",
     ];
     let (item, found) = reader.members(keys)?;
-    let [kind, role, content, id, call_id, name, arguments, input, action, output, summary, tools] =
-        found;
+    let [
+        kind,
+        role,
+        content,
+        id,
+        call_id,
+        name,
+        arguments,
+        input,
+        action,
+        output,
+        summary,
+        tools,
+        caller,
+    ] = found;
     let call_id = call_id.or(id);
     match text_at(body, &kind).as_deref().unwrap_or("message") {
         "message" => {
@@ -73,13 +87,21 @@ fn read_item(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
                 _ => parts.text(text, Role::Other),
             })?;
         }
-        "function_call" | "custom_tool_call" => parts.call(call_id, name, arguments.or(input)),
+        "function_call" | "custom_tool_call" => {
+            parts.call_by(&caller, call_id, [name, arguments.or(input)]);
+        }
         // These calls have no name; what they run says all.
-        "local_shell_call" | "shell_call" => parts.call(call_id, kind, action),
+        "local_shell_call" | "shell_call" => parts.call_by(&caller, call_id, [kind, action]),
+        // What runs between them is the program's.
+        "program" => parts.programs += 1,
+        "program_output" => parts.programs = parts.programs.saturating_sub(1),
         "function_call_output"
         | "custom_tool_call_output"
         | "local_shell_call_output"
         | "apply_patch_call_output" => {
+            if parts.is_for_program(&call_id) || caller.is_some() && parts.is_program(&caller) {
+                return Some(());
+            }
             let result = parts.result(&call_id, false);
             let mut texts = Vec::new();
             elements(body, &output, |reader| read_output_part(parts, reader, &mut texts))?;

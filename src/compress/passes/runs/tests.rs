@@ -1,8 +1,8 @@
 use super::*;
 use crate::compress::{Place, Source};
 
-fn expand(text: &str, earlier: &Earlier) -> Option<String> {
-    super::expand(text, earlier, &mut Budget::new(1 << 20))
+fn expand(text: &str, leading: Leading, earlier: &Earlier) -> Option<String> {
+    super::expand(text, (leading, earlier), &mut Budget::new(1 << 20))
 }
 
 const READ: Source = Source::Text(Place::Result { number: 1, part: None });
@@ -29,12 +29,13 @@ fn numbered(lines: &[String], first: usize) -> String {
 fn check(above: &[(&str, Source)], text: &str, want: &str) {
     let mut earlier = Earlier::new(true);
     for (text, source) in above {
-        earlier.remember((*text).into(), source.clone(), 0);
+        earlier.remember((*text).into(), source.clone(), 0, Leading::LineNumbers);
     }
-    let sent = refer(text, &earlier).map_or(text.to_owned(), |found| found.apply(text));
+    let sent = refer(text, Leading::LineNumbers, &earlier)
+        .map_or(text.to_owned(), |found| found.apply(text));
     assert_eq!(sent, want);
     if sent != text {
-        assert_eq!(expand(&sent, &earlier).as_deref(), Some(text));
+        assert_eq!(expand(&sent, Leading::LineNumbers, &earlier).as_deref(), Some(text));
     }
 }
 
@@ -149,7 +150,7 @@ fn lines_that_are_left_out_above_are_not_pointed_at() {
 fn markers_that_point_nowhere_stay() {
     let mut earlier = Earlier::new(true);
     let lines = file(0..9);
-    earlier.remember(lines.join("\n").into(), READ, 0);
+    earlier.remember(lines.join("\n").into(), READ, 0, Leading::LineNumbers);
     for marker in [
         "[... 7 lines, the same as lines 2-8 of tool result 2 above ...]",
         "[... 7 lines, the same as lines 3-9 of tool result 1 above ...]",
@@ -162,7 +163,7 @@ fn markers_that_point_nowhere_stay() {
         "[... 2 lines, the same as lines 18446744073709551614-18446744073709551615 of this text above ...]",
     ] {
         let text = format!("{}\n{marker}\n{}", lines[0], lines[8]);
-        assert_eq!(expand(&text, &earlier), None, "{marker}");
+        assert_eq!(expand(&text, Leading::LineNumbers, &earlier), None, "{marker}");
     }
 }
 
@@ -171,8 +172,11 @@ fn markers_that_point_nowhere_stay() {
 fn equal_lines_without_end_are_looked_at_once() {
     let mut earlier = Earlier::new(true);
     let same = "x\n".repeat(50_000);
-    earlier.remember(same.clone().into(), READ, 0);
-    assert!(refer(&same, &earlier).is_some_and(|found| found.apply(&same).len() < 200));
+    earlier.remember(same.clone().into(), READ, 0, Leading::LineNumbers);
+    assert!(
+        refer(&same, Leading::LineNumbers, &earlier)
+            .is_some_and(|found| found.apply(&same).len() < 200)
+    );
     let pairs: String = (0..50_000).map(|line| format!("{}\ny\n", line % 7)).collect();
-    assert!(refer(&pairs, &earlier).is_some());
+    assert!(refer(&pairs, Leading::LineNumbers, &earlier).is_some());
 }

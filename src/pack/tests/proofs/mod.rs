@@ -8,6 +8,8 @@ mod adversarial;
 mod bills;
 mod frozen;
 mod laws;
+mod leading;
+mod programs;
 mod session;
 mod source;
 mod texts;
