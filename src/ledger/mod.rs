@@ -26,6 +26,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -88,7 +89,7 @@ pub(crate) struct Entry {
     /// `None`: there was no answer.
     pub(crate) status: Option<u16>,
     /// Anything but `client_gone` makes the request an error, whatever its status.
-    pub(crate) error: Option<&'static str>,
+    pub(crate) error: Option<Cow<'static, str>>,
     pub(crate) stream: bool,
     /// Our own raw counts, before and after compression.
     pub(crate) tokens_before: Option<u64>,
@@ -129,6 +130,15 @@ pub(crate) struct Keeping {
 }
 
 impl Entry {
+    /// A status of 400 or more is an error whoever left first.
+    pub(crate) fn is_error(&self) -> bool {
+        match (self.status, self.error.as_deref()) {
+            (Some(400..), _) => true,
+            (_, Some("client_gone")) => false,
+            (status, error) => error.is_some() || status.is_none(),
+        }
+    }
+
     /// What the request costs and saves if that is what is billed. The one place where money comes
     /// from: the footer asks before the answer has ended, the row is what it says at the end.
     pub(crate) fn appraise(&self, prices: &Prices, usage: &Usage) -> Option<Money> {

@@ -52,7 +52,7 @@ macro_rules! sums {
 sums! {
     requests: i64, |_| 1, Shown::Plain;
     /// See tokenpak-db(5), ERRORS.
-    errors: i64, |entry| i64::from(is_error(entry)), Shown::Plain;
+    errors: i64, |entry| i64::from(entry.is_error()), Shown::Plain;
     /// Our own count of the prompt as received, in tokens.
     tokens_before: Option<i64>, |entry| entry.tokens_before.map(whole), Shown::Plain;
     /// The same as sent.
@@ -170,15 +170,6 @@ impl Part for Option<i64> {
         if let Some(other) = other {
             *self = Some(self.unwrap_or(0).saturating_add(other));
         }
-    }
-}
-
-/// A status of 400 or more is an error, also if the client left before its answer had ended.
-fn is_error(entry: &Entry) -> bool {
-    match (entry.status, entry.error) {
-        (Some(400..), _) => true,
-        (_, Some("client_gone")) => false,
-        (status, error) => error.is_some() || status.is_none(),
     }
 }
 

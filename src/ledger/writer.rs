@@ -319,7 +319,7 @@ fn insert_row(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<
         entry.project,
         entry.client,
         entry.status,
-        entry.error,
+        entry.error.as_deref(),
         entry.stream,
         entry.tokens_before.map(whole),
         entry.tokens_after.map(whole),

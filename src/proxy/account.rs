@@ -105,6 +105,10 @@ pub(super) fn settle(entry: &mut Entry, prices: &Prices, reading: Option<Reading
         let kept = |text: String| name::cut(&text).to_owned();
         entry.model = entry.model.take().or_else(|| reading.model.map(kept));
         entry.is_text_only &= reading.ended;
+        // A status of 400 says it already. What the provider says tells more than where it broke off.
+        if entry.status.is_some_and(|status| status < 400) {
+            entry.error = reading.error.or(entry.error.take());
+        }
         if let Some(trace) = &mut entry.trace {
             trace.stop = reading.stop.map(kept);
         }

@@ -1,6 +1,7 @@
 //! One request's life, from its last byte to the ledger. `run` is the only function that knows the
 //! order; the steps do not know each other.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -40,7 +41,7 @@ pub(crate) struct Done<'a> {
     pub(crate) model: Option<&'a str>,
     pub(crate) provider: &'a str,
     pub(crate) status: Option<u16>,
-    pub(crate) error: Option<&'static str>,
+    pub(crate) error: Option<&'a str>,
     pub(crate) before: u64,
     pub(crate) after: u64,
     pub(crate) skip: Option<&'static str>,
@@ -243,7 +244,7 @@ impl Exchange<'_> {
             account::undo_savings(&mut entry);
         }
         let relayed = self.relay(route, answer, (&entry, no_footer));
-        (entry.error, entry.footer) = (relayed.error, relayed.footer);
+        (entry.error, entry.footer) = (relayed.error.map(Cow::Borrowed), relayed.footer);
         account::settle(&mut entry, &self.setup.config.prices, relayed.reading);
         self.finish(entry, None);
         match relayed.must_abort {
@@ -325,12 +326,13 @@ impl Exchange<'_> {
         entry.total_ms = self.arrived.elapsed().as_millis() as u64;
         account::close(&mut entry);
         // Recorded first: whoever watches may hold its line up.
-        let (model, provider) = (entry.model.clone(), entry.provider.clone());
+        let (model, provider, error) =
+            (entry.model.clone(), entry.provider.clone(), entry.error.clone());
         let done = Done {
             model: model.as_deref(),
             provider: &provider,
             status: entry.status,
-            error: entry.error,
+            error: error.as_deref(),
             before: entry.tokens_before.unwrap_or(0),
             after: entry.tokens_after.unwrap_or(0),
             skip: entry.skip_reason,
@@ -373,7 +375,7 @@ impl Exchange<'_> {
                 (503, SHUTDOWN, "the proxy was stopped before the provider answered".to_owned())
             }
             Failure::ClientGone => {
-                entry.error = Some("client_gone");
+                entry.error = Some("client_gone".into());
                 self.finish(entry, None);
                 return self.client.release(false);
             }
@@ -392,7 +394,7 @@ impl Exchange<'_> {
             }
         };
         entry.status = Some(status);
-        entry.error = Some(code);
+        entry.error = Some(code.into());
         entry.footer = route.format.map(|_| "status");
         let trouble = Trouble { status, code, text: &text, request_id: &self.id };
         let answer = local::error(route.format, &trouble);

@@ -5,6 +5,7 @@
 //! (nearly all) cost one search for a few words; the rest, and bodies, go through `skim`. So no
 //! answer is too large to be read, and a broken one still yields what was said before the break.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -12,6 +13,7 @@ use memchr::memmem::Finder;
 use super::skim::{Skim, Wanted};
 use super::sse::{Events, Piece};
 use super::{Format, Usage, finders, usage};
+use crate::json::{Reader, Span};
 
 /// What was read from an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(crate) struct Reading {
     pub(crate) stop: Option<String>,
     /// The answer said that it is complete: a stream by its end mark, a JSON body by its last bracket.
     pub(crate) ended: bool,
+    /// What went wrong, in the provider's word: it said so in its answer.
+    pub(crate) error: Option<Cow<'static, str>>,
     /// The bytes stop inside an event, or inside the JSON value.
     pub(crate) inside: bool,
 }
@@ -42,6 +46,10 @@ pub(crate) struct Tap {
 enum Field {
     Type,
     Model,
+    /// Any value but `null` says that the answer failed.
+    Error,
+    /// What failed, where that stands beside it.
+    Code,
     /// Usage as far as known when a Messages stream began.
     FirstUsage,
     Usage,
@@ -58,16 +66,29 @@ struct Seen {
     first_usage: Vec<u8>,
     usage: Vec<u8>,
     stop: Vec<u8>,
+    code: Vec<u8>,
+    error: Option<Cow<'static, str>>,
     ended: bool,
-    /// The data of an event that came in parts, as long as it may be `[DONE]`.
+    event: Event,
+}
+
+/// What counts only if its event says something else that matters, which shows at its end: an event
+/// must mean the same whether it was read whole or in parts.
+#[derive(Default)]
+struct Event {
+    model: Vec<u8>,
+    stop: Vec<u8>,
+    says: bool,
+    /// The data, as long as it may be `[DONE]`.
     mark: Mark,
 }
 
-/// The first bytes of an event's data, and how many there were.
+/// How many bytes of `[DONE]` have come, blanks around it apart.
 #[derive(Default)]
 struct Mark {
-    bytes: [u8; DONE.len()],
-    len: usize,
+    seen: usize,
+    is_other: bool,
+    after_blank: bool,
 }
 
 const DONE: &[u8] = b"[DONE]";
@@ -81,11 +102,18 @@ const MESSAGES: &[Wanted<Field>] = &[
     Wanted { path: &["message", "usage"], field: Field::FirstUsage },
     Wanted { path: &["stop_reason"], field: Field::Stop },
     Wanted { path: &["delta", "stop_reason"], field: Field::Stop },
+    Wanted { path: &["error"], field: Field::Error },
 ];
 const CHAT: &[Wanted<Field>] = &[
     Wanted { path: &["model"], field: Field::Model },
     Wanted { path: &["usage"], field: Field::Usage },
     Wanted { path: &["choices", "finish_reason"], field: Field::Reason },
+    Wanted { path: &["error"], field: Field::Error },
+    Wanted { path: &["choices", "error"], field: Field::Error },
+    // vLLM's, of which `object` or `type` says that it is one.
+    Wanted { path: &["object"], field: Field::Type },
+    Wanted { path: &["type"], field: Field::Type },
+    Wanted { path: &["code"], field: Field::Code },
 ];
 const RESPONSES: &[Wanted<Field>] = &[
     Wanted { path: &["type"], field: Field::Type },
@@ -95,12 +123,16 @@ const RESPONSES: &[Wanted<Field>] = &[
     Wanted { path: &["response", "usage"], field: Field::Usage },
     Wanted { path: &["status"], field: Field::Stop },
     Wanted { path: &["response", "status"], field: Field::Stop },
+    Wanted { path: &["error"], field: Field::Error },
+    Wanted { path: &["response", "error"], field: Field::Error },
+    Wanted { path: &["code"], field: Field::Code },
 ];
 const GEMINI: &[Wanted<Field>] = &[
     Wanted { path: &["modelVersion"], field: Field::Model },
     Wanted { path: &["usageMetadata"], field: Field::Usage },
     Wanted { path: &["candidates", "finishReason"], field: Field::Reason },
     Wanted { path: &["promptFeedback"], field: Field::Reason },
+    Wanted { path: &["error"], field: Field::Error },
 ];
 
 /// Types of the events that end a stream, quoted as in JSON.
@@ -121,8 +153,9 @@ const RESPONSES_WORDS: &[&str] = &[
 ];
 
 const MESSAGES_WORDS: &[&str] = &[r#""usage""#, r#""message_stop""#, r#""error""#];
-const CHAT_WORDS: &[&str] = &[r#""usage""#, r#""finish_reason""#];
-const GEMINI_WORDS: &[&str] = &[r#""usageMetadata""#, r#""finishReason""#, r#""promptFeedback""#];
+const CHAT_WORDS: &[&str] = &[r#""usage""#, r#""finish_reason""#, r#""error""#];
+const GEMINI_WORDS: &[&str] =
+    &[r#""usageMetadata""#, r#""finishReason""#, r#""promptFeedback""#, r#""error""#];
 
 /// Searches by format. To make them ready takes longer than to look through an event.
 static FINDERS: LazyLock<[Vec<Finder<'static>>; 4]> =
@@ -167,22 +200,24 @@ impl Tap {
                     seen.ended = true;
                     true
                 }
-                Piece::Whole(data) => {
-                    let says = words.iter().any(|word| says_something(data, word));
-                    if says {
-                        skim.feed(data, &mut |field, json| seen.note(field, json));
-                        skim.restart();
-                    }
-                    says
+                // Without one of the words only the first model's name is wanted.
+                Piece::Whole(data)
+                    if seen.model.is_empty()
+                        || words.iter().any(|word| says_something(data, word)) =>
+                {
+                    skim.feed(data, &mut |field, json| seen.note(field, json));
+                    skim.restart();
+                    seen.end_event()
                 }
+                Piece::Whole(_) => false,
                 Piece::Part(data) => {
-                    seen.mark.extend(data);
+                    seen.event.mark.extend(data);
                     skim.feed(data, &mut |field, json| seen.note(field, json));
                     true
                 }
                 Piece::End => {
-                    seen.end_parts();
                     skim.restart();
+                    seen.end_event();
                     true
                 }
             };
@@ -212,16 +247,17 @@ impl Tap {
             Some(events) => events.inside(),
             None => !self.skim.complete(),
         };
-        if self.events.is_some() {
-            // Some servers leave out the empty line behind the last event.
-            self.seen.end_parts();
-        } else {
+        // Some servers leave out the empty line behind the last event.
+        self.seen.end_event();
+        if self.events.is_none() {
             self.seen.ended = !inside;
         }
+        self.seen.name_error(self.format);
         Reading {
             usage: self.usage(),
             model: text(self.seen.model),
             stop: text(self.seen.stop),
+            error: self.seen.error,
             ended: self.seen.ended,
             inside,
         }
@@ -249,12 +285,15 @@ fn text(mut json: Vec<u8>) -> Option<String> {
     serde_json::from_slice(&json).ok()
 }
 
+/// A longer word is none.
+const WORD_BYTES_MAX: usize = 40;
+
 /// A string of one short word: no provider ends for another reason, and it is written down.
 fn is_word(json: &[u8]) -> bool {
-    const BYTES_MAX: usize = 40;
     let word = json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
     word.is_some_and(|word| {
-        word.len() <= BYTES_MAX && word.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+        (1..=WORD_BYTES_MAX).contains(&word.len()) && word.iter().all(is_plain)
     })
 }
 
@@ -264,34 +303,115 @@ impl Seen {
             slot.clear();
             slot.extend_from_slice(json);
         };
+        let was_end = self.ended;
         match field {
-            Field::Type => self.ended |= END_TYPES.iter().any(|kind| kind.as_bytes() == json),
+            Field::Type => {
+                self.ended |= END_TYPES.iter().any(|kind| kind.as_bytes() == json);
+                self.fail(json == br#""error""# || json == br#""response.failed""#, None);
+            }
             Field::Reason => {
                 self.ended |= json != b"null";
                 if is_word(json) {
-                    keep(&mut self.stop);
+                    keep(&mut self.event.stop);
                 }
+                self.fail(json == br#""error""#, None);
             }
-            Field::Stop if is_word(json) => keep(&mut self.stop),
-            Field::Model if json.starts_with(b"\"") => keep(&mut self.model),
+            Field::Error => {
+                let is_said = !matches!(json, b"null" | b"false" | b"{}" | b"[]" | b"\"\"");
+                self.ended |= is_said;
+                self.fail(is_said, error_name(json));
+            }
+            Field::Code if json.len() <= WORD_BYTES_MAX => keep(&mut self.code),
+            Field::Stop if is_word(json) => keep(&mut self.event.stop),
+            Field::Model if json.starts_with(b"\"") => keep(&mut self.event.model),
             Field::FirstUsage if json.starts_with(b"{") => keep(&mut self.first_usage),
             Field::Usage if json.starts_with(b"{") => keep(&mut self.usage),
-            Field::Model | Field::FirstUsage | Field::Usage | Field::Stop => {}
+            _ => return,
+        }
+        let is_weak = matches!(field, Field::Model | Field::Stop | Field::Code | Field::Type);
+        self.event.says |= self.ended > was_end || !is_weak && json != b"null";
+    }
+
+    /// The answer has failed, if `is_error`; the first name that says how is kept.
+    fn fail(&mut self, is_error: bool, name: Option<Cow<'static, str>>) {
+        let is_unnamed = self.error.as_deref().is_none_or(|known| known == UNNAMED);
+        if is_error && is_unnamed {
+            self.error = Some(name.unwrap_or(Cow::Borrowed(UNNAMED)));
         }
     }
 
-    fn end_parts(&mut self) {
-        self.ended |= self.mark.bytes == DONE && self.mark.len == DONE.len();
-        self.mark = Mark::default();
+    /// An event is complete, or the answer is: whether it said anything.
+    fn end_event(&mut self) -> bool {
+        let Event { model, stop, says, mark } = std::mem::take(&mut self.event);
+        self.ended |= mark.is_done();
+        if !model.is_empty() && (says || self.model.is_empty()) {
+            self.model = model;
+        }
+        if says && !stop.is_empty() {
+            self.stop = stop;
+        }
+        says
+    }
+
+    /// The name of an error that has none of its own.
+    fn name_error(&mut self, format: Format) {
+        if format == Format::Responses && self.stop == br#""failed""# {
+            self.fail(true, None);
+        }
+        if self.error.as_deref() == Some(UNNAMED) {
+            self.error = word_of(&self.code).or(self.error.take());
+        }
+    }
+}
+
+/// An error whose type the provider does not say.
+const UNNAMED: &str = "provider_error";
+
+/// What an error's JSON says of its type: the most telling word that is one.
+fn error_name(json: &[u8]) -> Option<Cow<'static, str>> {
+    let text = std::str::from_utf8(json).ok()?;
+    let mut found: [Option<Span>; 4] = Default::default();
+    // What breaks off may have said it.
+    let _ = Reader::new(text).object(|reader, key| {
+        let at = ["type", "status", "code", "error_type"].iter().position(|name| *name == key);
+        let value = reader.value()?;
+        at.into_iter().for_each(|at| found[at] = Some(value.clone()));
+        Some(())
+    });
+    found.into_iter().flatten().find_map(|span| word_of(text[span].as_bytes()))
+}
+
+/// A short word, or a number as `error_502`; nothing that was written for people, which may say
+/// anything.
+fn word_of(json: &[u8]) -> Option<Cow<'static, str>> {
+    const DIGITS_MAX: usize = 6;
+    let text = std::str::from_utf8(json).ok()?;
+    let is_number =
+        (1..=DIGITS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    match text.trim_matches('"') {
+        _ if is_number => Some(format!("error_{text}").into()),
+        "error" | "" => None,
+        word => is_word(json).then(|| word.to_owned().into()),
     }
 }
 
 impl Mark {
     fn extend(&mut self, data: &[u8]) {
-        let room = &mut self.bytes[self.len.min(DONE.len())..];
-        let copied = data.len().min(room.len());
-        room[..copied].copy_from_slice(&data[..copied]);
-        self.len += data.trim_ascii_end().len();
+        for byte in data {
+            if self.is_other {
+                return;
+            }
+            if byte.is_ascii_whitespace() {
+                self.after_blank = self.seen > 0;
+                continue;
+            }
+            self.is_other = self.after_blank || DONE.get(self.seen) != Some(byte);
+            self.seen += 1;
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        !self.is_other && self.seen == DONE.len()
     }
 }
 
@@ -449,6 +569,15 @@ mod tests {
         }
     }
 
+    /// What went wrong in it.
+    fn error(name: &str) -> Option<&'static str> {
+        match name {
+            "answer-messages-error.sse" => Some("overloaded_error"),
+            "answer-responses-failed.sse" => Some("server_error"),
+            _ => None,
+        }
+    }
+
     /// Reads a fixture whole, cut in two at every byte, and byte by byte, with each line break.
     #[track_caller]
     fn check(name: &str, format: Format, model: Option<&str>, counts: Option<Counts>) {
@@ -466,12 +595,14 @@ mod tests {
             ),
             model: model.map(str::to_string),
             stop: stop(name).map(str::to_string),
+            error: error(name).map(Cow::Borrowed),
             ended: true,
             inside: false,
         };
         let text = String::from_utf8(fixture(name)).unwrap();
-        for line_break in ["\n", "\r\n", "\r"] {
-            let text = text.replace('\n', line_break);
+        let dressed = if streamed { dressings(&text) } else { vec![text] };
+        let breaks = ["\n", "\r\n", "\r"];
+        for text in dressed.iter().flat_map(|text| breaks.map(|end| text.replace('\n', end))) {
             let bytes = text.as_bytes();
             for cut in 0..=bytes.len() {
                 let (first, second) = bytes.split_at(cut);
@@ -480,6 +611,122 @@ mod tests {
             let single: Vec<&[u8]> = bytes.chunks(1).collect();
             assert_eq!(read(format, streamed, &single), want, "{name} byte by byte");
         }
+    }
+
+    /// The same stream with what may stand around and in its events.
+    fn dressings(text: &str) -> Vec<String> {
+        vec![
+            text.to_owned(),
+            format!("\u{feff}{text}"),
+            text.replace("\n\n", "\n\n: ping\n\nretry: 5\n\n"),
+            text.replace("data: ", "id: 7\n: in it\ndata:"),
+            text.replace("data: {", "data: {\ndata:  "),
+        ]
+    }
+
+    /// Streams that break off say the same however their bytes came.
+    #[test]
+    fn every_beginning_of_a_stream_reads_the_same_at_any_split() {
+        for (name, format) in [
+            ("answer-messages.sse", Format::Messages),
+            ("answer-messages-tool.sse", Format::Messages),
+            ("answer-messages-error.sse", Format::Messages),
+            ("answer-chat.sse", Format::Chat),
+            ("answer-chat-xai.sse", Format::Chat),
+            ("answer-chat-error.sse", Format::Chat),
+            ("answer-responses.sse", Format::Responses),
+            ("answer-responses-failed.sse", Format::Responses),
+            ("answer-gemini.sse", Format::Gemini),
+            ("answer-gemini-blocked.sse", Format::Gemini),
+        ] {
+            let text = String::from_utf8(fixture(name)).unwrap();
+            for text in dressings(&text) {
+                for end in (0..=text.len()).filter(|end| end % 7 == 0 || text.len() - end < 40) {
+                    let bytes = &text.as_bytes()[..end];
+                    let want = read(format, true, &[bytes]);
+                    let single: Vec<&[u8]> = bytes.chunks(1).collect();
+                    assert_eq!(read(format, true, &single), want, "{name}, {end} bytes");
+                    let odd: Vec<&[u8]> = bytes.chunks(1 + end % 61).collect();
+                    assert_eq!(read(format, true, &odd), want, "{name}, {end} bytes");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn errors_inside_an_answer_are_told_by_their_type() {
+        const CHAT: Format = Format::Chat;
+        const RESPONSES: Format = Format::Responses;
+        let long = format!(r#"{{"error":{{"message":"{}","type":"x"}}}}"#, "m".repeat(20_000));
+        for (format, json, want) in [
+            (
+                Format::Messages,
+                r#"{"type":"error","error":{"type":"overloaded_error","message":"O"}}"#,
+                Some("overloaded_error"),
+            ),
+            (Format::Messages, r#"{"type":"error"}"#, Some("provider_error")),
+            (Format::Messages, r#"{"type":"message","content":[],"error":null}"#, None),
+            (
+                CHAT,
+                r#"{"error":{"code":502,"message":"P"},"choices":[{"delta":{},"finish_reason":"error"}]}"#,
+                Some("error_502"),
+            ),
+            (CHAT, r#"{"choices":[{"finish_reason":"error"}]}"#, Some("provider_error")),
+            (
+                CHAT,
+                r#"{"choices":[{"error":{"code":429},"finish_reason":"error"}]}"#,
+                Some("error_429"),
+            ),
+            (CHAT, r#"{"error":{"type":"server_error","code":"x"}}"#, Some("server_error")),
+            (CHAT, r#"{"error":{"type":null,"code":"content_filter"}}"#, Some("content_filter")),
+            (CHAT, r#"{"error":"said to Ada: no"}"#, Some("provider_error")),
+            (CHAT, r#"{"error":{"type":"[31m red","message":"m"}}"#, Some("provider_error")),
+            (CHAT, r#"{"object":"error","type":"BadRequestError","code":400}"#, Some("error_400")),
+            (CHAT, &long, Some("provider_error")),
+            (CHAT, r#"{"choices":[{"finish_reason":"stop"}],"error":null}"#, None),
+            (CHAT, r#"{"choices":[{"finish_reason":"stop"}],"error":{}}"#, None),
+            (CHAT, r#"{"choices":[{"message":{"content":""error": {}"}}]}"#, None),
+            (
+                RESPONSES,
+                r#"{"type":"error","code":"rate_limit","message":"m"}"#,
+                Some("rate_limit"),
+            ),
+            (RESPONSES, r#"{"code":"rate_limit","type":"error","error":null}"#, Some("rate_limit")),
+            (
+                RESPONSES,
+                r#"{"type":"response.failed","response":{"error":{"code":"server_error"}}}"#,
+                Some("server_error"),
+            ),
+            (
+                RESPONSES,
+                r#"{"type":"response.failed","response":{"status":"failed"}}"#,
+                Some("provider_error"),
+            ),
+            (RESPONSES, r#"{"status":"failed","error":{"code":"vector"}}"#, Some("vector")),
+            (RESPONSES, r#"{"status":"completed","error":null,"usage":{}}"#, None),
+            (
+                RESPONSES,
+                r#"{"type":"response.completed","response":{"status":"completed","error":null}}"#,
+                None,
+            ),
+            (
+                Format::Gemini,
+                r#"{"error":{"code":503,"message":"m","status":"UNAVAILABLE"}}"#,
+                Some("UNAVAILABLE"),
+            ),
+            (Format::Gemini, r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#, None),
+        ] {
+            for streamed in [true, false] {
+                let body = if streamed { format!("data: {json}\n\n") } else { json.to_owned() };
+                let all = read(format, streamed, &[body.as_bytes()]);
+                assert_eq!(all.error.as_deref(), want, "{streamed} {json}");
+                assert!(want.is_none() || all.ended, "{json}: nothing comes behind an error");
+                let single: Vec<&[u8]> = body.as_bytes().chunks(1).collect();
+                assert_eq!(read(format, streamed, &single), all, "{json} byte by byte");
+            }
+        }
+        let array = br#"[{"candidates":[]},{"error":{"status":"INTERNAL"}}]"#;
+        assert_eq!(read(Format::Gemini, false, &[array]).error.as_deref(), Some("INTERNAL"));
     }
 
     fn fixture(name: &str) -> Vec<u8> {

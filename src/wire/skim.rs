@@ -13,7 +13,7 @@ pub(super) struct Wanted<F> {
     pub(super) field: F,
 }
 
-/// A longer value is passed over. Usage objects with every detail stay below 2 kB.
+/// A longer value is handed on as nothing. Usage objects with every detail stay below 2 kB.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
 
 /// Most usage objects have fewer, so that the buffer is made once.
@@ -26,7 +26,7 @@ const LEVELS_MAX: usize = 8;
 const KEY_BYTES_MAX: usize = 24;
 
 /// Which rows of the table are still possible; bit i stands for row i.
-type Rows = u8;
+type Rows = u16;
 
 #[derive(Clone, Copy, Default)]
 struct Level {
@@ -56,6 +56,7 @@ pub(super) struct Skim<F: 'static> {
     due: Option<usize>,
     taking: Option<usize>,
     taken: Vec<u8>,
+    too_long: bool,
 }
 
 impl<F: Copy> Skim<F> {
@@ -76,6 +77,7 @@ impl<F: Copy> Skim<F> {
             due: None,
             taking: None,
             taken: Vec::new(),
+            too_long: false,
         }
     }
 
@@ -147,6 +149,7 @@ impl<F: Copy> Skim<F> {
             _ => {}
         }
         if let Some(row) = self.due.take() {
+            self.too_long = false;
             self.taken.clear();
             self.taken.reserve(VALUE_BYTES_USUAL);
             self.taking = Some(row);
@@ -230,8 +233,9 @@ impl<F: Copy> Skim<F> {
 
     fn take(&mut self, bytes: &[u8]) {
         if self.taking.is_some() {
-            if self.taken.len() + bytes.len() > VALUE_BYTES_MAX {
-                self.taking = None;
+            self.too_long |= self.taken.len() + bytes.len() > VALUE_BYTES_MAX;
+            if self.too_long {
+                self.taken.clear();
             } else {
                 self.taken.extend_from_slice(bytes);
             }
@@ -279,8 +283,8 @@ mod tests {
         let long = format!(r#"{{"a":{{"b":"{}"}},"usage":1}}"#, "x".repeat(VALUE_BYTES_MAX));
         assert_eq!(
             read(&[long.as_bytes()]),
-            (vec!["u 1".to_string()], true),
-            "too long a value is left out"
+            (vec!["b ".to_string(), "u 1".to_string()], true),
+            "too long a value is handed on as nothing"
         );
     }
 

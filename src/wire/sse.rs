@@ -31,7 +31,12 @@ enum Line {
 
 const FIELD: &[u8] = b"data:";
 
+/// May stand before the first line of a stream.
+pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 pub(super) struct Events {
+    /// So many bytes of a byte order mark have come, and nothing else; `None` behind it.
+    mark: Option<usize>,
     line: Line,
     /// The last byte was a CR: an LF that follows belongs to it.
     after_cr: bool,
@@ -41,11 +46,23 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn new() -> Events {
-        Events { line: Line::Start(0), after_cr: false, in_parts: false }
+        Events { mark: Some(0), line: Line::Start(0), after_cr: false, in_parts: false }
     }
 
     /// Takes the next bytes of the stream and hands on the data in them.
     pub(super) fn feed(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(Piece<'_>)) {
+        while let (Some(seen), Some(byte)) = (self.mark, bytes.first()) {
+            let is_mark = *byte == BYTE_ORDER_MARK[seen];
+            self.mark = Some(seen + 1).filter(|seen| is_mark && *seen < BYTE_ORDER_MARK.len());
+            if is_mark {
+                bytes = &bytes[1..];
+            } else if seen > 0 {
+                self.line = Line::Other;
+            }
+        }
+        if bytes.is_empty() {
+            return;
+        }
         if std::mem::take(&mut self.after_cr) && bytes.first() == Some(&b'\n') {
             bytes = &bytes[1..];
         }
@@ -136,6 +153,8 @@ mod tests {
         check("data: a\nevent: late\n\n\n\ndata: b\n\n", &["a", "b"], false);
         check("data: a\n\ndata: b\n", &["a", "b (open)"], true);
         check("data: a\n\ndat", &["a"], true);
+        check("\u{feff}data: a\n\n\u{feff}data: b\n\n", &["a"], false);
+        check("\u{fefe}data: a\n\ndata: b\n\n", &["b"], false);
     }
 
     /// `want`: each event's data; one that is not complete has ` (open)` behind it.

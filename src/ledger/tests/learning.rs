@@ -45,7 +45,7 @@ fn answers_that_say_nothing_of_the_text_teach_nothing() {
     let bad = [
         Entry { is_text_only: false, ..good() },
         Entry { status: Some(400), ..good() },
-        Entry { error: Some("cut"), ..good() },
+        Entry { error: Some("cut".into()), ..good() },
         Entry { usage: None, ..good() },
         Entry { tokens_after: None, ..good() },
         Entry { tokens_after: Some(0), ..good() },

@@ -165,7 +165,7 @@ fn errors_are_what_the_manual_says() {
     #[track_caller]
     fn check(status: Option<u16>, error: Option<&'static str>, errors: i64) {
         let scratch = Scratch::new();
-        write(&scratch.db(), [Entry { status, error, ..entry("a") }]);
+        write(&scratch.db(), [Entry { status, error: error.map(Into::into), ..entry("a") }]);
         let sums = total(&scratch.db(), ALL);
         assert_eq!((sums.requests, sums.errors), (1, errors));
     }

@@ -222,7 +222,7 @@ fn roll_up_is_that_of_the_requests() {
             project: some(pick(2), &"e\u{301}".repeat(100)),
             client: some(pick(2), ""),
             status: [None, Some(200), Some(399), Some(400), Some(529)][pick(5)],
-            error: [None, None, Some("cut"), Some("client_gone")][pick(4)],
+            error: [None, None, Some("cut"), Some("client_gone")][pick(4)].map(Into::into),
             tokens_before: count(pick(5)),
             usage: (pick(4) > 0).then(|| Usage {
                 input: count(pick(5)),

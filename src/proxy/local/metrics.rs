@@ -12,6 +12,9 @@ use crate::report::prometheus::{Bounds, Exposition, Metric};
 /// Different models that get a label of their own; then `other`.
 const MODELS_MAX: usize = 50;
 
+/// Different errors that get a label of their own, of which providers choose the names; then `other`.
+const ERRORS_MAX: usize = 50;
+
 /// Status classes as labels; the first is for requests without an answer.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -31,6 +34,7 @@ struct Counts {
     models: Vec<Row>,
     names: HashSet<String>,
     skipped: BTreeMap<&'static str, u64>,
+    errors: BTreeMap<String, u64>,
     proxy: Histogram,
     upstream: Histogram,
 }
@@ -210,11 +214,25 @@ impl Counts {
         if let Some(reason) = entry.skip_reason {
             *self.skipped.entry(reason).or_default() += 1;
         }
+        self.add_error(entry);
         let proxy_s = entry.proxy_us as f64 / 1e6;
         self.proxy.add(&PROXY_BOUNDS, proxy_s);
         if let Some(first_byte_ms) = entry.ttfb_ms {
             self.upstream.add(&UPSTREAM_BOUNDS, (first_byte_ms as f64 / 1e3 - proxy_s).max(0.0));
         }
+    }
+
+    /// By the name that the database has, or by the status.
+    fn add_error(&mut self, entry: &Entry) {
+        if !entry.is_error() {
+            return;
+        }
+        let status = || entry.status.map_or("none".to_owned(), |status| format!("status_{status}"));
+        let mut name = entry.error.as_deref().map_or_else(status, str::to_owned);
+        if self.errors.len() >= ERRORS_MAX && !self.errors.contains_key(&name) {
+            name = "other".to_owned();
+        }
+        *self.errors.entry(name).or_default() += 1;
     }
 
     /// The sums of a model, whose names are copied only the first time.
@@ -252,6 +270,12 @@ impl Counts {
         out.metric(&Metric { name, help, kind: "counter" });
         for (reason, count) in &self.skipped {
             out.sample(name, &[("reason", reason)], count);
+        }
+        let name = "tokenpak_errors_total";
+        let help = "Requests that failed, by what went wrong.";
+        out.metric(&Metric { name, help, kind: "counter" });
+        for (error, count) in &self.errors {
+            out.sample(name, &[("error", error)], count);
         }
         let seconds = |name, help| Metric { name, help, kind: "histogram" };
         let proxy = seconds("tokenpak_proxy_seconds", "Time inside the proxy before sending.");
