@@ -1,11 +1,17 @@
 //! What watches an answer on its way, and what is changed in it: the footer put in, the usage that
 //! only we asked for taken out. Pure: bytes in, bytes out.
 
+use std::time::Duration;
+
 use crate::footer;
 use crate::wire::answer::{Reading, Tap};
 use crate::wire::blocks::{self, Blocks};
 use crate::wire::refrain::Refrain;
 use crate::wire::{Usage, ask_usage};
+
+/// How long anything of an answer is held back at most, wherever. Usage follows the reason for stopping
+/// within milliseconds.
+pub(crate) const HOLD_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Makes the footer's text from what has been read of the usage.
 pub(crate) type Line<'a> = &'a dyn Fn(Option<&Usage>) -> String;
@@ -25,6 +31,9 @@ pub(crate) struct Edit<'a> {
     footer: Option<(footer::Stream, Line<'a>)>,
     /// The chunk with the usage is ours, and not for the client.
     drops_usage: bool,
+    /// Counts blocks; and the one that began to be held back.
+    number: u64,
+    held_from: u64,
 }
 
 impl<'a> Edit<'a> {
@@ -34,15 +43,24 @@ impl<'a> Edit<'a> {
         drops_usage: bool,
     ) -> Option<Edit<'a>> {
         let blocks = Blocks::default();
-        (footer.is_some() || drops_usage).then_some(Edit { blocks, footer, drops_usage })
+        let edit = Edit { blocks, footer, drops_usage, number: 0, held_from: 0 };
+        (edit.footer.is_some() || drops_usage).then_some(edit)
     }
 
     fn feed(&mut self, bytes: &[u8], usage: &dyn Fn() -> Option<Usage>, out: &mut Vec<u8>) {
         let mut blocks = std::mem::take(&mut self.blocks);
         let is_blocks = blocks.feed(bytes, |block, gone| self.block((block, gone), usage, out));
         self.blocks = blocks;
+        let begun = self.blocks.begun();
+        if let Some((stream, _)) = &mut self.footer
+            && !is_comment(begun)
+            && stream.is_over(begun.len())
+        {
+            stream.give_up("large", out);
+        }
         if !is_blocks {
             self.release("odd", out);
+            self.drops_usage = false;
         } else if self.may_flow() {
             out.extend_from_slice(self.blocks.let_go());
         }
@@ -59,7 +77,26 @@ impl<'a> Edit<'a> {
         let footer = self.footer.as_ref().map(|(stream, _)| stream);
         let is_idle = footer.is_none_or(footer::Stream::is_done) && !self.drops_usage;
         let is_held = footer.is_some_and(footer::Stream::is_waiting);
-        is_idle || !is_held && blocks::is_settled(self.blocks.begun())
+        let begun = self.blocks.begun();
+        is_idle || is_comment(begun) || !is_held && blocks::is_settled(begun)
+    }
+
+    /// What is held back, by a number that is another one for everything else.
+    fn hold(&self) -> Option<u64> {
+        match self.footer.as_ref().is_some_and(|(stream, _)| stream.is_waiting()) {
+            true => Some(self.held_from),
+            false => self.blocks.is_holding().then_some(self.number),
+        }
+    }
+
+    /// Nothing is held back any longer; what comes goes on to be looked at.
+    fn let_go(&mut self, out: &mut Vec<u8>) {
+        if let Some((stream, _)) = &mut self.footer
+            && stream.is_waiting()
+        {
+            stream.give_up("kept-waiting", out);
+        }
+        out.extend_from_slice(self.blocks.let_go());
     }
 
     /// `gone`: so many of its bytes have left.
@@ -69,14 +106,22 @@ impl<'a> Edit<'a> {
         usage: &dyn Fn() -> Option<Usage>,
         out: &mut Vec<u8>,
     ) {
-        let Some(data) = blocks::data(block) else { return self.pass(&block[gone..], out) };
+        self.number += 1;
+        // A ping shows the client that the answer goes on: it is not held back with what is.
+        let Some(data) = blocks::data(block) else {
+            return out.extend_from_slice(&block[gone..]);
+        };
         let mut event = footer::Event::new(block, &data, gone);
-        if self.drops_usage && gone == 0 && ask_usage::is_usage_chunk(&data) {
+        if self.drops_usage && ask_usage::is_usage_chunk(&data) && !event.has_begun() {
             event.bytes = &[];
         }
         match &mut self.footer {
             Some((stream, line)) if !stream.is_done() => {
+                let was_waiting = stream.is_waiting();
                 stream.event(&event, &mut || line(usage().as_ref()), out);
+                if !was_waiting {
+                    self.held_from = self.number - 1;
+                }
             }
             _ => self.pass(event.bytes, out),
         }
@@ -97,6 +142,11 @@ impl<'a> Edit<'a> {
         let (held, gone) = self.blocks.take();
         out.extend_from_slice(&held[gone..]);
     }
+}
+
+/// Whether what has come of a block is a comment, which nobody changes.
+fn is_comment(begun: &[u8]) -> bool {
+    begun.starts_with(b":")
 }
 
 impl<'a> Passage<'a> {
@@ -160,6 +210,20 @@ impl<'a> Passage<'a> {
             self.refrain.learn(event);
         }
         event.len()
+    }
+
+    /// What is held back since bytes were last shown, if anything is: the same number is the same thing.
+    pub(crate) fn hold(&self) -> Option<u64> {
+        self.edit.as_ref().and_then(Edit::hold)
+    }
+
+    /// It has been held back for long enough: what goes on now.
+    pub(crate) fn let_go(&mut self) -> &[u8] {
+        self.out.clear();
+        if let Some(edit) = &mut self.edit {
+            edit.let_go(&mut self.out);
+        }
+        &self.out
     }
 
     /// There are no more bytes: what was held back, and goes on. `is_whole`: the answer has come to

@@ -44,7 +44,10 @@ fn end_of_content(body: &str) -> Result<usize, Refusal> {
 
 /// Where the text of the only choice ends.
 fn end_of_text(body: &str) -> Result<usize, Refusal> {
-    let [choices] = top_level(body, ["choices"])?;
+    let [choices, error] = top_level(body, ["choices", "error"])?;
+    if error.is_some_and(|span| &body[span] != "null") {
+        return Err("unfinished");
+    }
     let mut only = None;
     let mut count = 0;
     elements(body, choices, |reader| {
@@ -174,7 +177,7 @@ mod tests {
             Err("logprobs"),
         );
         check(r#"{"choices":[]}"#, Err("choices"));
-        check(r#"{"error":{}}"#, Err("odd"));
+        check(r#"{"error":{}}"#, Err("unfinished"));
 
         #[track_caller]
         fn check(body: &str, want: Result<&str, Refusal>) {

@@ -11,7 +11,7 @@ use super::prose::Prose;
 use super::{ADDED, Refusal};
 use crate::json::{self, Reader, Span};
 use crate::wire::Format;
-use crate::wire::blocks::line_break;
+use crate::wire::blocks::{HOLD_BYTES_MAX, is_settled, line_break};
 
 /// Where a stream stands. One for each answer.
 pub(crate) struct Stream {
@@ -38,15 +38,19 @@ pub(crate) struct Event<'a> {
     /// What goes on to the client if nothing is changed: what is left of the block, or nothing.
     pub(crate) bytes: &'a [u8],
     pub(crate) line_break: &'static str,
-    /// Its beginning has left, so nothing can go before it any more.
-    has_begun: bool,
+    block: &'a [u8],
 }
 
 impl<'a> Event<'a> {
     /// `block` with this data, of which `gone` bytes have left.
     pub(crate) fn new(block: &'a [u8], data: &'a str, gone: usize) -> Event<'a> {
-        let line_break = line_break(block);
-        Event { data, bytes: &block[gone..], line_break, has_begun: gone > 0 }
+        Event { data, bytes: &block[gone..], line_break: line_break(block), block }
+    }
+
+    /// Whether its beginning has left, so that nothing can go before it any more; or would have if more
+    /// of it had been waited for.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.bytes.len() < self.block.len() || is_settled(self.block)
     }
 }
 
@@ -70,6 +74,11 @@ impl Stream {
     /// Whether something is held back.
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.is_some()
+    }
+
+    /// Whether so many more bytes are too many to be held back.
+    pub(crate) fn is_over(&self, more: usize) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.held.len() + more > HOLD_BYTES_MAX)
     }
 
     /// Whether one more piece of the text would change nothing.
@@ -96,6 +105,10 @@ impl Stream {
         line: &mut dyn FnMut() -> String,
         out: &mut Vec<u8>,
     ) {
+        if self.is_over(event.block.len()) {
+            self.give_up("large", out);
+            return self.pass(event.bytes, out);
+        }
         let understood = match self.is_messages {
             true => self.messages(event, line, out),
             false => self.chat(event, line, out),
@@ -138,7 +151,7 @@ impl Stream {
                 let [text] = json::members(event.data, &delta?, ["text"])?;
                 self.text.feed(&text_at(event.data, &text).unwrap_or_default());
             }
-            "message_delta" if event.has_begun => return None,
+            "message_delta" if event.has_begun() => return None,
             "message_delta" => {
                 let [reason] = json::members(event.data, &delta?, ["stop_reason"])?;
                 self.stop(&text_at(event.data, &reason)?);
@@ -176,12 +189,13 @@ impl Stream {
         }
         let chunk = Chunk::read(event.data)?;
         match chunk.choice {
+            _ if chunk.has_error => self.give_up("unfinished", out),
             None if chunk.has_usage => self.put_chunk(event, line, out),
             None => {}
             // Something after the reason for stopping.
             Some(_) if self.waiting.is_some() => return None,
             Some(choice) => {
-                self.choice(choice, event.has_begun);
+                self.choice(choice, event);
                 if self.waiting.is_some() {
                     self.waiting = Some(Waiting { shared: chunk.shared, held: Vec::new() });
                     if chunk.has_usage {
@@ -193,12 +207,12 @@ impl Stream {
         Some(())
     }
 
-    fn choice(&mut self, choice: Choice, has_begun: bool) {
+    fn choice(&mut self, choice: Choice, event: &Event) {
         self.text.feed(&choice.text);
         self.outcome = match (choice.reason.as_deref(), self.text.refusal()) {
             _ if choice.has_other => Some("no-text"),
             (None, _) => None,
-            (Some("stop"), _) if has_begun || !choice.text.is_empty() => Some("colocated"),
+            (Some("stop"), _) if !choice.text.is_empty() || event.has_begun() => Some("colocated"),
             (Some("stop"), Some(refusal)) => Some(refusal),
             (Some("stop"), None) => {
                 self.waiting = Some(Waiting { shared: String::new(), held: Vec::new() });
@@ -247,6 +261,7 @@ struct Chunk {
     /// `None`: it has no choices, as the one with the usage.
     choice: Option<Choice>,
     has_usage: bool,
+    has_error: bool,
 }
 
 struct Choice {
@@ -260,9 +275,9 @@ impl Chunk {
     /// `None`: not understood, or it has several choices.
     fn read(data: &str) -> Option<Chunk> {
         const SHARED: [&str; 5] = ["id", "object", "created", "model", "system_fingerprint"];
-        let [id, object, created, model, print, choices, usage] = members(
+        let [id, object, created, model, print, choices, usage, error] = members(
             data,
-            ["id", "object", "created", "model", "system_fingerprint", "choices", "usage"],
+            ["id", "object", "created", "model", "system_fingerprint", "choices", "usage", "error"],
         )?;
         let spans = [id, object, created, model, print];
         let shared = SHARED
@@ -278,7 +293,8 @@ impl Chunk {
         })?;
         let choice = found.pop();
         let has_usage = usage.is_some_and(|span| data[span].starts_with('{'));
-        found.is_empty().then_some(Chunk { shared, choice, has_usage })
+        let has_error = error.is_some_and(|span| &data[span] != "null");
+        found.is_empty().then_some(Chunk { shared, choice, has_usage, has_error })
     }
 }
 

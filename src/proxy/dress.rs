@@ -1,12 +1,13 @@
 //! An answer between its arrival and its copying: may it have a footer, and how is it put in?
 
 use std::io::{self, Cursor, Read};
+use std::time::{Duration, Instant};
 
 use super::mishap::caught;
 use super::relay::Body;
-use super::upstream::{Framing, ReplyHead};
+use super::upstream::{Framing, ReplyHead, Source, is_late};
 use crate::footer;
-use crate::footer::amend::{Edit, Line, Passage};
+use crate::footer::amend::{Edit, HOLD_TIME_MAX, Line, Passage};
 use crate::wire::Format;
 use crate::wire::answer::{Reading, Tap};
 
@@ -42,7 +43,7 @@ pub(super) struct Dressed<'a> {
 pub(super) fn dress<'a>(
     wishes: &Wishes,
     head: &ReplyHead,
-    mut body: impl Read + 'a,
+    mut body: impl Source + 'a,
     framing: Framing,
     line: Line<'a>,
 ) -> Dressed<'a> {
@@ -73,19 +74,13 @@ pub(super) fn dress<'a>(
         return as_it_comes(Box::new(body), wishes.wants_footer.then_some("large"));
     }
     let mut bytes = Vec::with_capacity(PLAIN_BYTES_FIRST);
-    let begun = body.by_ref().take(1).read_to_end(&mut bytes);
-    if begun.is_ok() && bytes.first().is_some_and(u8::is_ascii_whitespace) {
-        // Some providers send blank lines while they think, so that nobody gives the answer up.
-        return as_it_comes(Box::new(Cursor::new(bytes).chain(body)), Some("kept-waiting"));
-    }
-    let read = begun.and_then(|_| body.by_ref().take(PLAIN_BYTES_MAX - 1).read_to_end(&mut bytes));
-    let added = match read {
-        Ok(_) if bytes.len() as u64 == PLAIN_BYTES_MAX => Err("large"),
+    let added = match read_plain(&mut body, &mut bytes) {
+        Ok(Some(refusal)) => Err(refusal),
         Err(error) => {
             let rest = Cursor::new(bytes).chain(Broken(Some(error)));
             return as_it_comes(Box::new(rest), Some("unfinished"));
         }
-        Ok(_) => {
+        Ok(None) => {
             let add = || {
                 let mut tap = Tap::new(format, false);
                 tap.feed(&bytes);
@@ -111,8 +106,41 @@ pub(super) fn dress<'a>(
     }
 }
 
+/// Reads a plain answer to its end; or until it may not be held back any longer, and why.
+fn read_plain(body: &mut impl Source, bytes: &mut Vec<u8>) -> io::Result<Option<footer::Refusal>> {
+    let since = Instant::now();
+    let mut piece = [0; PLAIN_BYTES_FIRST];
+    let refusal = loop {
+        let left = HOLD_TIME_MAX.saturating_sub(since.elapsed());
+        if left.is_zero() {
+            break Some("kept-waiting");
+        }
+        body.limit(Some(left));
+        let room = (PLAIN_BYTES_MAX as usize - bytes.len()).min(piece.len());
+        match body.read(&mut piece[..room]) {
+            Ok(0) => break None,
+            Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted || is_late(&error) => {}
+            Err(error) => return Err(error),
+        }
+        // Some providers send blank lines while they think, so that nobody gives the answer up.
+        if bytes.first().is_some_and(u8::is_ascii_whitespace) {
+            break Some("kept-waiting");
+        }
+        if bytes.len() as u64 == PLAIN_BYTES_MAX {
+            break Some("large");
+        }
+    };
+    body.limit(None);
+    Ok(refusal)
+}
+
 /// A body that has broken off: whoever reads on learns it, too.
 struct Broken(Option<io::Error>);
+
+impl Source for Broken {
+    fn limit(&mut self, _: Option<Duration>) {}
+}
 
 impl Read for Broken {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

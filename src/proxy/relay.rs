@@ -4,21 +4,27 @@
 //! length back until its buffer fills, which turns a token stream into one lump. One read from
 //! upstream becomes one write to the client, at any split.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use super::WRITE_WAITS_MAX;
 use super::request::Head;
 use super::spare;
 use super::upstream::forward::{Named, is_hop_by_hop, is_ours};
 use super::upstream::transport::Watch;
-use super::upstream::{Framing, PIECE_BYTES_MAX, ReplyHead, first_piece, next_piece};
-use crate::footer::amend::Passage;
+use super::upstream::{
+    Framing, PIECE_BYTES_MAX, ReplyHead, Source, first_piece, is_late, next_piece,
+};
+use crate::footer::amend::{HOLD_TIME_MAX, Passage};
 use crate::wire::answer::Reading;
 
 /// `f000` and CRLF before a chunk; leading zeros are allowed (RFC 9112 7.1).
 const CHUNK_HEAD_BYTES: usize = 6;
 const _: () = assert!(PIECE_BYTES_MAX < 1 << 16, "its size has four digits");
+
+/// A socket does not wait for less.
+const WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// How the answer's end is marked for the client.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +59,7 @@ impl Relayed {
 
 /// An answer's body on its way.
 pub(crate) enum Body<'a> {
-    Comes(Box<dyn Read + 'a>),
+    Comes(Box<dyn Source + 'a>),
     /// All of it is here.
     Whole(Vec<u8>),
 }
@@ -117,7 +123,7 @@ impl Relay<'_> {
     /// One write for each piece; whether there were any.
     fn pieces(
         &self,
-        body: &mut dyn Read,
+        body: &mut dyn Source,
         (head, end): (&mut Vec<u8>, End),
         passage: &mut Passage,
     ) -> Result<bool, Fault> {
@@ -132,11 +138,19 @@ impl Relay<'_> {
         }
         let mut bytes_max = first_piece(self.framing);
         let mut out = room(bytes_max);
+        let mut hold = Hold::default();
         loop {
+            // Also where nothing comes any more.
+            if hold.wait().is_some_and(|wait| wait.is_zero()) {
+                self.let_go((head, end), passage)?;
+                hold = Hold::default();
+            }
+            body.limit(hold.wait().map(|wait| wait.max(WAIT_MIN)));
             let piece = CHUNK_HEAD_BYTES..CHUNK_HEAD_BYTES + bytes_max;
             let count = match body.read(&mut out[piece]) {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if hold.wait().is_some() && is_late(&error) => continue,
                 Err(_) => {
                     // The client gets all that has come.
                     head.extend_from_slice(&framed(passage.rest(false), end));
@@ -156,6 +170,7 @@ impl Relay<'_> {
             };
             self.write(&[head, bytes]).map_err(|_| Fault::Client)?;
             head.clear();
+            hold.note(passage.hold());
             if count == 0 {
                 spare::keep(out);
                 return Ok(any);
@@ -166,6 +181,14 @@ impl Relay<'_> {
                 spare::keep(std::mem::replace(&mut out, room(next)));
             }
         }
+    }
+
+    /// Sends what has been held back for too long.
+    fn let_go(&self, (head, end): (&mut Vec<u8>, End), passage: &mut Passage) -> Result<(), Fault> {
+        head.extend_from_slice(&framed(passage.let_go(), end));
+        self.write(&[head]).map_err(|_| Fault::Client)?;
+        head.clear();
+        Ok(())
     }
 
     /// What the end of the copying means; `Ok(true)`: the answer's content has to tell. An answer that
@@ -273,6 +296,24 @@ fn write_all(mut client: &TcpStream, mut parts: &mut [io::IoSlice]) -> io::Resul
         }
     }
     Ok(())
+}
+
+/// What is held back, and since when.
+#[derive(Default)]
+struct Hold(Option<(u64, Instant)>);
+
+impl Hold {
+    fn note(&mut self, number: Option<u64>) {
+        self.0 = number.map(|number| match self.0 {
+            Some((same, since)) if same == number => (same, since),
+            _ => (number, Instant::now()),
+        });
+    }
+
+    /// How long it may still be; `None` if nothing is.
+    fn wait(&self) -> Option<Duration> {
+        self.0.map(|(_, since)| HOLD_TIME_MAX.saturating_sub(since.elapsed()))
+    }
 }
 
 enum Fault {

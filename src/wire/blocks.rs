@@ -8,8 +8,11 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr_iter, memmem};
 
-/// An event that is longer is none of those that we change; from there on nothing is.
-const BLOCK_BYTES_MAX: usize = 256 * 1024;
+use super::sse::BYTE_ORDER_MARK;
+
+/// As much of a stream is held back at most. An event that is longer is none of those that we change;
+/// from there on nothing is.
+pub(crate) const HOLD_BYTES_MAX: usize = 64 * 1024;
 
 /// The beginning of a block whose end has not come.
 #[derive(Default)]
@@ -20,6 +23,10 @@ pub(crate) struct Blocks {
     /// Where the current line begins, and how far it has been searched for its end.
     line: usize,
     searched: usize,
+    /// The last byte was a CR, and an LF must follow.
+    after_cr: bool,
+    /// The stream's first bytes have been looked at.
+    has_begun: bool,
 }
 
 impl Blocks {
@@ -27,12 +34,23 @@ impl Blocks {
     /// number of its bytes that have left. False: the stream has something else than blocks, and
     /// what is held back must pass.
     pub(crate) fn feed(&mut self, bytes: &[u8], mut sink: impl FnMut(&[u8], usize)) -> bool {
-        self.held.extend_from_slice(bytes);
-        let mut start = 0;
+        // The same whether they came at once or one by one.
+        let fine = self.bare_cr(bytes).unwrap_or(bytes.len());
+        self.held.extend_from_slice(&bytes[..fine]);
+        let mut start = self.mark_bytes();
+        if start > 0 {
+            sink(&self.held[..start], 0);
+            (self.line, self.searched) = (start, start);
+        }
+        let mut is_fine = fine == bytes.len();
         while let Some(at) = memchr(b'\n', &self.held[self.searched..]) {
             let end = self.searched + at + 1;
             let line = &self.held[self.line..end];
             let is_comment = self.line == start && line.starts_with(b":");
+            if end - start > HOLD_BYTES_MAX {
+                is_fine = false;
+                break;
+            }
             if is_comment || matches!(line, b"\n" | b"\r\n") {
                 sink(&self.held[start..end], std::mem::take(&mut self.gone));
                 start = end;
@@ -40,9 +58,36 @@ impl Blocks {
             (self.line, self.searched) = (end, end);
         }
         self.held.drain(..start);
-        self.line -= start;
+        self.line = self.line.saturating_sub(start);
         self.searched = self.held.len();
-        self.held.len() <= BLOCK_BYTES_MAX && !has_bare_cr(&self.held)
+        self.held.extend_from_slice(&bytes[fine..]);
+        is_fine && self.held.len() <= HOLD_BYTES_MAX
+    }
+
+    /// Where a CR shows that no LF follows. Lines may end in CR alone, too; nobody does that, and we do
+    /// not cut such streams into blocks.
+    fn bare_cr(&mut self, bytes: &[u8]) -> Option<usize> {
+        let is_bare = |at: &usize| bytes.get(*at).is_some_and(|next| *next != b'\n');
+        let first = self.after_cr.then_some(0);
+        let mut behind = first.into_iter().chain(memchr_iter(b'\r', bytes).map(|at| at + 1));
+        let found = behind.find(is_bare);
+        self.after_cr = bytes.ends_with(b"\r") || bytes.is_empty() && self.after_cr;
+        found
+    }
+
+    /// The length of a byte order mark before the first line.
+    fn mark_bytes(&mut self) -> usize {
+        let may_be = self.held.len() < BYTE_ORDER_MARK.len();
+        if self.has_begun || may_be && BYTE_ORDER_MARK.starts_with(&self.held) {
+            return 0;
+        }
+        self.has_begun = true;
+        if self.held.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 }
+    }
+
+    /// Whether some of it is held back.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.held.len() > self.gone
     }
 
     /// The beginning of a block whose end has not come.
@@ -63,18 +108,19 @@ impl Blocks {
     }
 }
 
-/// Where the first event ends, its blank line included; `None` if that has not come.
+/// Where the first event ends, its blank line included; `None` if that has not come. A blank line at the
+/// beginning may end an event whose other lines have come before.
 pub(crate) fn event_end(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'\n', ..] => return Some(1),
+        [b'\r', b'\n', ..] => return Some(2),
+        _ => {}
+    }
     memchr_iter(b'\n', bytes).find_map(|at| match &bytes[at + 1..] {
         [b'\n', ..] => Some(at + 2),
         [b'\r', b'\n', ..] => Some(at + 3),
         _ => None,
     })
-}
-
-/// Lines may end in CR alone, too; nobody does that, and we do not cut such streams into blocks.
-fn has_bare_cr(held: &[u8]) -> bool {
-    memchr_iter(b'\r', held).any(|at| held.get(at + 1).is_some_and(|next| *next != b'\n'))
 }
 
 /// Where the beginning of a block is looked at.
@@ -160,10 +206,13 @@ mod tests {
         check(": ping\ndata: a\n\n\n", &[": ping\n", "data: a\n\n", "\n"], "");
         check("data: a\n: inside\n\ndata: b", &["data: a\n: inside\n\n"], "data: b");
         check("data: a\r", &[], "data: a\r");
+        check("\u{feff}data: a\n\n", &["\u{feff}", "data: a\n\n"], "");
 
         #[track_caller]
         fn check(stream: &str, want: &[&str], rest: &str) {
-            for cut in 0..=stream.len() {
+            for cut in (0..=stream.len())
+                .filter(|cut| *cut == 0 || *cut > 3 || !stream.starts_with('\u{feff}'))
+            {
                 let (mut blocks, mut found) = (Blocks::default(), Vec::new());
                 let (first, second) = stream.as_bytes().split_at(cut);
                 for part in [first, second] {
@@ -187,9 +236,9 @@ mod tests {
     #[test]
     fn endless_event_is_given_up() {
         let mut blocks = Blocks::default();
-        assert!(blocks.feed(&vec![b'x'; BLOCK_BYTES_MAX], |_, _| {}));
+        assert!(blocks.feed(&vec![b'x'; HOLD_BYTES_MAX], |_, _| {}));
         assert!(!blocks.feed(b"x", |_, _| {}));
-        assert_eq!(blocks.take().0.len(), BLOCK_BYTES_MAX + 1);
+        assert_eq!(blocks.take().0.len(), HOLD_BYTES_MAX + 1);
         assert!(!Blocks::default().feed(b"data: a\r\rdata: b\r\r", |_, _| {}));
     }
 

@@ -59,7 +59,7 @@ fn chats_get_a_chunk_before_the_reason() {
     check(
         Format::Chat,
         &format!("{hi}: ping\n\n{stop}: ping\n\n{USAGE}{DONE}"),
-        &format!("{hi}: ping\n\n{footer}{stop}: ping\n\n{USAGE}{DONE}"),
+        &format!("{hi}: ping\n\n: ping\n\n{footer}{stop}{USAGE}{DONE}"),
         ADDED,
     );
     // Without usage there is no money to speak of.

@@ -73,6 +73,7 @@ impl Reader<'_> {
                 connection: Some(connection),
                 left: Unframer::new(framing),
                 wait: timeout(self.stream_idle, Timeout::RecvBody),
+                stream_idle: self.stream_idle,
                 pool: is_reusable.then(|| Arc::clone(self.pool)),
                 watch: Arc::clone(self.watch),
             };
@@ -108,12 +109,45 @@ fn next_head(connection: &mut Connection, wait: NextTimeout) -> Result<ReplyHead
     }
 }
 
+/// What comes in its own time, and can be waited for for less.
+pub(crate) trait Source: Read {
+    /// The longest wait from now on; `None` for as long as the provider may be silent. A read that waits
+    /// longer fails, and may be tried again.
+    fn limit(&mut self, wait: Option<Duration>);
+}
+
+impl<T> Source for io::Cursor<T>
+where
+    io::Cursor<T>: Read,
+{
+    fn limit(&mut self, _: Option<Duration>) {}
+}
+
+impl<A: Source, B: Source> Source for io::Chain<A, B> {
+    fn limit(&mut self, wait: Option<Duration>) {
+        self.get_mut().1.limit(wait);
+    }
+}
+
+impl Source for Body {
+    fn limit(&mut self, wait: Option<Duration>) {
+        let least = |wait| self.stream_idle.min(wait);
+        self.wait = timeout(wait.map_or(self.stream_idle, least), Timeout::RecvBody);
+    }
+}
+
+/// Whether a read has waited for as long as it may.
+pub(crate) fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
 /// The body of an answer, without its framing.
 pub(crate) struct Body {
     /// `None` once it has come to its end.
     connection: Option<Connection>,
     left: Unframer,
     wait: NextTimeout,
+    stream_idle: Duration,
     /// Where the connection goes if it can serve another request.
     pool: Option<Arc<Pool>>,
     watch: Arc<Watch>,
@@ -169,6 +203,7 @@ impl Read for Body {
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return self.closed();
                 }
+                Err(Error::Timeout(_)) => return Err(io::ErrorKind::TimedOut.into()),
                 Err(error) => return Err(error.into_io()),
             }
         }

@@ -20,7 +20,7 @@ mod unacknowledged;
 mod unframe;
 mod uploading;
 
-pub(super) use body::{Lost, Reader, Reply};
+pub(super) use body::{Lost, Reader, Reply, Source, is_late};
 pub(super) use connect::{Connection, Pool, Unresolved, Ways};
 pub(super) use environment::{ForwardProxy, forward_proxy};
 use reason::words;
