@@ -329,7 +329,7 @@ impl Seen {
             _ => return,
         }
         let is_weak = matches!(field, Field::Model | Field::Stop | Field::Code | Field::Type);
-        self.event.says |= self.ended > was_end || !is_weak && json != b"null";
+        self.event.says |= self.ended && !was_end || !is_weak && json != b"null";
     }
 
     /// The answer has failed, if `is_error`; the first name that says how is kept.

@@ -105,7 +105,7 @@ fn endings(api: Api) -> Vec<(&'static str, bool, &'static str)> {
             (
                 "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n",
                 true,
-                "",
+                "overloaded_error",
             ),
             ("data: {\"type\":\"message_stop\"}", true, ""),
             (
@@ -125,8 +125,8 @@ fn endings(api: Api) -> Vec<(&'static str, bool, &'static str)> {
         Api::Responses => vec![
             ("data: {\"type\":\"response.completed\",\"response\":{}}\n\n", true, ""),
             ("data: {\"type\":\"response.incomplete\",\"response\":{}}\n\n", true, ""),
-            ("data: {\"type\":\"response.failed\",\"response\":{}}\n\n", true, ""),
-            ("data: {\"type\":\"error\",\"code\":\"x\"}\n\n", true, ""),
+            ("data: {\"type\":\"response.failed\",\"response\":{}}\n\n", true, "provider_error"),
+            ("data: {\"type\":\"error\",\"code\":\"x\"}\n\n", true, "x"),
             (
                 "data: {\"type\":\"response.output_text.done\",\"text\":\"response.completed\"}\n\n",
                 true,
