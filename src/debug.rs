@@ -4,15 +4,18 @@
 //! A file, because a command must reach proxies of other users and those that start later. It holds
 //! how many requests are left, so that a restart forgets nothing.
 
-use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::ownership;
+use crate::safe_path;
 
 const SWITCH: &str = "debug.json";
 const BODIES: &str = "debug";
@@ -30,8 +33,12 @@ impl Switch {
     /// `None` if debug is off.
     pub(crate) fn read(home: &Path) -> io::Result<Option<Switch>> {
         let path = home.join(SWITCH);
-        match refuse_link(&path).and_then(|()| fs::read(&path)) {
-            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        match safe_path::open_own(&path) {
+            Ok(mut file) => {
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes)?;
+                Ok(Some(serde_json::from_slice(&bytes)?))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -131,19 +138,31 @@ impl Debug {
 
     /// Stores what came and what was sent; whether it worked.
     pub(crate) fn store(&self, request_id: &str, received: &[u8], sent: &[u8]) -> bool {
-        let directory = bodies(&self.home);
-        let [came, went] = files(&self.home, request_id);
-        refuse_link(&directory)
-            .and_then(|()| ownership::make_directory(&directory))
-            .and_then(|()| create(&came, received))
-            .and_then(|()| create(&went, sent))
-            .is_ok()
+        let store = || {
+            let directory = open_bodies(&self.home)?;
+            for (path, bytes) in files(&self.home, request_id).iter().zip([received, sent]) {
+                let name = path.file_name().unwrap_or_default();
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(&directory, name, flags, Mode::RUSR | Mode::WUSR)?;
+                let mut file = File::from(file);
+                ownership::give(&file, path);
+                file.write_all(bytes)?;
+            }
+            io::Result::Ok(())
+        };
+        store().is_ok()
     }
 }
 
-fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // New: a link that waits here is not followed.
-    ownership::create_new(path, 0o600, None)?.write_all(bytes)
+/// Makes the directory of bodies if need be. Files are made in what was opened, so a link that takes
+/// its place leads nobody away.
+fn open_bodies(home: &Path) -> io::Result<File> {
+    let path = bodies(home);
+    ownership::make_directory(&path)?;
+    let flags = OFlags::NOFOLLOW | OFlags::DIRECTORY;
+    let directory = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&path)?;
+    safe_path::check_file(&path, &directory)?;
+    Ok(directory)
 }
 
 /// Whoever made it chooses what is read or overwritten.

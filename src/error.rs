@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use crate::instance::Running;
 use crate::name::{clean, clean_lines};
 
 /// Exit status of what should not have happened: EX_SOFTWARE of sysexits(3).
@@ -29,7 +28,7 @@ enum Kind {
     Create { path: PathBuf, source: io::Error },
     Answer(String),
     NotRunning(String),
-    Listen { address: SocketAddr, source: io::Error, holder: Option<i32> },
+    Listen { address: SocketAddr, source: io::Error, holder: Option<String> },
     Child { status: u8, said: String },
     Ledger { status: u8, what: String },
     System { what: &'static str, source: io::Error },
@@ -94,12 +93,10 @@ impl Error {
         Error(Kind::Listen { address, source, holder: None })
     }
 
-    /// Adds who listens there, if it is the proxy that runs.
-    pub(crate) fn held_by(mut self, running: Running) -> Error {
-        if let Kind::Listen { address, holder, .. } = &mut self.0
-            && running.address.is_some_and(|there| there.port() == address.port())
-        {
-            *holder = Some(running.pid);
+    /// Adds who listens there.
+    pub(crate) fn held_by(mut self, who: String) -> Error {
+        if let Kind::Listen { holder, .. } = &mut self.0 {
+            *holder = Some(who);
         }
         self
     }
@@ -163,9 +160,14 @@ impl Error {
         text.strip_prefix("tokenpak: ").unwrap_or(&text).to_owned()
     }
 
-    /// Whether somebody else listens where we want to.
-    pub(crate) fn is_address_in_use(&self) -> bool {
-        matches!(&self.0, Kind::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
+    /// Where we want to listen and somebody else does.
+    pub(crate) fn address_in_use(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Kind::Listen { address, source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                Some(*address)
+            }
+            _ => None,
+        }
     }
 
     /// Whether a file cannot be written because there is no room for it.
@@ -209,8 +211,7 @@ impl Error {
             }
             Kind::Output(source) => format!("cannot write: {}", reason(source)),
             Kind::Listen { address, source, holder } => {
-                let by = holder
-                    .map_or(String::new(), |pid| format!(" (by a running tokenpak, pid {pid})"));
+                let by = holder.as_ref().map_or(String::new(), |who| format!(" (by {who})"));
                 format!("{address}: {}{by}", reason(source))
             }
             Kind::System { what, source } => format!("{what}: {}", reason(source)),

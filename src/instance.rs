@@ -12,7 +12,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::InForce;
+use crate::error::Error;
 use crate::ownership;
+use crate::safe_path;
 
 /// A proxy that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +35,31 @@ pub(crate) struct Claim {
 
 /// The proxy that holds the file in `home`, if any.
 pub(crate) fn running(home: &Path) -> Option<Running> {
-    let mut file = File::open(path(home)).ok()?;
+    let mut file = safe_path::open_own(&path(home)).ok()?;
     match file.try_lock_shared() {
         Err(fs::TryLockError::WouldBlock) => read(&mut file),
         _ => None,
     }
 }
 
+/// Whether what the file says can be believed, so that nobody else chooses who is stopped. One that
+/// is not there says nothing.
+///
+/// # Errors
+///
+/// It is a link, or somebody else may write it.
+pub(crate) fn check(home: &Path) -> Result<(), Error> {
+    let path = path(home);
+    match safe_path::open_own(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::read(&path, error)),
+        _ => Ok(()),
+    }
+}
+
 /// The settings of the proxy that runs in `home`. `None` if they cannot be read.
 pub(crate) fn in_force(home: &Path) -> Option<InForce> {
-    let text = fs::read_to_string(path(home)).ok()?;
+    let mut text = String::new();
+    safe_path::open_own(&path(home)).ok()?.read_to_string(&mut text).ok()?;
     serde_json::from_str(text.lines().nth(2)?).ok()
 }
 
@@ -54,12 +71,8 @@ pub(crate) fn in_force(home: &Path) -> Option<InForce> {
 pub(crate) fn claim(home: &Path) -> io::Result<Result<Claim, Option<Running>>> {
     ownership::make_directory(home)?;
     let path = path(home);
-    let is_link = fs::symlink_metadata(&path).is_ok_and(|meta| meta.file_type().is_symlink());
-    if is_link {
-        // Whoever made it chooses what is overwritten.
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is a symbolic link"));
-    }
     let mut file = ownership::open_or_create(&path, OpenOptions::new().read(true).write(true))?;
+    safe_path::check_file(&path, &file)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => return Ok(Err(read(&mut file))),

@@ -23,6 +23,7 @@ mod pack;
 mod proxy;
 mod report;
 mod route;
+mod safe_path;
 mod tokens;
 mod trace;
 mod wire;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Error> {
+    seal();
     let arguments: Option<Vec<String>> =
         std::env::args_os().skip(1).map(|argument| argument.into_string().ok()).collect();
     let arguments = arguments.ok_or_else(|| Error::usage("an argument is not UTF-8"))?;
@@ -60,6 +62,14 @@ fn run() -> Result<(), Error> {
             Err(Error::usage(""))
         }
     }
+}
+
+/// Memory holds prompts and keys: it is for no core file, and for no other program of the same user.
+/// A limit of 0 would not do, since the kernel ignores it where cores go to a program.
+fn seal() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    // It cannot fail for this value.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Says where, never what: the text of a panic may quote a prompt or a key.

@@ -12,6 +12,8 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
+use crate::safe_path;
+
 /// Puts `bytes` in the place of a file, in one step where that keeps its owner, group and mode. A file
 /// that is not there gets `mode`.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -55,10 +57,12 @@ pub(crate) fn create_new(path: &Path, mode: u32, old: Option<&Metadata>) -> io::
     Ok(file)
 }
 
-/// Opens a file as `options` say; one that is not there is made, with mode 0600.
+/// Opens a regular file as `options` say, no link; one that is not there is made, with mode 0600.
 pub(crate) fn open_or_create(path: &Path, options: &OpenOptions) -> io::Result<File> {
-    let file = match options.clone().create_new(true).mode(0o600).open(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return options.open(path),
+    let file = match safe_path::open(path, options.clone().create_new(true).mode(0o600)) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            return safe_path::open(path, &mut options.clone());
+        }
         made => made?,
     };
     give(&file, path);
@@ -85,7 +89,7 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// A file of root's is still better than none: where it cannot be given away, it stays.
-fn give(file: &File, path: &Path) {
+pub(crate) fn give(file: &File, path: &Path) {
     if let Some((uid, gid)) = heir(path) {
         let _ = fchown(file, Some(uid), Some(gid));
     }

@@ -1,13 +1,25 @@
-//! Asks a proxy that may run here for one of its own pages.
+//! Asks a proxy that may run here for one of its own pages, and whose it is.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
+
+use crate::proxy::sock_diag;
 
 /// To connect, and between two pieces: it is on this machine.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// More than all pages have.
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// The user who listens there, if it is none of: we, the superuser, and whom `home` belongs to. What
+/// such a process says of itself is not to be believed, and it is told no secret.
+pub(super) fn stranger(address: SocketAddr, home: &Path) -> Option<u32> {
+    let uid = sock_diag::listener(address).filter(|uid| sock_diag::is_another(*uid))?;
+    let owner = std::fs::metadata(home).ok().map(|home| home.uid());
+    (owner != Some(uid)).then_some(uid)
+}
 
 /// Status and content of a page. Whatever answers like an HTTP server is no error.
 pub(super) fn page(

@@ -11,6 +11,9 @@ use crate::error::{Error, say, say_lines};
 use crate::instance;
 use crate::name::clean;
 
+/// What the command line makes of a lone dash.
+const STANDARD_INPUT: &str = "/dev/stdin";
+
 pub(crate) fn run(args: &cli::Config) -> Result<(), Error> {
     let around = Surroundings::of_process();
     match &args.what {
@@ -51,9 +54,32 @@ fn get(around: &Surroundings, key: &str) -> Result<(), Error> {
     }
 }
 
+/// The value on standard input, which no list of processes and no shell's history shows.
+fn from_input() -> Result<String, Error> {
+    let mut text = String::from_utf8(super::read(None)?)
+        .map_err(|_| Error::input("standard input", None, "not UTF-8"))?;
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    Ok(text)
+}
+
 /// The value is read as JSON, else as plain text.
 fn set(around: &Surroundings, key: &str, value: &str) -> Result<(), Error> {
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    let read;
+    let value = match value {
+        STANDARD_INPUT => {
+            read = from_input()?;
+            &read
+        }
+        value => value,
+    };
+    let value = match serde_json::from_str(value) {
+        // Digits are no number where they are a secret: a long one would lose some.
+        Ok(value @ (Value::String(_) | Value::Null)) => value,
+        Ok(value) if !config::is_secret(key) => value,
+        _ => Value::String(value.to_owned()),
+    };
     let variable = config::may_set(around, key, &value)?;
     let mut edit = Edit::open(&config::path(around).0)?;
     edit.set(key, value)?;

@@ -4,14 +4,16 @@ use std::path::Path;
 
 use super::print;
 use crate::cli::{self, DebugCommand};
-use crate::config::Surroundings;
+use crate::config::{self, Surroundings};
 use crate::debug::{self, Switch};
 use crate::error::{Error, say};
 use crate::instance;
 use crate::trace::KEPT;
 
 pub(crate) fn run(args: &cli::Debug) -> Result<(), Error> {
-    let home = Surroundings::of_process().home();
+    let around = Surroundings::of_process();
+    config::check_home(&around)?;
+    let home = around.home();
     match &args.what {
         DebugCommand::On(on) => switch_on(&home, on),
         DebugCommand::Off(_) => switch_off(&home),

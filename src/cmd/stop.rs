@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cli;
-use crate::config::Surroundings;
+use crate::config::{self, Surroundings};
 use crate::error::{Error, say};
 use crate::instance;
 
@@ -15,7 +15,10 @@ const TIMEOUT_S: u64 = 40;
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(crate) fn run(args: &cli::Stop) -> Result<(), Error> {
-    let home = Surroundings::of_process().home();
+    let around = Surroundings::of_process();
+    let home = around.home();
+    config::check_home(&around)?;
+    instance::check(&home)?;
     let Some(running) = instance::running(&home) else {
         return Err(Error::not_running("not running; there is nothing to stop"));
     };

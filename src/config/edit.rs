@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::lines;
 use crate::error::Error;
 use crate::ownership;
+use crate::safe_path;
 
 /// The file's content while it is being changed.
 pub(crate) struct Edit {
@@ -22,7 +23,7 @@ pub(crate) struct Edit {
 impl Edit {
     /// Reads the file; one that is not there is empty.
     pub(crate) fn open(path: &Path) -> Result<Edit, Error> {
-        let text = match fs::read_to_string(path) {
+        let text = match safe_path::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => "{}".to_owned(),
             Err(error) => return Err(Error::config_file(path, &error)),

@@ -21,6 +21,7 @@ use crate::compress::{Level, Mode};
 use crate::error::Error;
 use crate::ledger::Prices;
 use crate::pack::Plan;
+use crate::safe_path;
 pub(crate) use edit::Edit;
 pub(crate) use in_force::InForce;
 pub(crate) use origin::{Origin, Value};
@@ -45,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) endpoints: Endpoints,
     /// What every client must bring.
     pub(crate) auth_token: Option<Secret>,
+    /// Whether other users of this machine are refused.
+    pub(crate) same_user: bool,
     pub(crate) workers: usize,
     pub(crate) max_body_mb: usize,
     pub(crate) body_memory_mb: usize,
@@ -216,6 +219,12 @@ pub(crate) fn path(around: &Surroundings) -> (PathBuf, bool) {
     }
 }
 
+/// Whether nobody else may write where tokenpak keeps its files, the configuration among them.
+pub(crate) fn check_home(around: &Surroundings) -> Result<(), Error> {
+    let home = around.home();
+    safe_path::check_directory(&home).map_err(|error| Error::config_file(&home, &error))
+}
+
 /// Checks one file alone, without the environment. Faults are an error, warnings are given back.
 pub(crate) fn check(around: &Surroundings, file: Option<&Path>) -> Result<Vec<String>, Error> {
     let (path, named) = match file {
@@ -285,6 +294,7 @@ impl Loader {
             Some(file) => (around.directory.join(file), true),
             None => path(around),
         };
+        check_home(around)?;
         self.file(&path, named)?;
         self.environment(around);
         Ok(())
@@ -334,7 +344,7 @@ impl Loader {
 
     fn file(&mut self, path: &Path, named: bool) -> Result<(), Error> {
         self.config.file = (path.to_owned(), true);
-        let text = match std::fs::read_to_string(path) {
+        let text = match safe_path::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => {
                 self.config.file.1 = false;

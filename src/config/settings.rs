@@ -52,6 +52,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
     row("proxy.endpoints", "local", |c, v| put(&mut c.endpoints, endpoints(v))),
     row("proxy.auth_token", "", |c, v| put(&mut c.auth_token, token(v).map(Some))),
+    row("proxy.same_user", "false", |c, v| put(&mut c.same_user, yes_or_no(v))),
     row("proxy.stats_footer", "true", |c, v| put(&mut c.stats_footer, yes_or_no(v)))
         .short("TOKENPAK_STATS_FOOTER"),
     row("proxy.ask_usage", "true", |c, v| put(&mut c.ask_usage, yes_or_no(v))),
@@ -141,6 +142,7 @@ pub(super) fn blank() -> Config {
         allow_http: false,
         endpoints: Endpoints::Local,
         auth_token: None,
+        same_user: false,
         workers: 0,
         max_body_mb: 0,
         body_memory_mb: 0,
@@ -366,13 +368,16 @@ fn endpoints(value: &str) -> Result<Endpoints, String> {
     one_of(value, &["local", "all", "off"], found)
 }
 
+/// Fewer could be tried one by one.
+const TOKEN_BYTES_MIN: usize = 16;
+
 /// A token that can stand in a header and in a path as it is. A wrong one is not repeated.
 fn token(value: &str) -> Result<Secret, String> {
     const BYTES_MAX: usize = 256;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+=!$&*:@".contains(&byte);
-    match (1..=BYTES_MAX).contains(&value.len()) && value.bytes().all(plain) {
+    match (TOKEN_BYTES_MIN..=BYTES_MAX).contains(&value.len()) && value.bytes().all(plain) {
         true => Ok(Secret(value.to_owned())),
-        false => Err("not a token (1 to 256 letters, digits and -._~+=!$&*:@)".to_owned()),
+        false => Err("not a token (16 to 256 letters, digits and -._~+=!$&*:@)".to_owned()),
     }
 }
 
@@ -428,10 +433,14 @@ mod tests {
 
     #[test]
     fn open_address_cannot_lose_its_token_while_it_is_open() {
-        let open = Config { bind: "0.0.0.0".into(), auth_token: token("dummy").ok(), ..blank() };
+        let open = Config {
+            bind: "0.0.0.0".into(),
+            auth_token: token("dummy-dummy-dummy").ok(),
+            ..blank()
+        };
         let closed = Config { bind: "localhost".into(), ..blank() };
         assert_eq!(keep_fixed(&mut open.clone(), &open), Ok(vec![]));
-        let kept = Config { auth_token: token("other").ok(), ..closed.clone() };
+        let kept = Config { auth_token: token("other-other-other").ok(), ..closed.clone() };
         assert_eq!(keep_fixed(&mut kept.clone(), &open), Ok(vec!["proxy.bind"]));
         let faults = keep_fixed(&mut closed.clone(), &open).unwrap_err();
         assert!(faults[0].contains("set proxy.auth_token"), "{faults:?}");

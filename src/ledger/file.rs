@@ -26,6 +26,10 @@ const LOG: &str = "-wal";
 /// What SQLite keeps beside a database.
 const COMPANIONS: &[&str] = &[LOG, "-shm"];
 
+/// SQLite then refuses links anywhere in the path, at the open itself: it gets a path whose
+/// directories have been resolved (`real`).
+const NO_LINK: OpenFlags = OpenFlags::SQLITE_OPEN_NOFOLLOW;
+
 /// Device and inode: tells whether a name still means the same file.
 type Identity = (u64, u64);
 
@@ -42,7 +46,7 @@ impl Base {
         let fault = |kind| Fault::new(path, kind);
         make_private(path).map_err(fault)?;
         let file = identity(path).map_err(|err| fault(err.into()))?;
-        let connection = connect(path).map_err(fault)?;
+        let connection = connect(&real(path)).map_err(fault)?;
         let log = identity(&with_suffix(path, LOG)).ok();
         Ok(Base { connection, file, log })
     }
@@ -67,7 +71,7 @@ impl Base {
 }
 
 fn connect(path: &Path) -> Result<Connection, Kind> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | NO_LINK;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     schema::bring_up(&mut connection)?;
@@ -86,7 +90,9 @@ fn connect(path: &Path) -> Result<Connection, Kind> {
 pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Fault> {
     let fault = |kind| Fault::new(path, kind);
     // SQLite's own message would not tell these cases apart.
+    refuse_odd(path).map_err(fault)?;
     File::open(path).map_err(|err| fault(err.into()))?;
+    let path = &real(path);
     match open_plainly(path) {
         // Nobody writes, and SQLite could not make its own files beside this one.
         Err(kind) if kind.is_write_protected() && is_empty(&with_suffix(path, LOG)) => {
@@ -106,7 +112,7 @@ pub(crate) struct Examined {
 pub(super) fn examine(path: &Path) -> Result<Option<Examined>, Fault> {
     let fault = |kind| Fault::new(path, kind);
     let file_fault = |error: io::Error| fault(error.into());
-    if !path.exists() {
+    if path.symlink_metadata().is_err() {
         // The directories that are missing would be made in the last one that is not.
         let parent = path.ancestors().skip(1).find(|parent| parent.exists());
         return match parent {
@@ -116,6 +122,7 @@ pub(super) fn examine(path: &Path) -> Result<Option<Examined>, Fault> {
             _ => Ok(None),
         };
     }
+    refuse_odd(path).map_err(fault)?;
     // Nothing is written: whether it could be is what counts.
     OpenOptions::new().append(true).open(path).map_err(file_fault)?;
     let connection = open_for_reading(path)?;
@@ -132,7 +139,7 @@ pub(super) fn examine(path: &Path) -> Result<Option<Examined>, Fault> {
 }
 
 fn open_plainly(path: &Path) -> Result<Connection, Kind> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | NO_LINK)?;
     connection.busy_timeout(BUSY)?;
     schema::check_for_reading(&connection)?;
     Ok(connection)
@@ -149,7 +156,7 @@ pub(super) fn open_unchanging(path: &Path) -> Result<Connection, Kind> {
         }
     }
     uri.push_str("?immutable=1");
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | NO_LINK;
     let connection = Connection::open_with_flags(uri, flags)?;
     schema::check_for_reading(&connection)?;
     Ok(connection)
@@ -203,18 +210,16 @@ fn is_empty(path: &Path) -> bool {
 }
 
 fn identity(path: &Path) -> io::Result<Identity> {
-    fs::metadata(path).map(|file| (file.dev(), file.ino()))
+    fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
 /// Makes directories (0700) and file (0600) that are not there, whatever the umask. SQLite gives
 /// its companions the mode of the file. A link in the last component is refused: whoever can
 /// plant one would choose what we overwrite.
 fn make_private(path: &Path) -> Result<(), Kind> {
-    match fs::symlink_metadata(path) {
-        Ok(file) if file.is_symlink() => return Err(Kind::Link),
-        Ok(_) => return Ok(()),
-        Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err.into()),
-        Err(_) => {}
+    match refuse_odd(path) {
+        Err(Kind::Missing) => {}
+        found => return found,
     }
     ownership::make_directory(path.parent().unwrap_or(Path::new("")))?;
     if COMPANIONS.iter().any(|suffix| with_suffix(path, suffix).exists()) {
@@ -223,4 +228,23 @@ fn make_private(path: &Path) -> Result<(), Kind> {
     }
     ownership::create_new(path, 0o600, None)?;
     Ok(())
+}
+
+/// A link would choose what is read or overwritten, and a FIFO would hold us up for ever.
+fn refuse_odd(path: &Path) -> Result<(), Kind> {
+    let kind = fs::symlink_metadata(path)?.file_type();
+    match kind.is_file() || kind.is_dir() {
+        true => Ok(()),
+        false if kind.is_symlink() => Err(Kind::Link),
+        false => Err(Kind::File(io::Error::other("it is not a regular file"))),
+    }
+}
+
+/// The same file by a path without links above it.
+fn real(path: &Path) -> PathBuf {
+    let directory = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
+    match (directory, path.file_name()) {
+        (Some(directory), Some(name)) => directory.join(name),
+        _ => path.to_owned(),
+    }
 }

@@ -29,6 +29,7 @@ mod prepare;
 mod relay;
 mod request;
 mod setup;
+pub(crate) mod sock_diag;
 mod spare;
 mod switch;
 mod upstream;
@@ -169,7 +170,7 @@ pub(crate) fn listen(config: &Config) -> Result<Vec<TcpListener>, Error> {
     match bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))) {
         Ok(second) => listeners.push(second),
         // Taken by somebody else is an error only if clients could mistake them for us.
-        Err(error) if config.port != 0 && error.is_address_in_use() => return Err(error),
+        Err(error) if config.port != 0 && error.address_in_use().is_some() => return Err(error),
         Err(_) => {}
     }
     Ok(listeners)

@@ -60,6 +60,7 @@ mod said_errors;
 mod savings;
 mod secrets;
 mod settings;
+mod shared_machine;
 mod shutdown;
 mod stand_in;
 mod static_binary;

@@ -71,7 +71,7 @@ fn settings_change_under_a_running_stream() {
 fn token_is_asked_for_once_it_is_set() {
     let provider = Provider::start();
     let (sandbox, proxy, mut client) = in_use(&provider);
-    sandbox.write("config.json", settings(&provider, json!({"auth_token": "dummy"})));
+    sandbox.write("config.json", settings(&provider, json!({"auth_token": "dummy-dummy-dummy"})));
     proxy.reload("reloaded ");
     ask(&mut client, false);
     assert_eq!(client.answer().status(), 401);

@@ -9,12 +9,12 @@ mod service;
 mod zone;
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 
 use serde_json::json;
 
-use super::print;
 use super::status::{health, is_stopping, place};
+use super::{ask, print};
 use crate::cli;
 use crate::config::{self, Config, Secret, Surroundings};
 use crate::error::{Error, reason};
@@ -195,9 +195,16 @@ fn database(case: &Case) -> Vec<Finding> {
 
 /// Whether a proxy answers where clients will ask.
 fn port(case: &Case) -> Vec<Finding> {
+    if let Err(error) = instance::check(&case.config.home) {
+        return vec![Finding::fail(error.words())];
+    }
     let token = case.config.auth_token.as_ref().map(Secret::reveal);
-    let running = instance::running(&case.around.home());
+    let running = instance::running(&case.config.home);
     let place = running.and_then(|running| running.address).unwrap_or_else(|| place(&case.config));
+    let strangers = strangers(case, place);
+    if !strangers.is_empty() {
+        return strangers;
+    }
     let answer = health(place, token);
     vec![match (running, answer) {
         (Some(_), Some(health)) => {
@@ -234,6 +241,19 @@ fn port(case: &Case) -> Vec<Finding> {
             Err(error) => Finding::fail(format!("{place}: {}", reason(&error))),
         },
     }]
+}
+
+/// Where clients will ask and another user listens.
+fn strangers(case: &Case, place: SocketAddr) -> Vec<Finding> {
+    // Some clients try ::1 first.
+    let second = (case.config.bind == "localhost")
+        .then(|| SocketAddr::new(Ipv6Addr::LOCALHOST.into(), place.port()));
+    let of = |place: SocketAddr| {
+        let uid = ask::stranger(place, &case.config.home)?;
+        let text = format!("{place} is taken by another user, uid {uid}, who would get your keys");
+        Some(Finding::fail(text).hint("tokenpak config set proxy.port N, and N in every client"))
+    };
+    [Some(place), second].into_iter().flatten().filter_map(of).collect()
 }
 
 /// Whether every provider answers, by the way that requests take. What it answers is its affair.

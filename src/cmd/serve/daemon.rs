@@ -4,8 +4,8 @@
 //! status that can be passed on. It says how far it is on a socket that it inherits as its standard
 //! input: a log may be silent at its level, or its disk full.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -66,10 +66,6 @@ fn open_log(home: &Path) -> Result<(PathBuf, File), Error> {
     let path = home.join("tokenpak.log");
     let failed = |error| Error::create(&path, error);
     ownership::make_directory(home).map_err(failed)?;
-    if fs::symlink_metadata(&path).is_ok_and(|meta| meta.file_type().is_symlink()) {
-        let what = "it is a symbolic link";
-        return Err(failed(io::Error::new(ErrorKind::PermissionDenied, what)));
-    }
     let log = ownership::open_or_create(&path, OpenOptions::new().append(true).read(true));
     Ok((path.clone(), log.map_err(failed)?))
 }

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::ask;
 use crate::cli;
 use crate::config::{Config, Flag, InForce, Surroundings};
 use crate::error::{self, Error};
-use crate::instance::{self, Claim};
+use crate::instance::{self, Claim, Running};
 use crate::ledger::{Keeping, Ledger};
 use crate::proxy::{self, Context, Done, Setup};
 use daemon::Starter;
@@ -126,10 +127,16 @@ fn signals() -> std::io::Result<Signals> {
     Ok(Signals { stop, reload })
 }
 
-/// Adds to an address that is in use which of our kind uses it.
+/// Adds to an address that is in use who uses it, as far as it can be known.
 fn name_holder(error: Error, around: &Surroundings) -> Error {
-    match instance::running(&around.home()) {
-        Some(running) => error.held_by(running),
+    let Some(place) = error.address_in_use() else { return error };
+    if let Some(uid) = ask::stranger(place, &around.home()) {
+        return error.held_by(format!("another user, uid {uid}, who would get your keys"));
+    }
+    let running = instance::running(&around.home());
+    let there = |running: &Running| running.address.is_some_and(|it| it.port() == place.port());
+    match running.filter(there) {
+        Some(Running { pid, .. }) => error.held_by(format!("a running tokenpak, pid {pid}")),
         None => error,
     }
 }

@@ -45,7 +45,8 @@ struct Facts {
 pub(crate) fn run(args: &cli::Status) -> Result<(), Error> {
     let around = Surroundings::of_process();
     let config = super::settings(None, &[])?;
-    let Some(running) = instance::running(&around.home()) else {
+    instance::check(&config.home)?;
+    let Some(running) = instance::running(&config.home) else {
         return Err(not_running(&config, args)?);
     };
     if args.quiet {
@@ -76,6 +77,11 @@ fn not_running(config: &Config, args: &cli::Status) -> Result<Error, Error> {
         return Ok(Error::not_running(""));
     }
     let place = place(config);
+    if let Some(uid) = ask::stranger(place, &config.home) {
+        return Ok(Error::not_running(format!(
+            "not running, and {place} is taken by another user, uid {uid}, who would get your keys"
+        )));
+    }
     Ok(Error::not_running(match health(place, token(config)) {
         Some(Health { version, .. }) => format!(
             "not running in this home, but tokenpak {version} of another one answers on {place}; \

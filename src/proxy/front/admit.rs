@@ -22,7 +22,8 @@ pub(super) fn admit(
     mut head: Box<Head>,
 ) -> Option<Box<Job>> {
     let config = &setup.config;
-    match guard::admit(context, config, &connection.stream, &mut head) {
+    let is_other_user = || connection.link.is_other_user(&connection.stream);
+    match guard::admit(context, config, (&connection.stream, &is_other_user), &mut head) {
         Ok(None) => {}
         Ok(Some(answer)) => {
             connection.answer(&head, &answer);

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -14,6 +14,7 @@ use super::local::{self, Asker};
 use super::memory::Held;
 use crate::proxy::request::body::BodyReader;
 use crate::proxy::request::{Head, Refusal};
+use crate::proxy::sock_diag;
 use crate::proxy::upstream::forward::Failure;
 use crate::proxy::upstream::transport::Watch;
 
@@ -149,6 +150,8 @@ pub(crate) struct Link {
     /// When the connection came, and how many microseconds later it was given back last.
     born: Instant,
     given_back_us: AtomicU64,
+    /// Whether it is another user's; asked for once, if at all.
+    is_other_user: OnceLock<bool>,
     /// What a worker has received behind the request that it answered.
     left: Mutex<Option<Box<Left>>>,
 }
@@ -169,8 +172,14 @@ impl Link {
             read_wait_ms: AtomicU32::new(0),
             born: Instant::now(),
             given_back_us: AtomicU64::new(0),
+            is_other_user: OnceLock::new(),
             left: Mutex::default(),
         }
+    }
+
+    /// Whether another user of this machine is at the other end of `stream`, which is ours.
+    pub(super) fn is_other_user(&self, stream: &TcpStream) -> bool {
+        *self.is_other_user.get_or_init(|| sock_diag::is_other_user(stream))
     }
 
     /// What a worker has received of the next request.

@@ -9,6 +9,7 @@ use std::net::TcpStream;
 use super::pages::Page;
 use crate::config::{Config, Endpoints};
 use crate::proxy::request::{Head, Refusal};
+use crate::proxy::sock_diag::is_unix;
 use crate::proxy::{Context, local};
 use crate::route::{self, Asked, Upstreams};
 
@@ -17,6 +18,8 @@ const LOCAL_NAMES: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
 const WRONG_HOST: Refusal =
     Refusal { status: 421, why: "this Host is not served here; see proxy.hosts" };
 const FOREIGN: Refusal = Refusal { status: 403, why: "a page of another origin may not ask this" };
+const OTHER_USER: Refusal =
+    Refusal { status: 403, why: "proxy.same_user is set, and this comes from another user" };
 const NO_CONNECT: Refusal = Refusal { status: 405, why: "CONNECT is not served here" };
 const NO_TOKEN: Refusal =
     Refusal { status: 401, why: "proxy.auth_token is set, and this request does not bring it" };
@@ -25,10 +28,11 @@ const NO_TOKEN: Refusal =
 pub(crate) fn admit(
     context: &Context,
     config: &Config,
-    stream: &TcpStream,
+    (stream, is_other_user): (&TcpStream, &dyn Fn() -> bool),
     head: &mut Head,
 ) -> Result<Option<Vec<u8>>, Refusal> {
-    if config.is_loopback() && !is_ours(host(head), &config.hosts) {
+    // No page of a browser's reaches a socket in the file system, by whatever name.
+    if config.is_loopback() && !is_ours(host(head), &config.hosts) && !is_unix(stream) {
         return Err(WRONG_HOST);
     }
     if let Some(token) = &config.auth_token {
@@ -37,6 +41,9 @@ pub(crate) fn admit(
     let header = |name: &str| head.header(name);
     let asked = Asked { method: head.method(), target: head.target(), header: &header };
     let page = page(config, stream, head);
+    if config.same_user && !matches!(page, Some(Page::Health | Page::Metrics)) && is_other_user() {
+        return Err(OTHER_USER);
+    }
     let is_own = page.is_some();
     if is_foreign(head, &config.hosts) && (is_own || !has_own_key(config, &asked)) {
         return Err(FOREIGN);
@@ -51,6 +58,14 @@ pub(crate) fn admit(
             Ok(Some(local::greeting()))
         }
         _ => Ok(None),
+    }
+}
+
+/// What a refusal is called in `x-tokenpak-error`.
+pub(crate) fn code(refusal: Refusal) -> &'static str {
+    match refusal.why == OTHER_USER.why {
+        true => "other-user",
+        false => local::code(refusal.status),
     }
 }
 
@@ -77,7 +92,7 @@ fn may_see(config: &Config, stream: &TcpStream, head: &Head) -> bool {
         true => true,
         false => stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback()),
     };
-    config.endpoints == Endpoints::All || (is_ours(host(head), &[]) && is_near())
+    config.endpoints == Endpoints::All || (is_ours(host(head), &[]) && is_near()) || is_unix(stream)
 }
 
 fn host(head: &Head) -> &[u8] {

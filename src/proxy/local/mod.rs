@@ -88,12 +88,11 @@ impl Asker {
 /// A refusal in the dialect that the client's library parses, or as a line of text.
 pub(crate) fn refusal(asker: &Asker, refusal: Refusal, request_id: &str) -> Vec<u8> {
     let Refusal { status, why } = refusal;
+    let code = guard::code(refusal);
     match asker.dialect {
-        Some(format) => {
-            error(format, &Trouble { status, code: code(status), text: why, request_id })
-        }
+        Some(format) => error(format, &Trouble { status, code, text: why, request_id }),
         None => {
-            let headers = [("x-tokenpak-error", code(status)), RETRY_AFTER];
+            let headers = [("x-tokenpak-error", code), RETRY_AFTER];
             let headers = if status == 503 { &headers[..] } else { &headers[..1] };
             print(status, "text/plain; charset=utf-8", headers, format!("tokenpak: {why}\n"))
         }

@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::config::TlsRoots;
 use crate::error::Error;
+use crate::safe_path;
 
 /// Where distributions keep their roots: Debian, Fedora, openSUSE, Alpine.
 const SYSTEM_FILES: &[&str] = &[
@@ -31,6 +32,10 @@ pub(crate) struct Trust {
 
 /// Reads the certificates that `tls.roots` names.
 pub(crate) fn load(roots: &TlsRoots) -> Result<Trust, Error> {
+    let read = match roots {
+        TlsRoots::File(_) => safe_path::read,
+        _ => |path: &Path| std::fs::read(path),
+    };
     let file = match roots {
         TlsRoots::Bundled => {
             let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
@@ -44,7 +49,7 @@ pub(crate) fn load(roots: &TlsRoots) -> Result<Trust, Error> {
         }
     };
     let name = file.display().to_string();
-    let text = std::fs::read(file).map_err(|error| fault(&name, &crate::error::reason(&error)))?;
+    let text = read(file).map_err(|error| fault(&name, &crate::error::reason(&error)))?;
     let certificates = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok);
     let mut certificates: Vec<_> = certificates.collect();
     let mut store = RootCertStore::empty();
