@@ -28,6 +28,7 @@ enum Kind {
     Create { path: PathBuf, source: io::Error },
     Answer(String),
     NotRunning(String),
+    ListenAt { place: String, source: io::Error },
     Listen { address: SocketAddr, source: io::Error, holder: Option<String> },
     Child { status: u8, said: String },
     Ledger { status: u8, what: String },
@@ -93,6 +94,11 @@ impl Error {
         Error(Kind::Listen { address, source, holder: None })
     }
 
+    /// Another socket than one of an address cannot be listened on.
+    pub(crate) fn listen_at(place: &str, source: io::Error) -> Error {
+        Error(Kind::ListenAt { place: place.to_owned(), source })
+    }
+
     /// Adds who listens there.
     pub(crate) fn held_by(mut self, who: String) -> Error {
         if let Kind::Listen { holder, .. } = &mut self.0 {
@@ -140,7 +146,7 @@ impl Error {
             Kind::Usage(_) => 64,
             Kind::Input { .. } => 65,
             Kind::Missing { .. } => 66,
-            Kind::Listen { .. } => 69,
+            Kind::Listen { .. } | Kind::ListenAt { .. } => 69,
             Kind::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => 0,
             Kind::Unreadable { source, .. } | Kind::Create { source, .. }
                 if source.kind() == io::ErrorKind::PermissionDenied =>
@@ -209,6 +215,7 @@ impl Error {
             Kind::Create { path, source } => {
                 format!("cannot write {}: {}", path.display(), reason(source))
             }
+            Kind::ListenAt { place, source } => format!("{place}: {}", reason(source)),
             Kind::Output(source) => format!("cannot write: {}", reason(source)),
             Kind::Listen { address, source, holder } => {
                 let by = holder.as_ref().map_or(String::new(), |who| format!(" (by {who})"));

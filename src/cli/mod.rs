@@ -161,7 +161,7 @@ pub(crate) enum ServiceCommand {
     Status(ServiceStatus),
 }
 
-/// Write the unit.
+/// Write the units of the proxy and of its sockets.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "install", help_triggers("-h", "--help"))]
 pub(crate) struct ServiceInstall {
@@ -171,12 +171,18 @@ pub(crate) struct ServiceInstall {
     /// print the unit and write nothing
     #[argh(switch)]
     pub(crate) print: bool,
+    /// with --print: the unit of the sockets
+    #[argh(switch)]
+    pub(crate) socket: bool,
+    /// refuse requests of other users
+    #[argh(switch)]
+    pub(crate) same_user: bool,
     /// overwrite a unit that was edited
     #[argh(switch)]
     pub(crate) force: bool,
 }
 
-/// Remove the unit.
+/// Remove the units.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "uninstall", help_triggers("-h", "--help"))]
 pub(crate) struct ServiceUninstall {

@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) port: u16,
     /// `localhost` or an address.
     pub(crate) bind: String,
+    /// A socket in the file system, beside the port; absolute.
+    pub(crate) socket: Option<PathBuf>,
     /// Names under which clients may reach us besides localhost (tunnels, containers).
     pub(crate) hosts: Vec<String>,
     pub(crate) passthrough_url: Option<String>,
@@ -148,6 +150,13 @@ impl Surroundings {
         }
     }
 
+    /// The same with another home, such as that of a service.
+    pub(crate) fn in_home(mut self, home: &str) -> Surroundings {
+        self.variables.retain(|(name, _)| name != "TOKENPAK_HOME" && name != "TOKENPAK_CONFIG");
+        self.variables.push(("TOKENPAK_HOME".into(), home.into()));
+        self
+    }
+
     /// A variable that is set and not empty.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         let found = self.variables.iter().find(|(key, _)| key == name);
@@ -186,6 +195,14 @@ pub(crate) fn load(
     loader.find_roots(around);
     loader.config.body_memory_by = loader.origin("proxy.body_memory_mb");
     loader.finish().map(|loader| (loader.config, loader.warnings))
+}
+
+/// Whether settings that were changed since they were read go together.
+pub(crate) fn consistent(config: &Config) -> Result<(), Error> {
+    match settings::contradictions(config) {
+        faults if faults.is_empty() => Ok(()),
+        faults => Err(Error::config(faults)),
+    }
 }
 
 /// Keeps of `running` what a running proxy cannot change. Returns which settings were to change.
@@ -335,6 +352,7 @@ impl Loader {
         let setting = setting.ok_or_else(|| settings::unknown(key))?;
         (setting.set)(&mut self.config, value)?;
         match (key, &mut self.config.tls_roots) {
+            ("proxy.socket", _) => self.config.socket = Some(base.join(value)),
             ("storage.path", _) => self.config.database = base.join(value),
             ("tls.roots", TlsRoots::File(path)) => *path = base.join(value),
             _ => {}

@@ -37,6 +37,7 @@ impl Setting {
 pub(super) const SETTINGS: &[Setting] = &[
     row("proxy.port", "8766", |c, v| put(&mut c.port, port(v))).short("TOKENPAK_PORT"),
     row("proxy.bind", "localhost", |c, v| put(&mut c.bind, address(v))),
+    row("proxy.socket", "", |c, v| put(&mut c.socket, Ok(Some(PathBuf::from(v))))),
     row("proxy.mode", "hybrid", |c, v| put(&mut c.mode, mode(v))).short("TOKENPAK_MODE"),
     row("proxy.passthrough_url", "", |c, v| put(&mut c.passthrough_url, url(v).map(Some))),
     row("proxy.workers", "640", |c, v| put(&mut c.workers, number(v, 1, 4096))),
@@ -86,6 +87,7 @@ type Keep = fn(&mut Config, &Config) -> bool;
 pub(super) const FIXED: &[(&str, Keep)] = &[
     ("proxy.port", |new, old| keep(&mut new.port, &old.port)),
     ("proxy.bind", |new, old| keep(&mut new.bind, &old.bind)),
+    ("proxy.socket", |new, old| keep(&mut new.socket, &old.socket)),
     ("proxy.workers", |new, old| keep(&mut new.workers, &old.workers)),
     ("proxy.body_memory_mb", |new, old| keep(&mut new.body_memory_mb, &old.body_memory_mb)),
     ("compression.memo_mb", |new, old| keep(&mut new.memo_mb, &old.memo_mb)),
@@ -136,6 +138,7 @@ pub(super) fn blank() -> Config {
         home: PathBuf::new(),
         port: 0,
         bind: String::new(),
+        socket: None,
         hosts: Vec::new(),
         passthrough_url: None,
         providers: providers.collect::<BTreeMap<_, _>>(),

@@ -23,6 +23,7 @@ mod exchange;
 mod front;
 mod identity;
 mod large;
+mod listen;
 mod local;
 mod mishap;
 mod prepare;
@@ -36,7 +37,6 @@ mod upstream;
 mod witness;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,22 +44,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use exchange::Done;
+pub(crate) use listen::{Listeners, listen};
 pub(crate) use setup::Setup;
 use upstream::forward::Upstream;
 pub(crate) use upstream::reach::Trial;
 
-use crate::config::Config;
 use crate::debug::Debug;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::pack::Memo;
 use crate::tokens;
 
-/// Connections that may wait for `accept`; bursts of clients are larger than std's 128.
-const BACKLOG: i32 = 4096;
-/// A client that takes nothing of its answer for this often this long is gone: 60 s. In parts, since
-/// a send that has taken anything reports that, and not that it then waited in vain.
-const WRITE_WAIT: Duration = Duration::from_secs(20);
+/// How many times the time for one send (`listen`) a client may take nothing of its answer: 60 s.
 const WRITE_WAITS_MAX: u32 = 3;
 /// How long requests in flight may take to finish after the first SIGTERM.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -158,49 +154,16 @@ fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Opens the listening sockets: for `localhost` also ::1 where the machine has it.
-pub(crate) fn listen(config: &Config) -> Result<Vec<TcpListener>, Error> {
-    let first = match config.bind.parse::<IpAddr>() {
-        Ok(address) => return Ok(vec![bind(SocketAddr::new(address, config.port))?]),
-        Err(_) => bind(SocketAddr::from((Ipv4Addr::LOCALHOST, config.port)))?,
-    };
-    let port =
-        first.local_addr().map_err(|error| Error::system("the listening socket", error))?.port();
-    let mut listeners = vec![first];
-    match bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))) {
-        Ok(second) => listeners.push(second),
-        // Taken by somebody else is an error only if clients could mistake them for us.
-        Err(error) if config.port != 0 && error.address_in_use().is_some() => return Err(error),
-        Err(_) => {}
-    }
-    Ok(listeners)
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    let listener = TcpListener::bind(address).map_err(|error| Error::listen(address, error))?;
-    // A second listen(2) only raises the backlog.
-    rustix::net::listen(&listener, BACKLOG)
-        .map_err(|error| Error::listen(address, error.into()))?;
-    // Accepted sockets inherit it; without, answers of a few kilobytes wait 40 ms.
-    rustix::net::sockopt::set_tcp_nodelay(&listener, true)
-        .map_err(|error| Error::listen(address, error.into()))?;
-    // Inherited as well: a client that does not read for so long is gone.
-    rustix::net::sockopt::set_socket_timeout(
-        &listener,
-        rustix::net::sockopt::Timeout::Send,
-        Some(WRITE_WAIT),
-    )
-    .map_err(|error| Error::listen(address, error.into()))?;
-    listener.set_nonblocking(true).map_err(|error| Error::listen(address, error))?;
-    Ok(listener)
-}
-
 /// Serves until `signals` says stop, and finishes what is in flight. A second signal ends at once.
 pub(crate) fn serve(
     context: &Arc<Context>,
-    listeners: Vec<TcpListener>,
+    listeners: Listeners,
     signals: UnixStream,
 ) -> Result<(), Error> {
     let workers = front::workers::Workers::new(Arc::clone(context));
-    front::run(context, listeners, signals, &workers)
+    let served = front::run(context, listeners.sockets, signals, &workers);
+    if let Some(file) = listeners.file {
+        file.release();
+    }
+    served
 }

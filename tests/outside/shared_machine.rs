@@ -4,11 +4,15 @@
 
 use crate::provider::Provider;
 use crate::sandbox::{Output, Proxy, Sandbox};
-use crate::support::{Api, sandbox, skip};
+use crate::support::{Api, lacks, sandbox, skip};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Users of the machine; none of them owns anything here.
 const ADA: u32 = 65_534;
@@ -363,7 +367,11 @@ fn process_is_no_other_programs_to_read() {
     let status = home.run(&["status", "--json"]);
     let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
     assert!(status["memory"]["resident_bytes"].as_u64().unwrap() > 1_000_000, "{status}");
-    assert_eq!(home.run_with(&["count", "-"], b"some words\n").stdout.trim(), "3 /dev/stdin");
+    let [program, words @ ..] = as_user(ADA);
+    let count = "echo some words | \"$0\" count -";
+    let binary = home.home().join("tokenpak");
+    let output = Command::new(program).args(words).args(["sh", "-c", count]).arg(binary).output();
+    assert!(output.unwrap().stdout.ends_with(b"3\n"));
     assert_eq!(home.run(&["service", "install", "--print"]).status, 0);
     assert_eq!(home.run(&["stop"]).status, 0);
 }
@@ -495,4 +503,248 @@ fn token_has_sixteen_characters_and_comes_from_standard_input() {
     let output = home.run_with(&["config", "set", "compression.threshold_tokens", "-"], b"77\n");
     assert_eq!(output.status, 0, "{output:?}");
     assert_eq!(home.run(&["config", "get", "compression.threshold_tokens"]).stdout, "77\n");
+}
+
+/// Asks through a socket in the file system.
+fn ask_at(path: &Path, request: &str) -> String {
+    let mut stream = UnixStream::connect(path).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn get(path: &str, more: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: any.example\r\n{more}connection: close\r\n\r\n")
+}
+
+#[test]
+fn socket_in_the_file_system_serves_like_the_port() {
+    let provider = Provider::start();
+    let home = sandbox().providers(&provider).config(r#"{"proxy": {"socket": "tp.sock"}}"#);
+    let path = home.home().join("tp.sock");
+    let mut proxy = home.serve();
+    let found = fs::symlink_metadata(&path).unwrap();
+    assert_eq!(found.permissions().mode() & 0o777, 0o600);
+    assert!(found.file_type().is_socket());
+    for page in ["/health", "/metrics", "/stats"] {
+        assert!(ask_at(&path, &get(page, "")).starts_with("HTTP/1.1 200 "), "{page}");
+    }
+    let foreign = ask_at(&path, &get("/stats", "origin: https://page.example\r\n"));
+    assert!(foreign.starts_with("HTTP/1.1 403 "), "{foreign}");
+    for api in Api::ALL {
+        for stream in [false, true] {
+            let body = api.large(stream);
+            let headers = api.headers();
+            let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+            let head = format!(
+                "POST {} HTTP/1.1\r\nhost: x\r\n{}content-length: {}\r\nconnection: close\r\n\r\n",
+                api.target(stream),
+                headers.collect::<String>(),
+                body.len()
+            );
+            let answer = ask_at(&path, &(head + std::str::from_utf8(&body).unwrap()));
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{api:?}: {answer}");
+            assert!(answer.contains("x-tokenpak-tokens-saved: "), "{api:?}");
+        }
+    }
+    assert_eq!(provider.seen().len(), 8);
+    // The port beside it.
+    assert_eq!(proxy.ask("GET", "/health", &[], b"").status(), 200);
+    assert_eq!(proxy.stop(), 0);
+    assert!(!path.exists());
+}
+
+#[test]
+fn socket_left_over_is_replaced_and_nothing_else_is() {
+    let with_socket =
+        |home: &Sandbox| home.write("config.json", r#"{"proxy": {"socket": "tp.sock"}}"#);
+    let home = sandbox();
+    with_socket(&home);
+    let path = home.home().join("tp.sock");
+    let mut killed = home.serve();
+    killed.kill();
+    assert!(path.exists(), "a socket is left over");
+    let mut proxy = home.serve();
+    assert!(ask_at(&path, &get("/health", "")).starts_with("HTTP/1.1 200 "));
+    // Somebody listens there.
+    let second = home.run(&["serve", "--port", "0"]);
+    one_line(&second, 69, "in use");
+    assert!(second.stderr.contains("tp.sock: address already in use"), "{second:?}");
+    // What has its name at the end is another's.
+    fs::remove_file(&path).unwrap();
+    let other = UnixListener::bind(&path).unwrap();
+    assert_eq!(proxy.stop(), 0);
+    assert!(path.exists());
+    drop(other);
+    for odd in ODD {
+        let home = sandbox();
+        with_socket(&home);
+        odd.make(&home, "tp.sock");
+        one_line(&home.run(&["serve", "--port", "0"]), 69, odd);
+        assert!(fs::symlink_metadata(home.home().join("tp.sock")).is_ok());
+        odd.is_untouched(&home);
+    }
+}
+
+#[test]
+fn client_that_hangs_up_on_its_socket_is_noticed() {
+    let provider = Provider::start();
+    let home = sandbox().providers(&provider).config(r#"{"proxy": {"socket": "tp.sock"}}"#);
+    let _proxy = home.serve();
+    let path = home.home().join("tp.sock");
+    let body = r#"{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[{"role":"user","content":"x"}]}"#;
+    let request = format!(
+        "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: sk-ant-test-a\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // Half closed it still waits, and has its answer.
+    let mut half = UnixStream::connect(&path).unwrap();
+    half.write_all(request.as_bytes()).unwrap();
+    half.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut start = [0; 12];
+    half.read_exact(&mut start).unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+}
+
+/// Serves on what systemd's own helper opens.
+fn activated(home: Sandbox, listen: &[&str]) -> Sandbox {
+    let mut runner = vec!["/usr/bin/systemd-socket-activate"];
+    listen.iter().for_each(|at| runner.extend(["-l", at]));
+    let variables = ["TOKENPAK_HOME", "TOKENPAK_PROXY_AUTH_TOKEN", "TOKENPAK_PORT", "HOME"];
+    variables.iter().for_each(|name| runner.extend(["-E", name]));
+    home.by(&runner)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn sockets_of_systemd_take_the_place_of_our_own() {
+    if !Path::new("/usr/bin/systemd-socket-activate").exists() {
+        return lacks("socket activation", "systemd-socket-activate is not here");
+    }
+    let port = free_port();
+    let home = sandbox().set("TOKENPAK_PORT", &port.to_string());
+    let path = home.home().join("handed.sock");
+    let [v4, v6] = [format!("127.0.0.1:{port}"), format!("[::1]:{port}")];
+    let mut command = activated(home, &[&v4, &v6, path.to_str().unwrap()]).command_for(&["serve"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // The first client starts the proxy, and is served by it.
+    let first = crate::sandbox::wait("the helper", || TcpStream::connect(&v4).ok());
+    let ask = |mut stream: TcpStream| {
+        stream
+            .write_all(get("/health", "").replace("any.example", "localhost").as_bytes())
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(ask(first).starts_with("HTTP/1.1 200 "));
+    assert!(ask(TcpStream::connect(&v6).unwrap()).starts_with("HTTP/1.1 200 "));
+    assert!(ask_at(&path, &get("/health", "")).starts_with("HTTP/1.1 200 "));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success(), "{said}");
+    assert!(said.contains(&format!("listening addr={v4}")) && !said.contains("warning"), "{said}");
+    // The file is systemd's to remove.
+    assert!(path.exists());
+}
+
+#[test]
+fn socket_of_systemd_that_is_open_to_all_needs_a_token() {
+    if !Path::new("/usr/bin/systemd-socket-activate").exists() {
+        return lacks("an open socket", "systemd-socket-activate is not here");
+    }
+    let run = |home: Sandbox| {
+        let port = free_port();
+        let mut command = activated(home, &[&format!("0.0.0.0:{port}")]).command_for(&["serve"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let wake = || TcpStream::connect(("127.0.0.1", port)).ok();
+        let mut stream = crate::sandbox::wait("the helper", wake);
+        let _ = stream.write_all(get("/v1/models", "").as_bytes());
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+        (child.wait().unwrap().code(), answer)
+    };
+    let (status, answer) = run(sandbox());
+    assert_eq!((status, answer.as_str()), (Some(78), ""));
+    let (status, answer) = run(sandbox().set("TOKENPAK_PROXY_AUTH_TOKEN", "sixteen-letters-"));
+    assert_eq!(status, Some(0));
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+}
+
+#[test]
+fn descriptors_that_are_not_ours_to_serve_on_are_told() {
+    let run = |set: &str, redirect: &str| {
+        let script = format!("export {set}; exec \"$0\" \"$@\" {redirect}");
+        let home = sandbox().by(&["/bin/sh", "-c", &script]);
+        home.run(&["serve", "--port", "0", "--bind", "192.0.2.1"])
+    };
+    let told = [
+        ("", "descriptor 3: bad file descriptor"),
+        ("3</dev/null", "descriptor 3: socket operation on non-socket"),
+        ("3</etc", "descriptor 3: socket operation on non-socket"),
+    ];
+    for (redirect, words) in told {
+        let output = run("LISTEN_FDS=1 LISTEN_PID=$$", redirect);
+        one_line(&output, 69, redirect);
+        assert!(output.stderr.to_lowercase().contains(words), "{output:?}");
+    }
+    // Those of another process, none, and nonsense: as if nothing were said.
+    for set in [
+        "LISTEN_FDS=1 LISTEN_PID=1",
+        "LISTEN_FDS=1",
+        "LISTEN_FDS=x LISTEN_PID=$$",
+        "LISTEN_FDS=0 LISTEN_PID=$$",
+    ] {
+        let output = run(set, "");
+        assert_eq!(output.status, 78, "{set}: {output:?}");
+        assert!(!output.stderr.contains("LISTEN"), "{output:?}");
+    }
+}
+
+#[test]
+fn unit_of_the_sockets_goes_with_the_other_one() {
+    let home = sandbox().config(r#"{"proxy": {"port": 9123, "socket": "tp.sock"}}"#);
+    let unit = |name: &str| home.home().join(".config/systemd/user").join(name);
+    let install = |more: &[&str]| home.run(&[&["service", "install"], more].concat());
+    assert_eq!(install(&["--same-user"]).status, 0);
+    let [service, socket] =
+        ["tokenpak.service", "tokenpak.socket"].map(|name| fs::read_to_string(unit(name)).unwrap());
+    assert!(service.contains("Environment=TOKENPAK_PROXY_SAME_USER=true\n"), "{service}");
+    assert_eq!(install(&["--print", "--socket"]).stdout, socket);
+    let path = home.home().join("tp.sock");
+    for line in [
+        "ListenStream=127.0.0.1:9123",
+        &format!("ListenStream={}", path.display()),
+        "SocketMode=0600",
+    ] {
+        assert!(socket.lines().any(|found| found == line), "{line}: {socket}");
+    }
+    if Command::new("systemd-analyze").arg("--version").output().is_ok() {
+        let verify = Command::new("systemd-analyze")
+            .args(["verify", "--man=no"])
+            .arg(unit("tokenpak.socket"))
+            .output();
+        let verify = verify.unwrap();
+        assert_eq!(String::from_utf8_lossy(&verify.stderr), "");
+        assert!(verify.status.success());
+    }
+    // An edited one of either kind keeps both as they are.
+    fs::write(unit("tokenpak.socket"), format!("{socket}# mine\n")).unwrap();
+    assert_eq!(install(&["--same-user"]).status, 64);
+    assert_eq!(install(&["--force"]).status, 0);
+    assert!(!fs::read_to_string(unit("tokenpak.service")).unwrap().contains("SAME_USER"));
+    fs::write(unit("tokenpak.socket"), "[Socket]\n").unwrap();
+    assert_eq!(home.run(&["service", "uninstall"]).status, 64);
+    assert!(unit("tokenpak.service").exists());
+    assert_eq!(home.run(&["service", "uninstall", "--force"]).status, 0);
+    assert!(!unit("tokenpak.service").exists() && !unit("tokenpak.socket").exists());
+    assert_eq!(install(&["--system", "--same-user", "--print"]).status, 64);
+    let home = sandbox().config(r#"{"proxy": {"port": 0}}"#);
+    assert_eq!(home.run(&["service", "install"]).status, 64);
 }

@@ -110,6 +110,11 @@ impl Sandbox {
         command
     }
 
+    /// A program of this home that the test starts itself.
+    pub(crate) fn command_for(&self, arguments: &[&str]) -> Command {
+        self.command(arguments)
+    }
+
     /// Runs a verb to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.run_with(arguments, b"")

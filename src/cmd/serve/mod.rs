@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::ask;
 use crate::cli;
-use crate::config::{Config, Flag, InForce, Surroundings};
+use crate::config::{self, Config, Flag, InForce, Surroundings};
 use crate::error::{self, Error};
 use crate::instance::{self, Claim, Running};
 use crate::ledger::{Keeping, Ledger};
@@ -46,8 +46,14 @@ fn serve(
 ) -> Result<(), Error> {
     raise_limits();
     let signals = signals().map_err(|error| Error::system("signals", error))?;
-    let listeners = proxy::listen(&config).map_err(|error| name_holder(error, &around))?;
-    let address = listeners[0].local_addr().map_err(|error| Error::system("listen", error))?;
+    let listeners = proxy::listen(&config, handed(&around));
+    let listeners = listeners.map_err(|error| name_holder(error, &around))?;
+    let address = listeners.address;
+    if let Some(open) = listeners.open_to {
+        // Systemd's socket may be open where the settings are not.
+        config.bind = open.to_string();
+        config::consistent(&config)?;
+    }
     let first = config.clone();
     // 0 lets the system choose.
     config.port = address.port();
@@ -61,6 +67,12 @@ fn serve(
     say_settings(claim.as_deref(), (config, &around, &flags(args)), &voice);
     if !ledger.wait_until_open() {
         voice.warn("the database takes long to open; requests are served meanwhile");
+    }
+    if ![0, address.port()].contains(&first.port) {
+        let (set, now) = (first.port, address.port());
+        voice.warn(&format!(
+            "proxy.port is {set}, but systemd's socket is at {now}: tokenpak service install --force"
+        ));
     }
     voice.started(config, address);
     let lines = voice.clone();
@@ -102,6 +114,13 @@ fn flags(args: &cli::Serve) -> Vec<(&'static str, &str)> {
     let footer = args.no_footer.then_some(("proxy.stats_footer", "false"));
     let said = all.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?)));
     said.chain(footer).collect()
+}
+
+/// How many sockets systemd has opened for this process; those of another are not ours.
+fn handed(around: &Surroundings) -> usize {
+    let number = |name: &str| around.variable(name).and_then(|text| text.parse::<usize>().ok());
+    let is_for_us = number("LISTEN_PID") == Some(std::process::id() as usize);
+    number("LISTEN_FDS").filter(|_| is_for_us).unwrap_or(0)
 }
 
 /// As many descriptors as allowed, and no core dumps: they would hold prompts and keys.

@@ -108,7 +108,10 @@ impl Voice {
         }
         let (mode, db) = (config.mode.name(), config.database.to_string_lossy());
         let db = field(&db);
-        let text = format!("listening addr={address} version={version} mode={mode} db={db}");
+        let socket = config.socket.as_ref().map(|path| path.to_string_lossy());
+        let socket = socket.map_or(String::new(), |path| format!(" socket={}", field(&path)));
+        let text =
+            format!("listening addr={address} version={version} mode={mode} db={db}{socket}");
         self.log(LogLevel::Info, &text);
     }
 
