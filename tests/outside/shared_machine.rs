@@ -527,9 +527,6 @@ fn socket_in_the_file_system_serves_like_the_port() {
     let found = fs::symlink_metadata(&path).unwrap();
     assert_eq!(found.permissions().mode() & 0o777, 0o600);
     assert!(found.file_type().is_socket());
-    for page in ["/health", "/metrics", "/stats"] {
-        assert!(ask_at(&path, &get(page, "")).starts_with("HTTP/1.1 200 "), "{page}");
-    }
     let foreign = ask_at(&path, &get("/stats", "origin: https://page.example\r\n"));
     assert!(foreign.starts_with("HTTP/1.1 403 "), "{foreign}");
     for api in Api::ALL {
@@ -549,6 +546,11 @@ fn socket_in_the_file_system_serves_like_the_port() {
         }
     }
     assert_eq!(provider.seen().len(), 8);
+    home.rows(8);
+    for page in ["/health", "/metrics", "/stats"] {
+        let answer = ask_at(&path, &get(page, ""));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{page}: {answer}");
+    }
     // The port beside it.
     assert_eq!(proxy.ask("GET", "/health", &[], b"").status(), 200);
     assert_eq!(proxy.stop(), 0);
@@ -611,6 +613,7 @@ fn client_that_hangs_up_on_its_socket_is_noticed() {
 fn activated(home: Sandbox, listen: &[&str]) -> Sandbox {
     let mut runner = vec!["/usr/bin/systemd-socket-activate"];
     listen.iter().for_each(|at| runner.extend(["-l", at]));
+    // It hands on no other variables.
     let variables = ["TOKENPAK_HOME", "TOKENPAK_PROXY_AUTH_TOKEN", "TOKENPAK_PORT", "HOME"];
     variables.iter().for_each(|name| runner.extend(["-E", name]));
     home.by(&runner)
@@ -629,7 +632,8 @@ fn sockets_of_systemd_take_the_place_of_our_own() {
     let home = sandbox().set("TOKENPAK_PORT", &port.to_string());
     let path = home.home().join("handed.sock");
     let [v4, v6] = [format!("127.0.0.1:{port}"), format!("[::1]:{port}")];
-    let mut command = activated(home, &[&v4, &v6, path.to_str().unwrap()]).command_for(&["serve"]);
+    let home = activated(home, &[&v4, &v6, path.to_str().unwrap()]);
+    let mut command = home.command_for(&["serve"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     // The first client starts the proxy, and is served by it.
     let first = crate::sandbox::wait("the helper", || TcpStream::connect(&v4).ok());
@@ -660,7 +664,8 @@ fn socket_of_systemd_that_is_open_to_all_needs_a_token() {
     }
     let run = |home: Sandbox| {
         let port = free_port();
-        let mut command = activated(home, &[&format!("0.0.0.0:{port}")]).command_for(&["serve"]);
+        let home = activated(home, &[&format!("0.0.0.0:{port}")]);
+        let mut command = home.command_for(&["serve"]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let wake = || TcpStream::connect(("127.0.0.1", port)).ok();
         let mut stream = crate::sandbox::wait("the helper", wake);
@@ -682,7 +687,9 @@ fn descriptors_that_are_not_ours_to_serve_on_are_told() {
     let run = |set: &str, redirect: &str| {
         let script = format!("export {set}; exec \"$0\" \"$@\" {redirect}");
         let home = sandbox().by(&["/bin/sh", "-c", &script]);
-        home.run(&["serve", "--port", "0", "--bind", "192.0.2.1"])
+        // Ends the start, behind the look at the descriptors.
+        home.write("plain", "");
+        home.set("TOKENPAK_PROXY_SOCKET", "plain").run(&["serve", "--port", "0"])
     };
     let told = [
         ("", "descriptor 3: bad file descriptor"),
@@ -702,7 +709,7 @@ fn descriptors_that_are_not_ours_to_serve_on_are_told() {
         "LISTEN_FDS=0 LISTEN_PID=$$",
     ] {
         let output = run(set, "");
-        assert_eq!(output.status, 78, "{set}: {output:?}");
+        assert!(output.stderr.contains("is no socket"), "{set}: {output:?}");
         assert!(!output.stderr.contains("LISTEN"), "{output:?}");
     }
 }
