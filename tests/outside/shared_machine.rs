@@ -692,7 +692,7 @@ fn descriptors_that_are_not_ours_to_serve_on_are_told() {
         home.set("TOKENPAK_PROXY_SOCKET", "plain").run(&["serve", "--port", "0"])
     };
     let told = [
-        ("3<&-", "descriptor 3: bad file descriptor"),
+        ("3<&-", "descriptor 3: not a listening stream socket"),
         ("3</dev/null", "descriptor 3: socket operation on non-socket"),
         ("3</etc", "descriptor 3: socket operation on non-socket"),
     ];

@@ -27,7 +27,7 @@ impl Leavers {
             return false;
         }
         let (Ok(client), Ok(here)) = (stream.peer_addr(), stream.local_addr()) else { return true };
-        !self.kernel.connected(client, here).is_some_and(|found| found.inode != 0)
+        self.kernel.connected(client, here).is_none_or(|found| found.inode == 0)
     }
 }
 
