@@ -82,7 +82,8 @@ fn set(around: &Surroundings, key: &str, value: &str) -> Result<(), Error> {
     };
     let variable = config::may_set(around, key, &value)?;
     let mut edit = Edit::open(&config::path(around).0)?;
-    edit.set(key, value)?;
+    edit.set(key, value.clone())?;
+    refuse_faults(around, &edit, key, Some(&value))?;
     edit.save()?;
     remarks(around, key, variable);
     Ok(())
@@ -98,9 +99,24 @@ fn unset(around: &Surroundings, key: &str) -> Result<(), Error> {
             false => Err(config::unknown(key)),
         };
     }
+    refuse_faults(around, &edit, key, None)?;
     edit.save()?;
     remarks(around, key, variable);
     Ok(())
+}
+
+/// A change after which no command would take the file is not written.
+fn refuse_faults(
+    around: &Surroundings,
+    edit: &Edit,
+    key: &str,
+    value: Option<&Value>,
+) -> Result<(), Error> {
+    let faults = config::faults_of_change(around, edit, key, value);
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(Error::usage(faults.join("; "))),
+    }
 }
 
 /// What stands between the file and the effect.
@@ -124,7 +140,7 @@ fn remarks(around: &Surroundings, key: &str, variable: Option<String>) {
             )),
         }
     }
-    // It may take two changes to get from one sound configuration to another.
+    // One that was wrong before may need more than one change.
     if let Err(faults) = config::load(around, None, &[]) {
         say_lines(format_args!(
             "tokenpak: warning: no command takes the configuration as it is now\n{faults}"

@@ -61,14 +61,20 @@ impl Edit {
         remove(&mut self.content, &sections, name)
     }
 
+    /// The file as it will be.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("{:#}", Value::Object(self.content.clone()));
+        text.push('\n');
+        text
+    }
+
     /// Writes the file, with owner, group and mode that it had; a new one with mode 0600, in a directory
     /// with 0700.
     pub(crate) fn save(self) -> Result<(), Error> {
         let failed = |error| Error::create(&self.path, error);
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         ownership::make_directory(directory).map_err(failed)?;
-        let mut text = format!("{:#}", Value::Object(self.content.clone()));
-        text.push('\n');
+        let text = self.text();
         // A link stays a link: what it points at is replaced.
         let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         ownership::replace(&target, text.as_bytes(), 0o600).map_err(failed)

@@ -3,6 +3,7 @@
 //! One table drives all four layers, so that an error can name the layer it comes from and a new
 //! setting is one row. Nothing else reads the environment or the configuration file.
 
+mod address;
 mod edit;
 mod in_force;
 mod limit;
@@ -43,7 +44,8 @@ pub(crate) struct Config {
     pub(crate) hosts: Vec<String>,
     pub(crate) passthrough_url: Option<String>,
     pub(crate) providers: Providers,
-    pub(crate) allow_http: bool,
+    /// Whose address may be `http://` although it leads to another machine.
+    pub(crate) allow_http: AllowHttp,
     /// Whose requests for our own pages are answered.
     pub(crate) endpoints: Endpoints,
     /// What every client must bring.
@@ -102,6 +104,23 @@ pub(crate) enum Endpoints {
     Local,
     All,
     Off,
+}
+
+/// Upstreams that may be sent keys in the clear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AllowHttp {
+    All,
+    /// Providers, and `passthrough` for `proxy.passthrough_url`.
+    Of(Vec<String>),
+}
+
+impl AllowHttp {
+    fn allows(&self, name: &str) -> bool {
+        match self {
+            AllowHttp::All => true,
+            AllowHttp::Of(names) => names.iter().any(|allowed| allowed == name),
+        }
+    }
 }
 
 /// A text that is never shown.
@@ -274,6 +293,31 @@ pub(crate) fn may_set(
     }))
 }
 
+/// What would contradict itself if the file became `edit` that does not do so already: the reason
+/// not to write it. A file with faults can thus be mended one by one.
+///
+/// `value` is judged as if nothing overrode it, since the file outlives the variables of this shell.
+pub(crate) fn faults_of_change(
+    around: &Surroundings,
+    edit: &Edit,
+    key: &str,
+    value: Option<&Json>,
+) -> Vec<String> {
+    let mut before = Loader::new(around);
+    // A file that cannot be read was found out when it was opened for the change.
+    let _ = before.layers(around, None);
+    let mut after = Loader::new(around);
+    after.text(&path(around).0, &edit.text());
+    after.environment(around);
+    if let Some(value) = value.filter(|value| !value.is_null()) {
+        let home = after.home.clone();
+        let _ = after.apply(key, &text_of(value), &home);
+    }
+    let faults = |config| [settings::contradictions(config), settings::loops(config)].concat();
+    let known = faults(&before.config);
+    faults(&after.config).into_iter().filter(|fault| !known.contains(fault)).collect()
+}
+
 struct Loader {
     config: Config,
     home: PathBuf,
@@ -370,15 +414,20 @@ impl Loader {
             }
             Err(error) => return Err(Error::config_file(path, &error)),
         };
+        self.text(path, &text);
+        Ok(())
+    }
+
+    /// What the file says.
+    fn text(&mut self, path: &Path, text: &str) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match lines::parse(&name, &text) {
+        match lines::parse(&name, text) {
             Ok((value, origins)) => {
                 self.faults.extend(origins.repeated());
                 self.object(&value, "", &origins);
             }
             Err(fault) => self.faults.push(fault),
         }
-        Ok(())
     }
 
     /// Walks the file's object; `path` is the dotted key so far.
@@ -454,6 +503,11 @@ fn text_of(value: &Json) -> String {
 }
 
 impl Config {
+    /// Upstreams that are ourselves, as faults.
+    pub(crate) fn loops(&self) -> Vec<String> {
+        settings::loops(self)
+    }
+
     /// Whether only programs on this machine can reach us.
     pub(crate) fn is_loopback(&self) -> bool {
         // All that is no address is `localhost`.

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Config, Endpoints, LogLevel, Secret, TlsRoots};
+use super::{AllowHttp, Config, Endpoints, LogLevel, Secret, TlsRoots, address};
 use crate::compress::{Level, Mode};
 use crate::ledger::Prices;
 
@@ -57,7 +57,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row("proxy.stats_footer", "true", |c, v| put(&mut c.stats_footer, yes_or_no(v)))
         .short("TOKENPAK_STATS_FOOTER"),
     row("proxy.ask_usage", "true", |c, v| put(&mut c.ask_usage, yes_or_no(v))),
-    row("proxy.allow_http", "false", |c, v| put(&mut c.allow_http, yes_or_no(v))),
+    row("proxy.allow_http", "false", |c, v| put(&mut c.allow_http, allow_http(v))),
     row("tls.roots", "bundled", |c, v| put(&mut c.tls_roots, Ok(roots(v)))),
     row("compression.enabled", "true", |c, v| put(&mut c.enabled, yes_or_no(v)))
         .short("TOKENPAK_COMPACT"),
@@ -142,7 +142,7 @@ pub(super) fn blank() -> Config {
         hosts: Vec::new(),
         passthrough_url: None,
         providers: providers.collect::<BTreeMap<_, _>>(),
-        allow_http: false,
+        allow_http: AllowHttp::Of(Vec::new()),
         endpoints: Endpoints::Local,
         auth_token: None,
         same_user: false,
@@ -179,15 +179,20 @@ pub(super) fn provider_of(key: &str) -> Option<&str> {
 
 /// Adds a provider or moves a built-in one to another address.
 pub(super) fn set_provider(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if name.is_empty() || !name.bytes().all(plain) {
-        return Err(format!("\"{name}\" is not a provider's name (letters, digits, - _ .)"));
-    }
+    check_name(name)?;
     if RESERVED_PROVIDERS.contains(&name) {
         return Err(format!("\"{name}\" cannot be a provider's name, it is a path of its own"));
     }
     config.providers.insert(name.to_owned(), url(value)?);
     Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    match !name.is_empty() && name.bytes().all(plain) {
+        true => Ok(()),
+        false => Err(format!("\"{name}\" is not a provider's name (letters, digits, - _ .)")),
+    }
 }
 
 /// Whether `key` is an object in the file, not a value.
@@ -262,26 +267,46 @@ pub(super) fn contradictions(config: &Config) -> Vec<String> {
             config.bind
         ));
     }
-    let passthrough =
-        config.passthrough_url.iter().map(|url| ("proxy.passthrough_url".into(), url));
-    let providers =
-        config.providers.iter().map(|(name, url)| (format!("proxy.providers.{name}.url"), url));
-    for (key, url) in providers.chain(passthrough) {
-        if url.starts_with("http://") && !config.allow_http && !is_loopback_url(url) {
+    for (key, url) in addresses(config) {
+        let name = provider_of(&key).unwrap_or("passthrough");
+        if url.starts_with("http://")
+            && !address::is_loopback(url)
+            && !config.allow_http.allows(name)
+        {
             faults.push(format!(
-                "{key}: {url} would send keys unencrypted; use https, or set proxy.allow_http"
+                "{key}: {url} would send keys unencrypted; use https, or name {name} in \
+                 proxy.allow_http"
             ));
         }
     }
     faults
 }
 
-fn is_loopback_url(url: &str) -> bool {
-    let host = url.trim_start_matches("http://").split(['/', '?']).next().unwrap_or_default();
-    let port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let host = host.rsplit_once(':').filter(|(_, end)| port(end)).map_or(host, |(host, _)| host);
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || literal.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+/// Upstreams that are this very port: they would be asked by themselves until no worker is left.
+pub(super) fn loops(config: &Config) -> Vec<String> {
+    let own = addresses(config).filter(|(_, url)| address::is_own_port(url, config.port));
+    own.map(|(key, url)| format!("{key}: {url} is tokenpak itself")).collect()
+}
+
+/// Every upstream's URL, with its key.
+fn addresses(config: &Config) -> impl Iterator<Item = (String, &str)> {
+    let passthrough = config.passthrough_url.iter();
+    let passthrough = passthrough.map(|url| ("proxy.passthrough_url".to_owned(), url.as_str()));
+    let providers = config.providers.iter();
+    providers
+        .map(|(name, url)| (format!("proxy.providers.{name}.url"), url.as_str()))
+        .chain(passthrough)
+}
+
+/// `true` is for all of them.
+fn allow_http(value: &str) -> Result<AllowHttp, String> {
+    let names = match yes_or_no(value) {
+        Ok(true) => return Ok(AllowHttp::All),
+        Ok(false) => Vec::new(),
+        Err(_) => list(value),
+    };
+    names.iter().try_for_each(|name| check_name(name))?;
+    Ok(AllowHttp::Of(names))
 }
 
 fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
@@ -390,7 +415,10 @@ fn url(value: &str) -> Result<String, String> {
     let host = host.unwrap_or_default().split('/').next().unwrap_or_default();
     let clean =
         value.bytes().all(|byte| byte.is_ascii_graphic()) && !value.contains(['?', '#', '@']);
-    match !host.is_empty() && clean {
+    // Of an IPv6 address the last group stands behind a colon, too.
+    let port = host.rsplit_once(':').filter(|(name, _)| !name.contains('[') || name.ends_with(']'));
+    let is_port = port.is_none_or(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok());
+    match !host.is_empty() && clean && is_port {
         true => Ok(value.trim_end_matches('/').to_owned()),
         false => Err(format!("\"{value}\" is not a URL (https://host or https://host/path)")),
     }

@@ -276,6 +276,17 @@ fn keys_are_not_sent_in_the_clear_unless_allowed() {
     for url in ["http://localhost:9", "http://127.0.0.2/v1", "http://[::1]", "http://[::1]:9/v1"] {
         sandbox().set(name, url).serve();
     }
-    let allowed = sandbox().set(name, "http://api.example.test");
-    allowed.config("{\"proxy\": {\"allow_http\": true}}").serve();
+    for allowed in ["true", "\"openai\"", "[\"custom\", \"openai\"]", "\"1\""] {
+        let sandbox = sandbox().set(name, "http://api.example.test");
+        sandbox.config(&format!("{{\"proxy\": {{\"allow_http\": {allowed}}}}}")).serve();
+    }
+    for other in ["false", "\"anthropic\"", "[]", "null", "[\"OpenAI\"]"] {
+        let sandbox = sandbox().set(name, "http://api.example.test");
+        let config = format!("{{\"proxy\": {{\"allow_http\": {other}}}}}");
+        fails(
+            sandbox.config(&config).run(&["serve", "--port", "0"]),
+            78,
+            &["openai in proxy.allow_http"],
+        );
+    }
 }

@@ -97,16 +97,82 @@ fn a_key_that_is_there_twice_is_a_fault_and_neither_is_dropped() {
     assert_eq!(fs::read_to_string(sandbox.home().join("config.json")).unwrap(), twice);
 }
 
+/// A configuration that no command would take is not written, by whichever change it would come.
 #[test]
-fn a_change_that_needs_another_one_says_so() {
-    let sandbox = sandbox();
-    let output = sandbox.run(&["config", "set", "proxy.bind", "0.0.0.0"]);
-    let said = "tokenpak: warning: no command takes the configuration as it is now\n\
-                tokenpak: proxy.bind: 0.0.0.0 can be reached from other machines; ";
-    assert_eq!(output.status, 0);
-    assert!(output.stderr.starts_with(said), "{}", output.stderr);
-    let output = sandbox.run(&["config", "set", "proxy.auth_token", "dummy-dummy-dummy"]);
-    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+fn a_change_that_contradicts_another_setting_is_refused() {
+    let far = "proxy.providers.openai.url=http://example.com";
+    let open = ["proxy.auth_token=dummy-dummy-dummy", "proxy.bind=0.0.0.0"];
+    let named = ["proxy.allow_http=openai,passthrough", far];
+    for (before, change, said) in [
+        (&[][..], far, "would send keys unencrypted"),
+        (&[], "proxy.providers.box.url=http://192.168.1.5:8080", "name box in proxy.allow_http"),
+        (&[], "proxy.passthrough_url=http://example.com", "name passthrough in proxy.allow_http"),
+        (&["proxy.allow_http=box"], far, "name openai in proxy.allow_http"),
+        (&["proxy.allow_http=[\"box\"]"], far, "name openai in proxy.allow_http"),
+        (&named, "proxy.allow_http=passthrough", "would send keys unencrypted"),
+        (&named, "proxy.allow_http=false", "would send keys unencrypted"),
+        (&named, "proxy.allow_http", "would send keys unencrypted"),
+        (&["proxy.allow_http=true", far], "proxy.allow_http", "would send keys unencrypted"),
+        (&[], "proxy.bind=0.0.0.0", "can be reached from other machines"),
+        (&open, "proxy.auth_token", "can be reached from other machines"),
+        (&[], "proxy.providers.openai.url=http://localhost:8766", "is tokenpak itself"),
+        (&[], "proxy.passthrough_url=http://127.0.0.1:8766/v1", "is tokenpak itself"),
+        (&["proxy.providers.openai.url=http://[::1]:9"], "proxy.port=9", "is tokenpak itself"),
+        (
+            &["proxy.port=9", "proxy.providers.box.url=http://localhost:8766"],
+            "proxy.port",
+            "is tokenpak itself",
+        ),
+        (&[], "proxy.allow_http=a/b", "not a provider's name"),
+        (&[], "proxy.providers.openai.url=http://localhost:99999", "is not a URL"),
+    ] {
+        let sandbox = sandbox();
+        let run = |change: &str| match change.split_once('=') {
+            Some((key, value)) => sandbox.run(&["config", "set", key, value]),
+            None => sandbox.run(&["config", "unset", change]),
+        };
+        for step in before {
+            assert_eq!(run(step).status, 0, "{step}");
+        }
+        let file = || fs::read_to_string(sandbox.home().join("config.json")).unwrap_or_default();
+        let was = file();
+        let output = run(change);
+        assert_eq!(output.status, 64, "{before:?} {change}: {}", output.stderr);
+        assert!(output.stderr.contains(said), "{before:?} {change}: {}", output.stderr);
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+        assert_eq!(file(), was, "{change}");
+        assert_eq!(sandbox.run(&["config", "list"]).status, 0, "{change}");
+    }
+}
+
+/// What is wrong already stands in the way of no change that mends it, or has nothing to do with it.
+#[test]
+fn a_file_that_is_wrong_can_be_mended_step_by_step() {
+    let sandbox = sandbox().config(
+        r#"{"proxy": {"bind": "0.0.0.0", "passthrough_url": "http://a.example", "providers": {"b": {"url": "http://b.example"}}}}"#,
+    );
+    for (arguments, faults) in [
+        (&["config", "set", "proxy.mode", "strict"][..], 3),
+        (&["config", "unset", "proxy.passthrough_url"], 2),
+        (&["config", "set", "proxy.providers.b.url", "https://b.example"], 1),
+        (&["config", "unset", "proxy.bind"], 0),
+    ] {
+        let output = sandbox.run(arguments);
+        let said =
+            output.stderr.lines().filter(|line| line.starts_with("tokenpak: proxy.")).count();
+        assert_eq!((output.status, said), (0, faults), "{arguments:?}: {}", output.stderr);
+        assert_eq!(sandbox.run(&["config", "list"]).status == 0, faults == 0, "{arguments:?}");
+    }
+}
+
+/// A variable of this shell hides neither what the file will say without it nor what it needs.
+#[test]
+fn variables_do_not_hide_a_contradiction() {
+    let url = "http://example.com";
+    let own = sandbox().set("TOKENPAK_PROXY_PROVIDERS_OPENAI_URL", "https://other.example");
+    assert_eq!(own.run(&["config", "set", "proxy.providers.openai.url", url]).status, 64);
+    let token = sandbox().set("TOKENPAK_PROXY_AUTH_TOKEN", "dummy-dummy-dummy");
+    assert_eq!(token.run(&["config", "set", "proxy.bind", "0.0.0.0"]).status, 0);
 }
 
 /// The user database is asked where `HOME` is not set, not the current directory, in which cron and

@@ -69,7 +69,10 @@ impl ForwardProxy {
 
 /// The proxy for `https` upstreams, if there is one.
 pub(crate) fn forward_proxy(config: &Config) -> Result<Option<ForwardProxy>, Error> {
-    refuse_loops(config)?;
+    let loops = config.loops();
+    if !loops.is_empty() {
+        return Err(Error::config(loops));
+    }
     let Some((variable, text)) = first_set(VARIABLES) else { return Ok(None) };
     let found = ForwardProxy::new(variable, &text);
     if let Ok(proxy) = &found.proxy
@@ -88,22 +91,6 @@ fn first_set(names: &[&'static str]) -> Option<(&'static str, String)> {
         (!value.trim().is_empty()).then(|| (*name, value.trim().to_owned()))
     };
     names.iter().find_map(set)
-}
-
-/// An upstream that is this very port would be asked by itself until no worker is left.
-fn refuse_loops(config: &Config) -> Result<(), Error> {
-    let passthrough =
-        config.passthrough_url.iter().map(|url| ("proxy.passthrough_url".to_owned(), url));
-    let providers =
-        config.providers.iter().map(|(name, url)| (format!("proxy.providers.{name}.url"), url));
-    let loops = providers.chain(passthrough).filter(|(_, url)| {
-        let uri = url.parse::<Uri>().ok();
-        let place = uri.as_ref().and_then(place);
-        place.is_some_and(|(host, port)| is_ourselves(host, port, config.port))
-    });
-    let faults: Vec<_> =
-        loops.map(|(key, url)| format!("{key}: {url} is tokenpak itself")).collect();
-    if faults.is_empty() { Ok(()) } else { Err(Error::config(faults)) }
 }
 
 fn is_ourselves(host: &str, port: u16, own: u16) -> bool {
