@@ -130,8 +130,9 @@ fn a_small_request_allocates_little() {
     let body = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": content}]});
     let (body, plan) = (body.to_string().into_bytes(), Plan::of(Mode::Hybrid));
     let providers = BTreeMap::from([("openai".to_owned(), "http://127.0.0.1:1".to_owned())]);
-    let header = |name: &str| (name == "authorization").then_some(&b"Bearer sk-dummy"[..]);
-    let asked = Asked { method: "POST", target: "/v1/chat/completions", header: &header };
+    let headers = |each: route::Each| each(b"authorization", b"Bearer sk-dummy");
+    let target = "/v1/chat/completions";
+    let asked = Asked { method: "POST", target, named: None, headers: &headers };
     let upstreams = Upstreams { providers: &providers, passthrough_url: None };
     check("a small request: where it goes", (2, 53), || drop(route::pick(&asked, &upstreams)));
 

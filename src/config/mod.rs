@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::ledger::Prices;
 use crate::pack::Plan;
 use crate::safe_path;
+pub(crate) use address::is_near;
 pub(crate) use edit::Edit;
 pub(crate) use in_force::InForce;
 pub(crate) use origin::{Origin, Value};

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use super::{AllowHttp, Config, Endpoints, LogLevel, Secret, TlsRoots, address};
 use crate::compress::{Level, Mode};
 use crate::ledger::Prices;
+use crate::route::PROVIDERS;
 
 /// Reads a text into its place, or says what is wrong with it.
 type Set = fn(&mut Config, &str) -> Result<(), String>;
@@ -123,17 +124,10 @@ const SECRETS: &[&str] = &["proxy.auth_token"];
 /// Names that a provider cannot have, since they are paths of their own.
 const RESERVED_PROVIDERS: &[&str] = &["v1", "v1beta", "p", "t", "health", "metrics", "stats"];
 
-/// The providers that are known without configuration.
-const BUILT_IN_PROVIDERS: &[(&str, &str)] = &[
-    ("anthropic", "https://api.anthropic.com"),
-    ("openai", "https://api.openai.com"),
-    ("google", "https://generativelanguage.googleapis.com"),
-];
-
 /// A configuration before the defaults have been applied.
 pub(super) fn blank() -> Config {
-    let providers =
-        BUILT_IN_PROVIDERS.iter().map(|(name, url)| (name.to_string(), url.to_string()));
+    let providers = PROVIDERS.iter().filter(|provider| !provider.url.is_empty());
+    let providers = providers.map(|provider| (provider.name.to_owned(), provider.url.to_owned()));
     Config {
         home: PathBuf::new(),
         port: 0,

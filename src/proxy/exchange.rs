@@ -30,7 +30,7 @@ use crate::compress::Mode;
 use crate::footer;
 use crate::ledger::Entry;
 use crate::pack::{Packed, Plan};
-use crate::route::{self, Asked, Route, Upstreams};
+use crate::route::{Route, Unrouted};
 use crate::wire::{Format, Usage};
 
 /// Of an answer 400, as much as its reason needs.
@@ -83,8 +83,9 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: Job) {
         head: &head,
         arrived,
     };
-    let Some(route) = exchange.route() else {
-        return exchange.no_route(body.has_come());
+    let route = match guard::route(&setup.config, &head) {
+        Ok(route) => route,
+        Err(why) => return exchange.no_route(why, body.has_come()),
     };
     let (mut original, mut upload) = match body {
         Incoming::Whole(held) => (Some(held), None),
@@ -166,18 +167,6 @@ struct Answer {
 }
 
 impl Exchange<'_> {
-    fn route(&self) -> Option<Route> {
-        let header = |name: &str| self.head.header(name);
-        let asked =
-            Asked { method: self.head.method(), target: self.head.target(), header: &header };
-        let config = &self.setup.config;
-        let upstreams = Upstreams {
-            providers: &config.providers,
-            passthrough_url: config.passthrough_url.as_deref(),
-        };
-        route::pick(&asked, &upstreams)
-    }
-
     /// The record of what is known when the request has been sent.
     fn open(
         &self,
@@ -351,17 +340,13 @@ impl Exchange<'_> {
         (self.context.report)(&done);
     }
 
-    fn no_route(&self, is_read: bool) {
-        let text = match self.head.header("x-tokenpak-provider") {
-            Some(_) => {
-                "no provider has the name that x-tokenpak-provider gives; see proxy.providers"
-            }
-            None => {
-                "no provider for this request: it carries no credential that names one; set \
-                 proxy.passthrough_url, or put the provider's name first in the path"
-            }
+    fn no_route(&self, why: Unrouted, is_read: bool) {
+        let (status, code) = match why {
+            Unrouted::TwoOwners => (400, "two-providers"),
+            _ => (404, "no-provider"),
         };
-        let trouble = Trouble { status: 404, code: "no-provider", text, request_id: &self.id };
+        let text = &local::no_route(why);
+        let trouble = Trouble { status, code, text, request_id: &self.id };
         let format = Format::of_path(self.head.target());
         self.client.answer(&local::error(format, &trouble), self.head, is_read);
     }

@@ -14,15 +14,12 @@ use super::setup::Setup;
 use crate::compress::Mode;
 use crate::footer;
 use crate::pack::{self, Packed, Plan, Scope, Skip, Untouched};
-use crate::route::Route;
+use crate::route::{CREDENTIAL_HEADERS, Route};
 use crate::tokens::{Counter, Counters};
 use crate::wire::{Format, ask_usage};
 
 /// Who is asked for the usage of streams.
 const ASKED: &str = "https://api.openai.com/";
-
-/// Headers that say who asks; requests of different people know nothing of each other.
-const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
 
 /// What a request has become.
 #[derive(Default)]
@@ -170,9 +167,10 @@ impl Preparing<'_> {
         pack::pack_in(self.scope(), counter, self.plan, format, body)
     }
 
-    /// Keys are told apart and never kept: a digest under a secret of this process is.
+    /// Requests of different people know nothing of each other. Keys are told apart and never kept: a
+    /// digest under a secret of this process is.
     fn scope(&self) -> Scope<'_> {
-        let credentials = CREDENTIALS.iter().filter_map(|name| self.head.header(name));
+        let credentials = CREDENTIAL_HEADERS.iter().flat_map(|name| self.head.values(name));
         self.context.memo.scope(credentials.chain([self.head.target().as_bytes()]))
     }
 

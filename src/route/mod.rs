@@ -3,10 +3,20 @@
 //! A key goes only to the provider that it belongs to. The first rule that matches decides, and a
 //! request that no rule claims is answered by us with an explanation, never by a guess.
 
+mod credential;
+mod providers;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+pub(crate) use credential::{
+    Credentials, HEADERS as CREDENTIAL_HEADERS, QUERY_KEY, SCHEMES, query_keys,
+};
+pub(crate) use providers::{PROVIDERS, known};
+
 use crate::wire::Format;
+use credential::Owner;
+use providers::{AZURE, Provider, is_below};
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +31,8 @@ pub(crate) struct Route {
     pub(crate) project: Option<String>,
     /// What named the provider: a header, or a part of the target.
     pub(crate) by: &'static str,
+    /// A credential of the request is known to be this provider's.
+    pub(crate) is_owners: bool,
 }
 
 /// What a route is decided from.
@@ -28,9 +40,14 @@ pub(crate) struct Asked<'a> {
     pub(crate) method: &'a str,
     /// Path and query, or the absolute form, whose host is never used.
     pub(crate) target: &'a str,
-    /// The first value of a header, by lower-case name.
-    pub(crate) header: &'a dyn Fn(&str) -> Option<&'a [u8]>,
+    /// The value of `x-tokenpak-provider`.
+    pub(crate) named: Option<&'a [u8]>,
+    /// Calls back with the name and the value of each header.
+    pub(crate) headers: &'a dyn Fn(Each),
 }
+
+/// Takes a header's name and its value.
+pub(crate) type Each<'e> = &'e mut dyn FnMut(&[u8], &[u8]);
 
 /// The upstreams to choose from.
 pub(crate) struct Upstreams<'a> {
@@ -39,108 +56,114 @@ pub(crate) struct Upstreams<'a> {
     pub(crate) passthrough_url: Option<&'a str>,
 }
 
-/// A path that only one provider has, for local servers without keys and for opaque tokens.
-const PATHS: &[(&str, &str)] = &[
-    ("/v1/messages", "anthropic"),
-    ("/v1/chat/completions", "openai"),
-    ("/v1/responses", "openai"),
-    ("/v1beta/", "google"),
-    // Claude Code opens its connection with it, before it sends a key.
-    ("/api/hello", "anthropic"),
-];
+/// Why a request has no route. Nothing of it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unrouted {
+    /// `x-tokenpak-provider` gives a name that no provider has.
+    UnknownName,
+    /// Its credentials belong to different providers.
+    TwoOwners,
+    /// Its credential belongs to this provider, which has no address.
+    NoAddress(&'static str),
+    /// Nothing in it tells where it belongs.
+    Unclaimed,
+}
 
-/// Decides; `None` if no rule claims the request.
-pub(crate) fn pick(asked: &Asked, upstreams: &Upstreams) -> Option<Route> {
-    let target = origin_form(asked.target);
-    let (project, target) = cut_project(target);
-    let named =
-        (asked.header)("x-tokenpak-provider").and_then(|name| std::str::from_utf8(name).ok());
-    let segment = first_segment(target).filter(|name| upstreams.providers.contains_key(*name));
-    let rest = match segment {
-        Some(name) => &target[1 + name.len()..],
-        None => target,
-    };
+/// A provider's name, and what named it.
+type Choice<'a> = (&'a str, &'static str);
+
+const PASSTHROUGH: &str = "passthrough";
+
+/// Decides. The first rule that matches does: the request's own word, the owner of its key, and only
+/// for what nobody is known to own the path.
+pub(crate) fn pick(asked: &Asked, upstreams: &Upstreams) -> Result<Route, Unrouted> {
+    let found = Credentials::of(asked);
+    let (project, target) = cut_project(origin_form(asked.target));
+    let segment = segment(target, upstreams, &found);
+    let rest = segment.map_or(target, |name| &target[1 + name.len()..]);
     let rest = match rest.starts_with('/') {
         true => Cow::Borrowed(rest),
         false => Cow::Owned(format!("/{rest}")),
     };
     let path = rest.split('?').next().unwrap_or_default();
-    let provider = named
-        .map(|name| (name, "x-tokenpak-provider"))
-        .or(segment.map(|name| (name, "path")))
-        .or_else(|| by_credential(asked))
-        .or_else(|| Some((by_path(path).filter(|_| !belongs_elsewhere(asked))?, "path")))
-        .filter(|(name, _)| upstreams.providers.contains_key(*name));
-    let (provider, by, base) = match provider {
-        Some((name, by)) => (name, by, upstreams.providers.get(name)?.as_str()),
-        None if named.is_some() => return None,
-        None => ("passthrough", "passthrough_url", upstreams.passthrough_url?),
+    let owner = found.owner(is_openais(path, upstreams), upstreams.has(AZURE));
+    let named = asked.named.map(|name| std::str::from_utf8(name).unwrap_or_default());
+    let (provider, by) = match (named, segment) {
+        (Some(name), _) => (name, "x-tokenpak-provider"),
+        (None, Some(name)) => (name, "path"),
+        (None, None) => choose(&found, owner.map_err(|()| Unrouted::TwoOwners)?, path, upstreams)?,
     };
-    Some(Route {
+    let base = match (upstreams.providers.get(provider), upstreams.passthrough_url) {
+        (_, Some(url)) if by == "passthrough_url" => url,
+        (Some(url), _) => url,
+        (None, _) => return Err(Unrouted::UnknownName),
+    };
+    Ok(Route {
         provider: provider.to_owned(),
         url: join(base, &rest),
         format: Format::of_path(path).filter(|_| asked.method == "POST"),
         project: project.map(str::to_owned),
         by,
+        is_owners: owner.is_ok_and(|owner| owner.is_some_and(|(owner, _)| owner.name == provider)),
     })
 }
 
-/// Whether the request carries a credential of its own.
-pub(crate) fn has_credential(asked: &Asked) -> bool {
-    has_key_header(asked) || has_query_key(asked.target)
+/// Where a request goes that names no provider itself.
+fn choose(
+    found: &Credentials,
+    owner: Option<Owner>,
+    path: &str,
+    upstreams: &Upstreams,
+) -> Result<Choice<'static>, Unrouted> {
+    let by_path = || {
+        let provider = providers::by_path(path)?;
+        let is_fit = if found.is_any { upstreams.is_moved(provider) } else { true };
+        (is_fit && upstreams.has(provider.name)).then_some((provider.name, "path"))
+    };
+    // A preflight has nothing to hide, and asks for what will go by its key: the path tells better
+    // which provider that is than the absence of the key does.
+    let early = || by_path().filter(|_| found.is_announced && !found.is_any);
+    match (owner, upstreams.passthrough_url) {
+        (Some((provider, by)), _) if provider.is_first && upstreams.has(provider.name) => {
+            Ok((provider.name, by))
+        }
+        (_, Some(_)) => Ok(early().unwrap_or((PASSTHROUGH, "passthrough_url"))),
+        (Some((provider, by)), None) if upstreams.has(provider.name) => Ok((provider.name, by)),
+        (Some((provider, _)), None) => Err(Unrouted::NoAddress(provider.name)),
+        (None, None) => by_path().ok_or(Unrouted::Unclaimed),
+    }
 }
 
-/// Whether the credential is in a header, where no foreign page can put one unasked.
-pub(crate) fn has_key_header(asked: &Asked) -> bool {
-    let names = ["authorization", "x-api-key", "x-goog-api-key"];
-    names.iter().any(|name| (asked.header)(name).is_some())
+/// The first segment, if it is a provider's name and not the beginning of one of Azure's paths.
+fn segment<'a>(target: &'a str, upstreams: &Upstreams, found: &Credentials) -> Option<&'a str> {
+    let name = first_segment(target).filter(|name| upstreams.has(name))?;
+    let rest = target[1 + name.len()..].split('?').next().unwrap_or_default();
+    let is_azures = is_below(rest, "/deployments")
+        || (is_below(rest, "/v1") && upstreams.has(AZURE) && found.has_api_key());
+    (name != "openai" || !is_azures).then_some(name)
+}
+
+impl Upstreams<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.providers.contains_key(name)
+    }
+
+    /// Whether the configuration has given it another address than its own: only there may keys go
+    /// that are not known to be its.
+    fn is_moved(&self, provider: &Provider) -> bool {
+        self.providers.get(provider.name).is_some_and(|url| url != provider.url)
+    }
+}
+
+fn is_openais(path: &str, upstreams: &Upstreams) -> bool {
+    let base_url = upstreams.providers.get("openai").map_or("", String::as_str);
+    providers::is_openais(path, base_url)
 }
 
 /// The token of an `Authorization` value in the Bearer scheme.
 pub(crate) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii_start())
-}
-
-/// The provider, and where its credential is.
-fn by_credential<'a>(asked: &Asked<'a>) -> Option<(&'a str, &'static str)> {
-    match token(asked) {
-        Some(token) if token.starts_with(b"sk-ant-") => Some(("anthropic", "authorization")),
-        Some(token) if token.starts_with(OPENROUTER) => None,
-        Some(token) if token.starts_with(b"sk-") => Some(("openai", "authorization")),
-        _ => by_key_header(asked),
-    }
-}
-
-/// OpenRouter's keys begin like OpenAI's and are sent to the same paths, but must not go there.
-const OPENROUTER: &[u8] = b"sk-or-";
-
-fn belongs_elsewhere(asked: &Asked) -> bool {
-    token(asked).is_some_and(|token| token.starts_with(OPENROUTER))
-}
-
-fn by_key_header<'a>(asked: &Asked<'a>) -> Option<(&'a str, &'static str)> {
-    let has = |name: &str| (asked.header)(name).is_some();
-    if has("x-api-key") && has("anthropic-version") {
-        return Some(("anthropic", "x-api-key"));
-    }
-    if has("x-goog-api-key") {
-        return Some(("google", "x-goog-api-key"));
-    }
-    has_query_key(asked.target).then_some(("google", "key= in the query"))
-}
-
-fn token<'a>(asked: &Asked<'a>) -> Option<&'a [u8]> {
-    bearer((asked.header)("authorization")?)
-}
-
-fn has_query_key(target: &str) -> bool {
-    let query = target.split_once('?').map_or("", |(_, query)| query);
-    query.split('&').any(|pair| pair.starts_with("key="))
-}
-
-fn by_path(path: &str) -> Option<&'static str> {
-    PATHS.iter().find(|(prefix, _)| path.starts_with(prefix)).map(|(_, provider)| *provider)
 }
 
 /// The path of an absolute target: its host never chooses the upstream.

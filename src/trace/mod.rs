@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::name::cut;
+use crate::route::{CREDENTIAL_HEADERS, QUERY_KEY, SCHEMES, query_keys as keys};
 pub(crate) use path::path;
 
 /// How many requests are remembered so.
@@ -87,15 +88,6 @@ pub(crate) trait Fields<'a>: Iterator<Item = (&'a [u8], &'a [u8])> + Clone {}
 
 impl<'a, H: Iterator<Item = (&'a [u8], &'a [u8])> + Clone> Fields<'a> for H {}
 
-/// Headers that hold keys.
-const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
-
-/// A first word that is none of these may be the key itself, and is not written down.
-const SCHEMES: [&str; 6] = ["Bearer", "Basic", "Digest", "Token", "Negotiate", "AWS4-HMAC-SHA256"];
-
-/// The name of the credential in a query.
-const QUERY_KEY: &str = "key= in the query";
-
 impl<'a> Side<'a, Sent<'a>> {
     /// What was written to the connection, up to the empty line; `None` if that was never reached.
     pub(crate) fn of_wire(bytes: &'a [u8]) -> Option<Self> {
@@ -156,7 +148,7 @@ pub(crate) fn credentials<'a>(
     sent: Option<&Side<'a, impl Fields<'a>>>,
 ) -> Vec<Credential> {
     let mut found = Vec::new();
-    for name in CREDENTIALS {
+    for name in CREDENTIAL_HEADERS {
         let fate = || fate(received.values(name), sent.map(|sent| sent.values(name)));
         found.extend(received.values(name).map(|value| {
             let (scheme, secret) = scheme(value);
@@ -223,7 +215,8 @@ fn fate<T: PartialEq>(
     }
 }
 
-/// A known scheme and what follows it, or all of a value.
+/// A known scheme and what follows it, or all of a value: a first word that is none of them may be
+/// the key itself, and is not written down.
 fn scheme(value: &[u8]) -> (Option<&'static str>, &[u8]) {
     let space = memchr::memchr(b' ', value).unwrap_or(0);
     let (word, rest) = value.split_at(space);
@@ -232,11 +225,6 @@ fn scheme(value: &[u8]) -> (Option<&'static str>, &[u8]) {
         Some(name) => (Some(name), rest.trim_ascii_start()),
         None => (None, value),
     }
-}
-
-fn keys(target: &str) -> impl Iterator<Item = &str> {
-    let query = target.split_once('?').map_or("", |(_, query)| query);
-    query.split('&').filter_map(|pair| pair.strip_prefix("key="))
 }
 
 #[cfg(test)]

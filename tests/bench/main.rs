@@ -24,6 +24,8 @@ mod number;
 mod ownership;
 #[path = "../../src/pack/mod.rs"]
 mod pack;
+#[path = "../../src/route/mod.rs"]
+mod route;
 #[path = "../../src/safe_path.rs"]
 mod safe_path;
 #[path = "../../src/tokens/mod.rs"]

@@ -1,6 +1,6 @@
 //! Who is let in: names, origins, tokens, our own pages, and upgrades.
 
-use crate::provider::Provider;
+use crate::provider::{Provider, Tunnel};
 use crate::sandbox::{Client, Proxy, Sandbox};
 use crate::support::{Api, sandbox, scene, skip};
 
@@ -41,76 +41,280 @@ fn host_must_be_a_name_of_ours() {
         ("localhost.", 421),
         ("localhost.e.test", 421),
         ("e.test", 421),
+        ("e.test:443", 421),
         ("127.0.0.1.e.test", 421),
         ("127.0.0.2", 421),
         ("2130706433", 421),
         ("0.0.0.0", 421),
-        ("::1", 421),
         ("[::ffff:127.0.0.1]", 421),
-        ("user@localhost", 421),
-        ("localhost:8766@e.test", 421),
-        ("localhost, e.test", 400),
-        ("bad host", 400),
         ("localhost\tx", 400),
-        ("http://localhost", 421),
+        ("[2001:db8::1]:80", 421),
         ("tunnel.test.", 421),
         ("x.tunnel.test", 421),
+        ("under_score.test", 421),
+        ("%6cocalhost", 421),
+        // What is no host at all (RFC 9110 7.2).
+        ("bad host", 400),
+        ("localhost e.test", 400),
+        ("local\thost", 400),
+        ("localhost, e.test", 400),
+        ("localhost,e.test", 400),
+        ("user@localhost", 400),
+        ("user:word@localhost:80", 400),
+        ("localhost:8766@e.test", 400),
+        ("http://localhost", 400),
+        ("localhost/", 400),
+        ("localhost/v1", 400),
+        ("localhost?x", 400),
+        ("localhost#x", 400),
+        ("localhost\\e.test", 400),
+        ("localhost:port", 400),
+        ("localhost:80x", 400),
+        ("localhost:-1", 400),
+        ("localhost:+80", 400),
+        ("localhost:99999", 400),
+        ("localhost:80:80", 400),
+        ("::1", 400),
+        ("[::1", 400),
+        ("::1]", 400),
+        ("[localhost]", 400),
+        ("[::1]x", 400),
+        ("[]", 400),
+        ("\"localhost\"", 400),
+        ("<localhost>", 400),
+        ("localhost%", 400),
+        ("localhost%zz", 400),
+        ("l\u{f6}calhost", 400),
+        ("localhost\u{7f}", 400),
     ] {
         let headers = format!("Host: {host}\r\n{KEY}");
         assert_eq!(status(&proxy, "GET /v1/models", &headers), want, "Host: {host}");
         // Our own pages are for this machine only, whatever it is called outside.
-        if want == 421 {
+        if want != 200 {
             let own = status(&proxy, "GET /health", &format!("Host: {host}\r\n"));
-            assert_eq!(own, 421, "Host: {host}");
+            assert_eq!(own, want, "Host: {host}");
         }
     }
 }
 
+/// The authority of an absolute target chooses nothing, but it must be one.
+#[test]
+fn absolute_targets_have_a_host_that_is_one() {
+    let (provider, _sandbox, proxy) = scene();
+    for (authority, want) in [
+        ("localhost", 200),
+        ("e.test:80", 200),
+        ("[::1]:1", 200),
+        ("e.test:", 200),
+        ("user@localhost", 400),
+        ("sk-dummy:x@e.test:80", 400),
+        ("e.test:port", 400),
+        ("e.test,localhost", 400),
+        ("[::1", 400),
+    ] {
+        let before = provider.seen().len();
+        let line = format!("GET http://{authority}/v1/models");
+        assert_eq!(status(&proxy, &line, &format!("Host: localhost\r\n{KEY}")), want, "{line}");
+        assert_eq!(provider.seen().len() - before, usize::from(want == 200), "{line}");
+        // What counts is Host, since no browser sends a whole address to what it takes for a server.
+        let foreign = status(&proxy, &line, &format!("Host: e.test\r\n{KEY}"));
+        assert_eq!(foreign, if want == 200 { 421 } else { 400 }, "{line}");
+    }
+}
+
+const EVIL: &str = "Origin: https://e.test\r\n";
+
 #[test]
 fn foreign_pages_are_refused_unless_they_bring_a_key() {
-    let (provider, _sandbox, proxy) = proxy_with(
-        r#""hosts": ["tunnel.test"], "passthrough_url": "http://127.0.0.1:9",
-        "providers": {"local": {"url": "http://127.0.0.1:9"}}"#,
-    );
-    let cross = "Sec-Fetch-Site: cross-site\r\n";
+    let (provider, _sandbox, proxy) = proxy_with(r#""hosts": ["tunnel.test"]"#);
+    let own = proxy.port();
+    let ours = |host: &str| format!("Origin: http://{host}:{own}\r\n");
     for (line, headers, want) in [
-        ("POST /v1/messages", "Origin: https://e.test\r\n", 403),
+        ("POST /v1/messages", EVIL, 403),
         ("POST /v1/messages", "Origin: null\r\n", 403),
         ("POST /v1/messages", "Origin: \r\n", 403),
         ("POST /v1/messages", "Origin: file://\r\n", 403),
         ("POST /v1/messages", "Origin: http://localhost.e.test\r\n", 403),
-        ("POST /v1/messages", "Origin: http://localhost:3000\r\nOrigin: https://e.test\r\n", 403),
-        ("POST /v1/messages", cross, 403),
+        ("POST /v1/messages", "Sec-Fetch-Site: cross-site\r\n", 403),
         ("POST /v1/messages", "Sec-Fetch-Site: Cross-Site\r\n", 403),
-        ("OPTIONS /v1/messages", "Origin: https://e.test\r\n", 403),
-        ("GET /", "Origin: https://e.test\r\n", 403),
-        ("GET /health", "Origin: https://e.test\r\n", 403),
-        ("GET /health", cross, 403),
+        ("OPTIONS /v1/messages", EVIL, 403),
+        ("GET /", EVIL, 403),
+        ("GET /health", EVIL, 403),
+        ("GET /health", "Sec-Fetch-Site: cross-site\r\n", 403),
         ("GET /health", "Origin: https://e.test\r\nauthorization: Bearer sk-dummy\r\n", 403),
-        // A key in the URL proves nothing to a server that asks for none.
-        ("POST /local/v1/chat/completions?key=x", "Origin: https://e.test\r\n", 403),
-        ("POST /v1/messages", "Origin: http://localhost:3000\r\n", 200),
-        ("POST /v1/messages", "Origin: https://127.0.0.1\r\n", 200),
+        // A page of another server on this machine is as foreign as any.
+        ("POST /v1/messages", "Origin: http://localhost:3000\r\n", 403),
+        ("POST /v1/messages", "Origin: http://127.0.0.1:1\r\n", 403),
+        ("POST /v1/messages", "Origin: http://localhost\r\n", 403),
+        ("POST /v1/messages", "Origin: http://[::1]:3000\r\n", 403),
+        ("POST /v1/messages", "Origin: https://127.0.0.1\r\n", 403),
+        ("POST /v1/messages", "Sec-Fetch-Site: same-site\r\n", 403),
+        ("GET /health", "Origin: http://localhost:3000\r\n", 403),
+        ("POST /v1/messages", &format!("Origin: https://localhost:{own}\r\n"), 403),
+        ("POST /v1/messages", &format!("{}{EVIL}", ours("localhost")), 403),
+        // Nor does a browser's own password for a page prove anything, or a key that is empty.
+        ("POST /v1/messages", "Origin: https://e.test\r\nauthorization: Basic dTpw\r\n", 403),
+        ("POST /v1/messages", "Origin: https://e.test\r\nx-api-key: \r\n", 403),
+        ("POST /v1/messages", &ours("localhost"), 200),
+        ("POST /v1/messages", &ours("127.0.0.1"), 200),
+        ("POST /v1/messages", &ours("[::1]"), 200),
         ("POST /v1/messages", "Origin: http://tunnel.test\r\n", 200),
+        ("POST /v1/messages", "Origin: https://tunnel.test:8443\r\n", 200),
         ("POST /v1/messages", "Sec-Fetch-Site: same-origin\r\n", 200),
         ("POST /v1/messages", "Sec-Fetch-Site: none\r\n", 200),
-        (
-            "POST /v1/messages",
-            "Origin: vscode-webview://x\r\nx-api-key: sk-dummy\r\nanthropic-version: 1\r\n",
-            200,
-        ),
         ("POST /v1/x", "Origin: https://e.test\r\nauthorization: Bearer sk-dummy\r\n", 200),
-        ("POST /v1/x", "Origin: null\r\nx-goog-api-key: dummy\r\n", 200),
-        ("POST /v1/x?key=dummy", "Origin: https://e.test\r\n", 200),
+        ("POST /v1/x", "Origin: null\r\nx-api-key: sk-ant-dummy\r\n", 200),
+        ("POST /v1/x", "Origin: vscode-webview://x\r\nx-goog-api-key: AIza-dummy\r\n", 200),
     ] {
         let headers = format!("Host: localhost\r\n{headers}Content-Length: 0\r\n");
         assert_eq!(status(&proxy, line, &headers), want, "{line} {headers}");
     }
-    let mut client = proxy.connect();
-    client.request(("OPTIONS", "/v1/x"), &[("origin", "https://e.test")], b"");
-    let head = client.head();
-    assert!(head.headers.iter().all(|(name, _)| !name.starts_with("access-control")), "{head:?}");
     assert!(provider.seen().iter().all(|seen| seen.target() != "/health"));
+}
+
+/// Origins of pages, and of programs that show pages of their own.
+const ORIGINS: &[(&str, bool)] = &[
+    ("https://e.test", false),
+    ("http://localhost:3000", false),
+    ("null", false),
+    ("file://", false),
+    ("app://obsidian.md", true),
+    ("vscode-webview://1abc", true),
+    ("chrome-extension://abc", true),
+    ("moz-extension://abc", true),
+    ("tauri://localhost", true),
+];
+
+/// Whoever shows a page is asked by the browser first, and neither the question nor the answer is
+/// ours: the provider has the say, and it is the one that the key will go to.
+#[test]
+fn preflights_that_announce_a_key_are_forwarded_and_others_refused() {
+    let pass = Provider::start();
+    let (provider, _sandbox, proxy) =
+        proxy_with(&format!("\"passthrough_url\": \"{}\"", pass.url()));
+    for (origin, _) in ORIGINS {
+        for (announced, path, want) in [
+            ("x-api-key", "/v1/messages", 200),
+            ("X-Api-Key, anthropic-version, content-type", "/v1/messages", 200),
+            ("content-type,authorization", "/v1/chat/completions", 200),
+            ("x-goog-api-key", "/v1beta/models/m:generateContent", 200),
+            ("content-type", "/v1/messages", 403),
+            ("x-api-keys", "/v1/messages", 403),
+            ("", "/v1/messages", 403),
+        ] {
+            let before = provider.seen().len();
+            let mut client = proxy.connect();
+            let headers = [
+                ("origin", *origin),
+                ("access-control-request-method", "POST"),
+                ("access-control-request-headers", announced),
+            ];
+            client.request(("OPTIONS", path), &headers, b"");
+            let head = client.head();
+            assert_eq!(head.status, want, "{origin} {announced}");
+            let ours = head.headers.iter().any(|(name, _)| name.starts_with("access-control"));
+            assert!(!ours, "no grant is ours: {head:?}");
+            assert_eq!(provider.seen().len() - before, usize::from(want == 200), "{origin}");
+            if want == 200 {
+                let seen = provider.last();
+                assert_eq!((seen.method().as_str(), seen.target().as_str()), ("OPTIONS", path));
+                assert_eq!(seen.header("origin").as_deref(), Some(*origin));
+                let asks = seen.header("access-control-request-headers");
+                assert_eq!(asks.as_deref(), Some(announced));
+            }
+        }
+    }
+    assert!(pass.seen().is_empty());
+}
+
+/// A model server on this machine takes any key, so a page may not make one up.
+#[test]
+fn a_key_that_was_made_up_opens_no_local_model() {
+    let models = Provider::start();
+    let (provider, _sandbox, proxy) = proxy_with(&format!(
+        r#""passthrough_url": "{0}", "providers": {{"local": {{"url": "{0}"}}, "groq": {{"url": "{0}"}}}}"#,
+        models.url()
+    ));
+    let keys = [
+        "authorization: Bearer dummy",
+        "authorization: Bearer sk-ant-dummy",
+        "x-api-key: dummy",
+        "api-key: x",
+        "x-goog-api-key: AIza-dummy",
+        "authorization: Bearer gsk_dummy",
+    ];
+    for (origin, is_app) in ORIGINS {
+        for key in keys {
+            for line in [
+                "POST /local/v1/chat/completions",
+                "POST /local/v1/chat/completions?key=x",
+                "POST /groq/v1/x",
+            ] {
+                let headers = format!(
+                    "Host: localhost\r\nOrigin: {origin}\r\n{key}\r\nContent-Length: 0\r\n"
+                );
+                assert_eq!(status(&proxy, line, &headers), 403, "{line} {headers}");
+            }
+        }
+        let named = format!(
+            "Host: localhost\r\nOrigin: {origin}\r\n{KEY}X-TokenPak-Provider: local\r\nContent-Length: 0\r\n"
+        );
+        assert_eq!(status(&proxy, "POST /v1/responses", &named), 403, "{named}");
+        let unknown = format!(
+            "Host: localhost\r\nOrigin: {origin}\r\nauthorization: Bearer x\r\nContent-Length: 0\r\n"
+        );
+        assert_eq!(
+            status(&proxy, "POST /v1/messages", &unknown),
+            403,
+            "the passthrough is here: {origin}"
+        );
+        let asks = format!(
+            "Host: localhost\r\nOrigin: {origin}\r\nAccess-Control-Request-Headers: authorization\r\n"
+        );
+        assert_eq!(status(&proxy, "OPTIONS /local/v1/chat/completions", &asks), 403, "{origin}");
+        // A relay under a provider's name: a page must have a key of that provider.
+        let made_up = format!(
+            "Host: localhost\r\nOrigin: {origin}\r\nx-api-key: dummy\r\nContent-Length: 0\r\n"
+        );
+        let want = if *is_app { 200 } else { 403 };
+        assert_eq!(status(&proxy, "POST /anthropic/v1/messages", &made_up), want, "{origin}");
+    }
+    assert!(models.seen().is_empty());
+    assert!(provider.seen().len() >= 5);
+    // A program is no page.
+    let plain = "Host: localhost\r\nauthorization: Bearer dummy\r\nContent-Length: 0\r\n";
+    assert_eq!(status(&proxy, "POST /local/v1/chat/completions", plain), 200);
+}
+
+/// To a public address a page may send what it has: only the right key opens anything there.
+#[test]
+fn pages_with_a_key_reach_providers_elsewhere() {
+    let tunnel = Tunnel::to(0, "HTTP/1.1 403 Forbidden\r\n\r\n");
+    let sandbox = sandbox().set("HTTPS_PROXY", &format!("http://127.0.0.1:{}", tunnel.port));
+    let sandbox = sandbox.config(
+        r#"{"proxy": {"providers": {"deepseek": {"url": "https://api.example.com"}, "box": {"url": "https://192.168.1.5"}, "ollama": {"url": "https://ollama"}}}}"#,
+    );
+    let proxy = sandbox.serve();
+    for (origin, _) in ORIGINS {
+        for (line, extra, want) in [
+            ("POST /v1/x", "authorization: Bearer sk-dummy", 502),
+            ("POST /v1/messages?key=AIza-dummy", "accept: */*", 502),
+            ("POST /deepseek/v1/x", "authorization: Bearer dummy", 502),
+            ("OPTIONS /deepseek/v1/x", "access-control-request-headers: authorization", 502),
+            ("OPTIONS /v1/messages", "access-control-request-headers: x-api-key", 502),
+            ("POST /deepseek/v1/x", "authorization: Basic dTpw", 403),
+            ("POST /deepseek/v1/x", "accept: */*", 403),
+            ("POST /box/v1/x", "authorization: Bearer sk-dummy", 403),
+            ("OPTIONS /box/v1/x", "access-control-request-headers: authorization", 403),
+            ("POST /ollama/v1/x", "authorization: Bearer sk-dummy", 403),
+            // Refused for another reason, which it may know.
+            ("POST /nowhere", "authorization: Bearer dummy", 404),
+        ] {
+            let headers =
+                format!("Host: localhost\r\nOrigin: {origin}\r\n{extra}\r\nContent-Length: 0\r\n");
+            assert_eq!(status(&proxy, line, &headers), want, "{line} {headers}");
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Which provider a request goes to: a key reaches nobody but its owner.
 
-use crate::provider::Provider;
+use crate::provider::{Provider, Tunnel};
 use crate::sandbox::{Proxy, Sandbox};
 use crate::support::{Api, sandbox};
 
@@ -79,32 +79,37 @@ impl World {
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
 
 const ANTHROPIC: (&str, &str) = ("authorization", "Bearer sk-ant-not-a-key");
-const OPENAI: (&str, &str) = ("authorization", "Bearer sk-not-a-key");
+const OPENAI: (&str, &str) = ("authorization", "Bearer sk-proj-not-a-key");
+const BARE: (&str, &str) = ("authorization", "Bearer sk-not-a-key");
 const OPENROUTER: (&str, &str) = ("authorization", "Bearer sk-or-not-a-key");
 const OPAQUE: (&str, &str) = ("authorization", "Bearer not-a-key");
 const API_KEY: (&str, &str) = ("x-api-key", "not-a-key");
 const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 const GOOG: (&str, &str) = ("x-goog-api-key", "not-a-key");
+const GOOGLE: (&str, &str) = ("x-goog-api-key", "AIza-not-a-key");
 
 #[test]
-fn credential_prefix_chooses() {
+fn key_chooses_its_owner() {
     World::new(true).check(&[
         ("/x", &[ANTHROPIC], "anthropic", "/x"),
         ("/x", &[OPENAI], "openai", "/v1/x"),
         ("/x", &[("authorization", "bearer sk-ant-not-a-key")], "anthropic", "/x"),
+        ("/x", &[("x-api-key", "sk-ant-not-a-key")], "anthropic", "/x"),
         ("/x", &[OPAQUE], "passthrough", "/pass/x"),
         ("/x", &[("authorization", "Basic c2stYW50LQ==")], "passthrough", "/pass/x"),
-        // Known prefixes beat the path and the headers.
+        // Known prefixes beat the path.
         ("/v1/chat/completions", &[ANTHROPIC], "anthropic", "/v1/chat/completions"),
         ("/v1/messages", &[OPENAI], "openai", "/v1/messages"),
-        (
-            "/v1beta/models/m:generateContent",
-            &[OPENAI],
-            "openai",
-            "/v1/v1beta/models/m:generateContent",
-        ),
+        ("/v1/messages", &[BARE, VERSION], "passthrough", "/pass/v1/messages"),
         ("/x", &[OPENAI, GOOG], "openai", "/v1/x"),
         ("/x", &[OPENAI, API_KEY, VERSION], "openai", "/v1/x"),
+        ("/x", &[GOOGLE], "passthrough", "/pass/x"),
+    ]);
+    World::new(false).check(&[
+        ("/x", &[GOOGLE], "google", "/x"),
+        ("/x?a=b&key=AIza-not-a-key", &[], "google", "/x?a=b&key=AIza-not-a-key"),
+        ("/v1/messages", &[GOOGLE], "google", "/v1/messages"),
+        ("/v1/messages", &[BARE, VERSION], "anthropic", "/v1/messages"),
     ]);
 }
 
@@ -118,28 +123,45 @@ fn key_of_another_service_stays_away_from_openai() {
 }
 
 #[test]
-fn credential_header_chooses() {
+fn passthrough_url_takes_what_is_nobodys_on_every_path_alike() {
     World::new(true).check(&[
-        ("/x", &[API_KEY, VERSION], "anthropic", "/x"),
-        ("/x", &[API_KEY], "passthrough", "/pass/x"),
-        ("/x", &[VERSION], "passthrough", "/pass/x"),
-        ("/x", &[GOOG], "google", "/x"),
-        ("/x?a=b&key=not-a-key", &[], "google", "/x?a=b&key=not-a-key"),
+        ("/v1/messages", &[], "passthrough", "/pass/v1/messages"),
+        ("/v1/messages/count_tokens", &[OPAQUE], "passthrough", "/pass/v1/messages/count_tokens"),
+        ("/v1/chat/completions", &[API_KEY], "passthrough", "/pass/v1/chat/completions"),
+        ("/v1/embeddings", &[], "passthrough", "/pass/v1/embeddings"),
         ("/x?monkey=1", &[], "passthrough", "/pass/x?monkey=1"),
-        ("/v1/messages", &[GOOG], "google", "/v1/messages"),
-        ("/v1/chat/completions", &[API_KEY, VERSION], "anthropic", "/v1/chat/completions"),
     ]);
 }
 
 #[test]
 fn path_chooses_for_keyless_and_opaque_requests() {
-    World::new(true).check(&[
+    World::new(false).check(&[
         ("/v1/messages", &[], "anthropic", "/v1/messages"),
         ("/v1/messages/count_tokens", &[OPAQUE], "anthropic", "/v1/messages/count_tokens"),
         ("/v1/chat/completions", &[], "openai", "/v1/chat/completions"),
         ("/v1/responses", &[OPAQUE], "openai", "/v1/responses"),
-        ("/v1beta/models/m:generateContent", &[], "google", "/v1beta/models/m:generateContent"),
-        ("/v1/embeddings", &[], "passthrough", "/pass/v1/embeddings"),
+        ("/v1beta/models/m:generateContent", &[GOOG], "google", "/v1beta/models/m:generateContent"),
+        ("/v1/embeddings", &[], "nobody", "404"),
+    ]);
+}
+
+#[test]
+fn keys_of_two_owners_go_nowhere_unless_the_request_says_where() {
+    let world = World::new(true);
+    let both = [OPENAI, ("x-api-key", "sk-ant-not-a-key")];
+    for api in Api::ALL {
+        let answer = world.proxy.post(api.target(false), &both, &api.small(false));
+        assert_eq!(answer.status(), 400, "{api:?}");
+        let code = answer.head.header("x-tokenpak-error");
+        assert_eq!(code.as_deref(), Some("two-providers"), "{api:?}");
+        let text = answer.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
+        assert!(text.contains("different providers") && !text.contains("not-a-key"), "{text}");
+    }
+    let named = [both[0], both[1], ("x-tokenpak-provider", "custom")];
+    world.check(&[
+        ("/v1/messages", &both, "nobody", "400"),
+        ("/v1/messages", &named, "custom", "/base/v1/messages"),
+        ("/anthropic/v1/messages", &both, "anthropic", "/v1/messages"),
     ]);
 }
 
@@ -163,7 +185,7 @@ fn request_itself_may_name_the_provider() {
 fn project_is_cut_before_the_provider() {
     World::new(true).check(&[
         ("/p/shop/custom/v1/x", &[OPENAI], "custom", "/base/v1/x"),
-        ("/p/shop/v1/messages?beta=true", &[], "anthropic", "/v1/messages?beta=true"),
+        ("/p/shop/v1/messages?beta=true", &[ANTHROPIC], "anthropic", "/v1/messages?beta=true"),
         ("/p/custom/v1/x", &[OPENAI], "openai", "/v1/x"),
     ]);
 }
@@ -176,7 +198,7 @@ fn base_url_and_path_are_joined_with_one_version() {
         ("/v1", &[OPENAI], "openai", "/v1"),
         ("/v1x/y", &[OPENAI], "openai", "/v1/v1x/y"),
         ("/v1/v1/x", &[OPENAI], "openai", "/v1/v1/x"),
-        ("//x", &[GOOG], "google", "//x"),
+        ("//x", &[ANTHROPIC], "anthropic", "//x"),
         ("/custom/x", &[OPENAI], "custom", "/base/v1/x"),
     ]);
 }
@@ -233,5 +255,160 @@ fn provider_names_that_are_paths_are_refused() {
         assert_eq!(output.status, 78, "{name}: {}", output.stderr);
         assert!(output.stderr.starts_with("tokenpak: config.json:2: "), "{}", output.stderr);
         assert!(output.stderr.contains(name), "{}", output.stderr);
+    }
+}
+
+/// Where `Bearer`, spaces, quotes and percent signs may stand.
+const CARRIERS: &[(&str, &str)] = &[
+    ("authorization", "Bearer KEY"),
+    ("authorization", "bEARER  KEY"),
+    ("authorization", "Bearer\tKEY"),
+    ("authorization", "Bearer \"KEY\""),
+    ("authorization", "Token KEY"),
+    ("authorization", "token token='KEY'"),
+    ("authorization", "Basic KEY"),
+    ("authorization", "KEY"),
+    ("Authorization", "BearerKEY"),
+    ("x-api-key", "KEY"),
+    ("X-API-Key", "Bearer KEY"),
+    ("api-key", "KEY"),
+    ("x-goog-api-key", "KEY"),
+    ("?", "key=KEY"),
+    ("?", "a=b&k%65y=KEY"),
+];
+
+/// Keys and their owners: `?` if nobody is known to own it.
+const KEYS: &[(&str, &str)] = &[
+    ("sk-ant-oat01-not-a-key", "anthropic"),
+    ("sk-proj-not-a-key", "openai"),
+    ("sk-svcacct-not-a-key", "openai"),
+    ("sk-not-a-key", "bare"),
+    ("sk-or-v1-not-a-key", "openrouter"),
+    ("gsk_not-a-key", "groq"),
+    ("xai-not-a-key", "xai"),
+    ("AIzaNot-a-key", "google"),
+    ("hf_not-a-key", "huggingface"),
+    ("eyJub3QtYS1rZXk", "?"),
+];
+
+const PATHS: &[(&str, &str)] = &[
+    ("/v1/messages", "anthropic"),
+    ("/v1/chat/completions", "openai"),
+    ("/v1/models", ""),
+    ("/v1beta/models/m:generateContent", "google"),
+    ("/unknown", ""),
+];
+
+/// The manual's list in short. The addresses of all built-in providers were set here.
+fn owner_in(path: (&str, &str), owner: &str, passthrough: bool, carrier: &str) -> String {
+    let is_openais = ["/v1/chat/completions", "/v1/models"].contains(&path.0);
+    let to = match owner {
+        "anthropic" | "openai" => owner,
+        "bare" if is_openais => "openai",
+        "?" if carrier == "api-key" => "azure",
+        _ if passthrough => "passthrough",
+        "google" | "groq" => owner,
+        "bare" if carrier == "api-key" => path.1,
+        "bare" | "?" => path.1,
+        _ => "",
+    };
+    (if to.is_empty() { "nobody" } else { to }).to_owned()
+}
+
+/// All upstreams record what arrives: a key where it belongs, unchanged, and nowhere else.
+#[test]
+fn no_key_goes_astray_whatever_carries_it() {
+    let names = ["anthropic", "openai", "google", "groq", "azure", "passthrough"];
+    let mut rows = 0;
+    for passthrough in [false, true] {
+        let upstreams = names.map(|_| Provider::start());
+        let providers: Vec<String> = names[..5]
+            .iter()
+            .zip(&upstreams)
+            .map(|(name, provider)| format!("\"{name}\": {{\"url\": \"{}\"}}", provider.url()))
+            .collect();
+        let url = if passthrough { format!("\"{}\"", upstreams[5].url()) } else { "null".into() };
+        let config = format!(
+            "{{\"proxy\": {{\"passthrough_url\": {url}, \"providers\": {{{}}}}}}}",
+            providers.join(",")
+        );
+        let proxy = sandbox().config(&config);
+        let proxy = proxy.serve();
+        let mut client = proxy.connect();
+        for (carrier, form) in CARRIERS {
+            for (key, owner) in KEYS {
+                for path in PATHS {
+                    let value = form.replace("KEY", key);
+                    let (target, header) = match *carrier {
+                        "?" => (format!("{}?{value}", path.0), None),
+                        name => (path.0.to_owned(), Some((name, value.as_str()))),
+                    };
+                    let before = upstreams.each_ref().map(|upstream| upstream.seen().len());
+                    client.request(("POST", &target), header.as_slice(), b"{}");
+                    let status = client.answer().status();
+                    let mut there = Vec::new();
+                    for ((name, upstream), before) in names.iter().zip(&upstreams).zip(before) {
+                        for seen in &upstream.seen()[before..] {
+                            assert_eq!(seen.target(), target);
+                            let sent = header.map(|(name, _)| seen.all(&name.to_lowercase()));
+                            assert_eq!(sent, header.map(|(_, value)| vec![value.into()]));
+                            there.push(*name);
+                        }
+                    }
+                    let want = owner_in(*path, owner, passthrough, carrier);
+                    let got = if there.is_empty() { "nobody".into() } else { there.join("+") };
+                    assert_eq!(got, want, "{target} {header:?} {passthrough}");
+                    assert_eq!(status == 404, want == "nobody", "{target} {header:?}");
+                    rows += 1;
+                }
+            }
+        }
+        upstreams.iter().for_each(Provider::forget);
+    }
+    assert_eq!(rows, 2 * CARRIERS.len() * KEYS.len() * PATHS.len());
+}
+
+/// Where nothing is configured, only what belongs to the three public addresses goes there. How far
+/// it comes tells the proxy on the way: each connection names its host.
+#[test]
+fn public_addresses_get_their_own_keys_and_no_others() {
+    let tunnel = Tunnel::to(0, "HTTP/1.1 403 Forbidden\r\n\r\n");
+    let address = format!("http://127.0.0.1:{}", tunnel.port);
+    let sandbox = sandbox().set("HTTPS_PROXY", &address);
+    let proxy = sandbox.serve();
+    let azure = "/openai/deployments/d/chat/completions?api-version=2024-10-21";
+    for (target, fields, want) in [
+        ("/v1/messages", &[ANTHROPIC][..], "api.anthropic.com"),
+        ("/v1/messages", &[("x-api-key", "sk-ant-not-a-key"), BARE, VERSION], "api.anthropic.com"),
+        ("/v1/models", &[BARE], "api.openai.com"),
+        ("/v1/responses", &[OPENAI], "api.openai.com"),
+        ("/v1beta/models/m:x?key=AIza-not-a-key", &[], "generativelanguage.googleapis.com"),
+        (
+            "/v1beta/models/m:x",
+            &[("x-goog-api-key", "AQ.not-a-key")],
+            "generativelanguage.googleapis.com",
+        ),
+        ("/v1/messages", &[VERSION], "api.anthropic.com"),
+        ("/v1/messages", &[API_KEY, VERSION], ""),
+        ("/v1/messages", &[BARE, VERSION], ""),
+        ("/v1/messages", &[("authorization", "Basic bm90LWEta2V5")], ""),
+        ("/v1/chat/completions", &[OPAQUE], ""),
+        ("/v1/chat/completions", &[OPENROUTER], ""),
+        ("/v1/chat/completions", &[("authorization", "Bearer gsk_not-a-key")], ""),
+        ("/v1/responses", &[("authorization", "Bearer eyJub3QtYS1rZXk")], ""),
+        ("/v1beta/models/m:generateContent", &[GOOG], ""),
+        ("/v1beta/models/m:generateContent?key=not-a-key", &[], ""),
+        (azure, &[("api-key", "not-a-key")], ""),
+    ] {
+        let before = tunnel.heads().len();
+        let status = proxy.post(target, fields, b"{}").status();
+        let heads = tunnel.heads();
+        let hosts: Vec<&str> = heads[before..]
+            .iter()
+            .filter_map(|head| head.strip_prefix("CONNECT ")?.split(':').next())
+            .collect();
+        let all: Vec<&str> = Some(want).into_iter().filter(|want| !want.is_empty()).collect();
+        assert_eq!(hosts, all, "{target} {fields:?}");
+        assert_eq!(status, if want.is_empty() { 404 } else { 502 }, "{target} {fields:?}");
     }
 }

@@ -15,11 +15,12 @@ fn credentials_are_forwarded_and_forgotten() {
     let sandbox = sandbox().providers(&provider).set("TOKENPAK_LOG", "debug");
     assert_eq!(sandbox.run(&["debug", "on"]).status, 0);
     let mut proxy = sandbox.serve();
-    let credentials: [(&str, &str); 6] = [
+    let credentials: [(&str, &str); 7] = [
         ("authorization", "Bearer sk-ant-canary-not-a-key"),
         ("authorization", "Bearer sk-canary-not-a-key"),
         ("x-api-key", "sk-ant-canary-not-a-key"),
         ("x-goog-api-key", "canary-not-a-key"),
+        ("api-key", "canary-not-a-key"),
         ("cookie", "session=canary-not-a-key"),
         ("proxy-authorization", "Basic canary-not-a-key"),
     ];

@@ -112,7 +112,7 @@ fn everything_is_shown_when_asked_for() {
         "      compression off         1\n",
         "  errors                    0\n",
         "  anthropic   http://127.0.0.1:",
-        "x-api-key, or Bearer sk-ant-...\n",
+        " keys sk-ant-...\n",
         "footer        off; added to 0 of 3 replies (not: off ",
         "config.json (not found, using defaults)\n",
         "TOKENPAK_STATS_FOOTER=0\n",

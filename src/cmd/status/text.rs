@@ -5,13 +5,7 @@ use crate::cmd::stats::Today;
 use crate::ledger::Reason;
 use crate::name::clean;
 use crate::number::{commas, saved_percent};
-
-/// Credentials by which a request finds its provider; `route` has the rules.
-const CREDENTIALS: &[(&str, &str)] = &[
-    ("anthropic", "x-api-key, or Bearer sk-ant-..."),
-    ("openai", "Bearer sk-..."),
-    ("google", "x-goog-api-key, or ?key="),
-];
+use crate::route;
 
 /// Whether it runs, how, and the sums of the day.
 pub(super) fn brief(facts: &Facts) -> String {
@@ -128,8 +122,11 @@ fn routes(facts: &Facts) -> String {
     let mut text = String::new();
     let settings = facts.likely();
     for (name, url) in &settings.providers {
-        let known = CREDENTIALS.iter().find(|(provider, _)| provider == name);
-        let by = known.map_or(format!("path /{name}/..."), |(_, by)| (*by).to_owned());
+        let keys = route::known(name).map_or(&[][..], |known| known.keys);
+        let by = match keys {
+            [] => format!("path /{name}/..."),
+            keys => format!("keys {}...", keys.join("..., ")),
+        };
         let (name, url, by) = (clean(name), clean(url), clean(&by));
         text += &format!("  {name:<11} {url:<45} {by}\n");
     }

@@ -2,19 +2,21 @@
 //!
 //! A name that resolves to 127.0.0.1 makes a foreign page same-origin with us (DNS rebinding), so on
 //! a loopback address `Host` must be a name of ours. A page cannot know the user's key, so a request
-//! that carries one may come from anywhere. Beyond loopback the token decides.
+//! that carries one may come from anywhere, to a provider that asks for it: a model on this machine
+//! asks for none, and takes a key that was made up. Beyond loopback the token decides.
 
-use std::net::TcpStream;
+use std::net::{Ipv6Addr, TcpStream};
 
 use super::pages::Page;
-use crate::config::{Config, Endpoints};
+use crate::config::{self, Config, Endpoints};
 use crate::proxy::request::{Head, Refusal};
 use crate::proxy::sock_diag::is_unix;
 use crate::proxy::{Context, local};
-use crate::route::{self, Asked, Upstreams};
+use crate::route::{self, Asked, Credentials, Route, Unrouted, Upstreams};
 
 const LOCAL_NAMES: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
 
+const BAD_HOST: Refusal = Refusal { status: 400, why: "Host, or the target's, is malformed" };
 const WRONG_HOST: Refusal =
     Refusal { status: 421, why: "this Host is not served here; see proxy.hosts" };
 const FOREIGN: Refusal = Refusal { status: 403, why: "a page of another origin may not ask this" };
@@ -31,6 +33,9 @@ pub(crate) fn admit(
     (stream, is_other_user): (&TcpStream, &dyn Fn() -> bool),
     head: &mut Head,
 ) -> Result<Option<Vec<u8>>, Refusal> {
+    if !is_authority(host(head)) || !authority_of(head.target()).is_none_or(is_authority) {
+        return Err(BAD_HOST);
+    }
     // No page of a browser's reaches a socket in the file system, by whatever name.
     if config.is_loopback() && !is_ours(host(head), &config.hosts) && !is_unix(stream) {
         return Err(WRONG_HOST);
@@ -38,14 +43,12 @@ pub(crate) fn admit(
     if let Some(token) = &config.auth_token {
         check_token(head, token.reveal(), config)?;
     }
-    let header = |name: &str| head.header(name);
-    let asked = Asked { method: head.method(), target: head.target(), header: &header };
     let page = page(config, stream, head);
     if config.same_user && !matches!(page, Some(Page::Health | Page::Metrics)) && is_other_user() {
         return Err(OTHER_USER);
     }
     let is_own = page.is_some();
-    if is_foreign(head, &config.hosts) && (is_own || !has_own_key(config, &asked)) {
+    if is_foreign(head, stream, &config.hosts) && (is_own || !may_come_from_afar(config, head)) {
         return Err(FOREIGN);
     }
     match head.method() {
@@ -54,7 +57,7 @@ pub(crate) fn admit(
         _ if page == Some(Page::Health) => Ok(Some(local::health_of(context))),
         // A worker will.
         _ if is_own => Ok(None),
-        "GET" | "HEAD" if matches!(path(head), "" | "/") && !route::has_credential(&asked) => {
+        "GET" | "HEAD" if matches!(path(head), "" | "/") && !has_credential(head) => {
             Ok(Some(local::greeting()))
         }
         _ => Ok(None),
@@ -99,21 +102,72 @@ fn host(head: &Head) -> &[u8] {
     head.header("host").unwrap_or(b"localhost")
 }
 
-/// Browsers say where a page comes from; everybody else says nothing.
-fn is_foreign(head: &Head, hosts: &[String]) -> bool {
-    head.values("origin").any(|origin| !is_our_origin(origin, hosts))
-        || head.values("sec-fetch-site").any(|site| site.eq_ignore_ascii_case(b"cross-site"))
+/// Where a request goes.
+pub(crate) fn route(config: &Config, head: &Head) -> Result<Route, Unrouted> {
+    let upstreams = Upstreams {
+        providers: &config.providers,
+        passthrough_url: config.passthrough_url.as_deref(),
+    };
+    asked(head, |asked| route::pick(asked, &upstreams))
 }
 
-/// A key in a header is beyond a foreign page. A key in the URL is not, so it counts only where it
-/// is needed: with Google, not with a server on this machine that asks for none.
-fn has_own_key(config: &Config, asked: &Asked) -> bool {
-    let upstreams = Upstreams { providers: &config.providers, passthrough_url: None };
+fn asked<T>(head: &Head, ask: impl FnOnce(&Asked) -> T) -> T {
+    let headers = |each: route::Each| {
+        head.headers().for_each(|(name, value)| each(name, value));
+    };
+    let named = head.header("x-tokenpak-provider");
+    ask(&Asked { method: head.method(), target: head.target(), named, headers: &headers })
+}
+
+fn has_credential(head: &Head) -> bool {
+    asked(head, |asked| Credentials::of(asked).is_any)
+}
+
+/// Browsers say where a page comes from; everybody else says nothing. A page of another server on
+/// this machine is as foreign as any, though browsers call it of the same site.
+fn is_foreign(head: &Head, stream: &TcpStream, hosts: &[String]) -> bool {
+    let is_ours = |site: &[u8]| ["same-origin", "none"].iter().any(|our| is(site, our));
+    let port = || stream.local_addr().map_or(0, |address| address.port());
+    head.values("origin").any(|origin| !is_our_origin(origin, port(), hosts))
+        || head.values("sec-fetch-site").any(|site| !is_ours(site))
+}
+
+/// What a page elsewhere may send: a key, or the question whether it may send one, to a provider
+/// that asks for a key. What is on this machine or near it is taken to ask for none.
+///
+/// Except under the name of a provider that always does, where it is a relay that passes keys on, or
+/// checks them. There the key must be of that provider's kind, unless it comes from a webview or an
+/// extension, whose origin no page can claim; and what a page sends there is sent by its browser
+/// only after that server itself has agreed to its origin, in answer to the preflight.
+fn may_come_from_afar(config: &Config, head: &Head) -> bool {
     // The token has been checked, and is as unknown to a page as a key.
-    config.auth_token.is_some()
-        || route::has_key_header(asked)
-        || route::has_credential(asked)
-            && route::pick(asked, &upstreams).is_some_and(|route| route.provider == "google")
+    if config.auth_token.is_some() {
+        return true;
+    }
+    let found = asked(head, Credentials::of);
+    if !found.is_any && !found.is_announced {
+        return false;
+    }
+    // Nothing is sent of what has no route, and the answer says why.
+    let Ok(route) = route(config, head) else { return true };
+    if !config::is_near(&route.url) {
+        // Browsers add the credentials of `Basic` and the like by themselves.
+        return found.has_key_header || found.is_announced || found.has_query_key;
+    }
+    let always_asks = route::known(&route.provider).is_some_and(|known| !known.url.is_empty());
+    let is_app = || head.values("origin").all(is_app_origin) && head.header("origin").is_some();
+    always_asks && (found.is_announced || (found.has_key_header && (route.is_owners || is_app())))
+}
+
+/// An origin of programs that show pages of their own: `vscode-webview://...`. What a browser says of
+/// a page is a scheme of the web, `null`, or a file.
+fn is_app_origin(origin: &[u8]) -> bool {
+    let scheme = memchr::memmem::find(origin, b"://").map_or(&b""[..], |at| &origin[..at]);
+    !["", "http", "https", "file"].iter().any(|web| is(scheme, web))
+}
+
+fn is(bytes: &[u8], word: &str) -> bool {
+    bytes.eq_ignore_ascii_case(word.as_bytes())
 }
 
 /// HTTP/1.0 knows no upgrade.
@@ -123,17 +177,56 @@ fn is_websocket(head: &Head) -> bool {
     !head.is_http10 && protocols.any(is_it)
 }
 
-fn is_our_origin(origin: &[u8], hosts: &[String]) -> bool {
-    let host = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
-    host.is_some_and(|host| is_ours(host, hosts))
+/// Our own pages are at our own port, without TLS; behind a tunnel that has a name of ours, at any.
+fn is_our_origin(origin: &[u8], port: u16, hosts: &[String]) -> bool {
+    let plain = origin.strip_prefix(b"http://");
+    let Some(place) = plain.or_else(|| origin.strip_prefix(b"https://")) else { return false };
+    let Some((name, digits)) = split_port(place) else { return false };
+    let is_port = || if digits.is_empty() { port == 80 } else { digits.parse() == Ok(port) };
+    hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+        || (plain.is_some() && is_ours(name.as_bytes(), &[]) && is_port())
+}
+
+/// A host's name and the digits of its port, which may be missing.
+fn split_port(place: &[u8]) -> Option<(&str, &str)> {
+    let place = std::str::from_utf8(place).ok()?;
+    let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let split = place.rsplit_once(':').filter(|(_, port)| digits(port));
+    Some(split.unwrap_or((place, "")))
+}
+
+/// The authority of a target in absolute form.
+fn authority_of(target: &str) -> Option<&[u8]> {
+    let rest = target.strip_prefix('/').is_none().then(|| target.split_once("://"))??.1;
+    rest.split(['/', '?']).next().map(str::as_bytes)
+}
+
+/// Whether this is a host with or without a port (RFC 9110 7.2, RFC 3986 3.2.2): a name or an IPv4
+/// address, or an IPv6 address in brackets. The comma, which is allowed in names and in none of any
+/// use, is taken for what it is in fact: two headers in one.
+fn is_authority(place: &[u8]) -> bool {
+    let Some((name, port)) = split_port(place) else { return false };
+    if let Some(literal) = name.strip_prefix('[') {
+        let address = literal.strip_suffix(']').and_then(|inner| inner.parse::<Ipv6Addr>().ok());
+        return address.is_some() && is_port(port);
+    }
+    let mut bytes = name.bytes();
+    let is_name = std::iter::from_fn(|| bytes.next().map(|byte| (byte, bytes.clone()))).all(
+        |(byte, mut rest)| match byte {
+            b'%' => (0..2).all(|_| rest.next().is_some_and(|digit| digit.is_ascii_hexdigit())),
+            byte => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte),
+        },
+    );
+    is_name && is_port(port)
+}
+
+fn is_port(digits: &str) -> bool {
+    digits.is_empty() || digits.parse::<u16>().is_ok()
 }
 
 /// Whether `host`, a port after it or not, is a name under which we may be reached.
 fn is_ours(host: &[u8], hosts: &[String]) -> bool {
-    let Ok(host) = std::str::from_utf8(host) else { return false };
-    let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    let name =
-        host.rsplit_once(':').filter(|(_, port)| digits(port)).map_or(host, |(name, _)| name);
+    let Some((name, _)) = split_port(host) else { return false };
     let ours = LOCAL_NAMES.iter().copied().chain(hosts.iter().map(String::as_str));
     ours.into_iter().any(|ours| ours.eq_ignore_ascii_case(name))
 }

@@ -13,6 +13,7 @@ use tiny_http::{HTTPVersion, Header, Response, StatusCode};
 
 use crate::proxy::Context;
 use crate::proxy::request::{Head, Refusal};
+use crate::route::Unrouted;
 use crate::wire::Format;
 
 /// What keeps a place from being free does not last, in seconds.
@@ -50,6 +51,32 @@ pub(crate) fn error(format: Option<Format>, trouble: &Trouble) -> Vec<u8> {
         [("x-tokenpak-error", trouble.code), ("x-tokenpak-request-id", trouble.request_id)];
     let headers: Vec<_> = headers.into_iter().chain(third).collect();
     print(trouble.status, "application/json", &headers, body.to_string())
+}
+
+/// Why a request goes nowhere, and the way out.
+pub(crate) fn no_route(why: Unrouted) -> Cow<'static, str> {
+    match why {
+        Unrouted::UnknownName => {
+            "no provider has the name that x-tokenpak-provider gives; see proxy.providers".into()
+        }
+        Unrouted::TwoOwners => {
+            "the credentials of this request belong to different providers, so it was not sent; \
+             leave one out, or put the provider's name first in the path"
+                .into()
+        }
+        Unrouted::NoAddress(name) => format!(
+            "the key of this request is for {name}, which has no address here; set \
+             proxy.providers.{name}.url or proxy.passthrough_url, or put a provider's name first \
+             in the path"
+        )
+        .into(),
+        Unrouted::Unclaimed => {
+            "no provider for this request: nothing tells whose its credential is, or where its path \
+             is served; set proxy.passthrough_url or the provider's own address, or put the \
+             provider's name first in the path"
+                .into()
+        }
+    }
 }
 
 /// What an answer of ours depends on in the request that it answers.
