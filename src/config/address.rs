@@ -2,6 +2,23 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+/// Upstreams that may be sent keys in the clear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AllowHttp {
+    All,
+    /// Providers, and `passthrough` for `proxy.passthrough_url`.
+    Of(Vec<String>),
+}
+
+impl AllowHttp {
+    pub(super) fn allows(&self, name: &str) -> bool {
+        match self {
+            AllowHttp::All => true,
+            AllowHttp::Of(names) => names.iter().any(|allowed| allowed == name),
+        }
+    }
+}
+
 /// Whether a URL leads to this very machine.
 pub(super) fn is_loopback(url: &str) -> bool {
     let host = host(url);

@@ -4,6 +4,7 @@
 //! setting is one row. Nothing else reads the environment or the configuration file.
 
 mod address;
+mod change;
 mod edit;
 mod in_force;
 mod limit;
@@ -23,7 +24,9 @@ use crate::error::Error;
 use crate::ledger::Prices;
 use crate::pack::Plan;
 use crate::safe_path;
+use address::AllowHttp;
 pub(crate) use address::is_near;
+pub(crate) use change::{faults_of_change, may_set};
 pub(crate) use edit::Edit;
 pub(crate) use in_force::InForce;
 pub(crate) use origin::{Origin, Value};
@@ -105,23 +108,6 @@ pub(crate) enum Endpoints {
     Local,
     All,
     Off,
-}
-
-/// Upstreams that may be sent keys in the clear.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum AllowHttp {
-    All,
-    /// Providers, and `passthrough` for `proxy.passthrough_url`.
-    Of(Vec<String>),
-}
-
-impl AllowHttp {
-    fn allows(&self, name: &str) -> bool {
-        match self {
-            AllowHttp::All => true,
-            AllowHttp::Of(names) => names.iter().any(|allowed| allowed == name),
-        }
-    }
 }
 
 /// A text that is never shown.
@@ -271,52 +257,6 @@ pub(crate) fn check(around: &Surroundings, file: Option<&Path>) -> Result<Vec<St
     let mut loader = Loader::new(around);
     loader.file(&path, named)?;
     loader.finish().map(|loader| loader.warnings)
-}
-
-/// Whether `key` could have this value, as JSON; and the variable that would override it.
-pub(crate) fn may_set(
-    around: &Surroundings,
-    key: &str,
-    value: &Json,
-) -> Result<Option<String>, Error> {
-    let mut loader = Loader::new(around);
-    let applied = match value {
-        Json::Object(_) => Err("an object; set its members one by one".to_owned()),
-        Json::Null if settings::is_known(key) => Ok(()),
-        value => loader.apply(key, &text_of(value), &loader.home.clone()),
-    };
-    applied.map_err(|what| Error::usage(format!("{key}: {what}")))?;
-    loader.environment(around);
-    let value = loader.values.into_iter().find(|value| value.key == key);
-    Ok(value.and_then(|value| match value.origin {
-        Origin::Variable(name) => Some(name),
-        _ => None,
-    }))
-}
-
-/// What would contradict itself if the file became `edit` that does not do so already: the reason
-/// not to write it. A file with faults can thus be mended one by one.
-///
-/// `value` is judged as if nothing overrode it, since the file outlives the variables of this shell.
-pub(crate) fn faults_of_change(
-    around: &Surroundings,
-    edit: &Edit,
-    key: &str,
-    value: Option<&Json>,
-) -> Vec<String> {
-    let mut before = Loader::new(around);
-    // A file that cannot be read was found out when it was opened for the change.
-    let _ = before.layers(around, None);
-    let mut after = Loader::new(around);
-    after.text(&path(around).0, &edit.text());
-    after.environment(around);
-    if let Some(value) = value.filter(|value| !value.is_null()) {
-        let home = after.home.clone();
-        let _ = after.apply(key, &text_of(value), &home);
-    }
-    let faults = |config| [settings::contradictions(config), settings::loops(config)].concat();
-    let known = faults(&before.config);
-    faults(&after.config).into_iter().filter(|fault| !known.contains(fault)).collect()
 }
 
 struct Loader {

@@ -107,8 +107,8 @@ pub(super) fn is_openais(path: &str, base_url: &str) -> bool {
     let rest = rest.map(|rest| rest.trim_start_matches('/'));
     let is_others =
         |rest: &str| rest.is_empty() || NOT_OPENAIS.iter().any(|resource| is_below(rest, resource));
-    // The root is everybody's: what is asked there is whether somebody is there.
-    let is_its = inner.is_empty() || rest.is_some_and(|rest| !is_others(rest));
+    // The root and `*` are everybody's: what is asked there is whether somebody is there.
+    let is_its = matches!(inner, "" | "*") || rest.is_some_and(|rest| !is_others(rest));
     is_its && by_path(path).is_none_or(|own| own.name == "openai")
 }
 

@@ -49,6 +49,7 @@ mod memory;
 mod memory_limit;
 mod money;
 mod names;
+mod origins;
 mod pages;
 mod printed;
 mod quick;

@@ -75,7 +75,7 @@ const PATHS: &[(&str, &str, bool)] = &[
     ("/v1/embeddings", "", true),
     ("/v1/rerank", "", false),
     ("/v1beta/models/m:generateContent", "google", false),
-    ("/v1/messages-and-more", "", false),
+    ("/v1/messages-and-more", "", true),
     ("/user/balance", "", false),
     ("/", "", true),
 ];
