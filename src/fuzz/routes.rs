@@ -61,16 +61,18 @@ fn any_request_has_a_route_or_none() {
     let providers = BTreeMap::from(["anthropic", "openai", "google", "p"].map(url));
     fuzz(REQUESTS, |source| {
         let target: String = (0..below(source, PARTS_MAX)).map(|_| *pick(source, PARTS)).collect();
-        let values: Vec<&[u8]> = (0..4).map(|_| *pick(source, VALUES)).collect();
-        let given = below(source, 16);
-        let header = |name: &str| {
-            let names = ["authorization", "x-api-key", "x-goog-api-key", "x-tokenpak-provider"];
-            let at = names.iter().position(|known| *known == name)?;
-            (given >> at & 1 == 1).then(|| values[at])
+        let values: Vec<&[u8]> = (0..5).map(|_| *pick(source, VALUES)).collect();
+        let given = below(source, 32);
+        let names = ["authorization", "x-api-key", "x-goog-api-key", "api-key"];
+        let headers = |each: route::Each| {
+            let all = names.iter().zip(&values).enumerate();
+            let some = all.filter(|(at, _)| given >> at & 1 == 1);
+            some.for_each(|(_, (name, value))| each(name.as_bytes(), value));
         };
-        let asked = Asked { method: "POST", target: &target, header: &header };
+        let named = (given >= 24).then_some(values[4]);
+        let asked = Asked { method: "POST", target: &target, named, headers: &headers };
         let upstreams = Upstreams { providers: &providers, passthrough_url: None };
-        if let Some(route) = route::pick(&asked, &upstreams) {
+        if let Ok(route) = route::pick(&asked, &upstreams) {
             // Only to an upstream that was set up.
             let is_known = providers.values().any(|url| route.url.starts_with(url.as_str()));
             assert!(is_known, "{target:?} goes to {}", route.url);
