@@ -3,13 +3,14 @@
 //! Done at compile time: at run time it would cost every start 50 ms and 5 MB of private memory.
 //! `layout.rs` is shared with the counter, so the two cannot disagree.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::{env, fs};
 
 use layout::{
-    BLOCK_BITS, CASELESS, ENTRY, FILTER_BITS, LOWER, MARK, NEWLINE, NO_RANK, NUMBER, OTHER,
-    PAIRS_GROUP, RANK_BITS, SLOT_BYTES, SLOTS, SLOTS_BEYOND, SPACE, UPPER, filter_place,
-    fingerprint, hash, slot,
+    BLOCK_BITS, BYTE_NAMES, CASELESS, ENTRY, FILTER_BITS, LOWER, MARK, NAME_BITS, NEWLINE, NO_RANK,
+    NUMBER, OTHER, PAIR_NAMES, PAIRS_GROUP, RANK_BITS, SEED_BITS, SLOT_BYTES, SLOTS, SPACE,
+    SPELT_BYTES_MAX, UPPER, filter_place, hash, parts, seed_place, slot, spelling, spelt_len, word,
 };
 
 mod layout;
@@ -17,6 +18,8 @@ mod layout;
 const EMPTY: u64 = ENTRY;
 const TOKENS: usize = 199_998;
 const CHARS: usize = 0x11_0000;
+/// About 68,000 are needed.
+const SEED_TURNS_MAX: usize = 1_000_000;
 
 fn main() {
     for input in ["build.rs", "layout.rs", "o200k.bin", "classes.txt"] {
@@ -25,11 +28,15 @@ fn main() {
     let vocabulary = fs::read("src/tokens/o200k.bin").expect("the vocabulary is in the repository");
     let tokens = tokens(&vocabulary);
     assert_eq!(tokens.len(), TOKENS, "o200k.bin is damaged");
-    write("ranks.bin", &slots(&ranks(&tokens)));
-    write("filter.bin", &filter(&tokens));
     let (index, groups) = pairs(&tokens);
+    let hashes: Vec<u64> =
+        tokens.iter().filter(|token| token.len() > 2).map(|token| hash(token)).collect();
+    let seeds = seeds(&hashes);
+    write("seeds.bin", &seeds);
+    write("slots.bin", &slots(&entries(&tokens, &seeds, &groups)));
+    write("filter.bin", &filter(&hashes));
     write("pair_index.bin", &index);
-    write("pair_groups.bin", &groups);
+    write("pair_groups.bin", &bytes_of(&groups));
 
     let text =
         fs::read_to_string("src/tokens/classes.txt").expect("the classes are in the repository");
@@ -60,40 +67,99 @@ fn tokens(mut blob: &[u8]) -> Vec<&[u8]> {
     tokens
 }
 
-/// Open addressing with linear probing. Low ranks are the frequent tokens and come first, so they
-/// sit at home.
-fn ranks(tokens: &[&[u8]]) -> Vec<u64> {
-    let mut slots = vec![EMPTY; SLOTS + SLOTS_BEYOND];
-    for (rank, token) in tokens.iter().enumerate() {
-        let hash = hash(token);
-        let entry = fingerprint(hash) | rank as u64;
-        let mut at = slot(hash);
-        while slots[at] != EMPTY {
-            assert_ne!(
-                slots[at] >> RANK_BITS,
-                entry >> RANK_BITS,
-                "two tokens share slot and fingerprint"
-            );
-            at += 1;
-        }
-        slots[at] = entry;
+/// For each group of hashes the seed that leads them to slots of their own (as PtrHash does it). Large
+/// groups choose first. One that finds no free places takes those of the fewest others, which choose
+/// again.
+fn seeds(hashes: &[u64]) -> Vec<u8> {
+    let mut groups = vec![Vec::new(); 1 << SEED_BITS];
+    for &hash in hashes {
+        groups[seed_place(hash)].push(hash);
     }
-    assert_eq!(slots.last(), Some(&EMPTY), "a look-up would not end");
-    slots
+    let mut waiting: Vec<usize> = (0..groups.len()).collect();
+    waiting.sort_by_key(|&group| groups[group].len());
+    let mut owners: Vec<Option<usize>> = vec![None; SLOTS];
+    let mut seeds = vec![0; groups.len()];
+    for turn in 0..SEED_TURNS_MAX {
+        let Some(group) = waiting.pop() else { return seeds };
+        let slots = |seed: u8| groups[group].iter().map(move |&hash| slot(hash, seed));
+        let price = |seed: u8| {
+            let mut each: Vec<usize> = slots(seed).collect();
+            each.sort_unstable();
+            let owners = each.iter().filter_map(|&slot| owners[slot]);
+            let apart = each.windows(2).all(|two| two[0] != two[1]);
+            apart.then(|| owners.map(|owner| groups[owner].len().pow(2)).sum::<usize>())
+        };
+        // From another seed each time, so that two groups do not take turns for ever.
+        let all = (0..=u8::MAX).map(|seed| seed.wrapping_add((turn * 91) as u8));
+        let priced = all.filter_map(|seed| Some((price(seed)?, seed)));
+        let cheapest = priced.min_by_key(|(price, _)| *price);
+        let (_, seed) = cheapest.expect("two hashes are equal; change the hash");
+        for place in slots(seed) {
+            if let Some(owner) = owners[place].replace(group) {
+                let theirs = groups[owner].iter().map(|&hash| slot(hash, seeds[owner]));
+                theirs.filter(|&slot| slot != place).for_each(|slot| owners[slot] = None);
+                waiting.push(owner);
+            }
+        }
+        seeds[group] = seed;
+    }
+    panic!("the seeds find no end; more slots are needed");
 }
 
-fn filter(tokens: &[&[u8]]) -> Vec<u8> {
+/// The entries of all slots.
+fn entries(tokens: &[&[u8]], seeds: &[u8], pairs: &[u32]) -> Vec<u64> {
+    let ranks: HashMap<&[u8], usize> =
+        tokens.iter().enumerate().map(|(rank, token)| (*token, rank)).collect();
+    let place = |token: &[u8]| slot(hash(token), seeds[seed_place(hash(token))]);
+    let pair = |rank: usize| pairs.iter().position(|&pair| pair == rank as u32);
+    let name = |token: &[u8]| match *token {
+        [byte] => BYTE_NAMES + u32::from(byte),
+        [_, _] => PAIR_NAMES + pair(ranks[token]).expect("pairs are in their table") as u32,
+        _ => place(token) as u32,
+    };
+    assert!(PAIR_NAMES as usize + pairs.len() < 1 << NAME_BITS, "too many names");
+    let mut entries = vec![EMPTY; SLOTS];
+    for (rank, token) in tokens.iter().enumerate().filter(|(_, token)| token.len() > 2) {
+        let (left, right) = token.split_at(last_merge(token, &ranks));
+        let spelt =
+            (token.len() <= SPELT_BYTES_MAX).then(|| spelling(word(token), token.len())).flatten();
+        let what = spelt.unwrap_or_else(|| parts(name(left), name(right)));
+        assert_eq!(spelt.and(spelt_len(what)), spelt.map(|_| token.len()), "{token:?}");
+        entries[place(token)] = what << RANK_BITS | rank as u64;
+    }
+    entries
+}
+
+/// Where a token's two parts meet when it is merged from single bytes. Wherever it comes about in a text
+/// it is of these two: until then, nothing around it took part in its merges.
+fn last_merge(token: &[u8], ranks: &HashMap<&[u8], usize>) -> usize {
+    let mut bounds: Vec<usize> = (0..=token.len()).collect();
+    while bounds.len() > 3 {
+        let joined = |at: &usize| ranks.get(&token[bounds[*at - 1]..bounds[*at + 1]]);
+        let inner = (1..bounds.len() - 1).filter(|at| joined(at).is_some());
+        let least = inner.min_by_key(joined).expect("every token can be merged from bytes");
+        bounds.remove(least);
+    }
+    bounds[1]
+}
+
+fn filter(hashes: &[u64]) -> Vec<u8> {
     let mut filter = vec![0; 1 << (FILTER_BITS - 3)];
-    for token in tokens {
-        let (byte, bit) = filter_place(hash(token));
+    for &hash in hashes {
+        let (byte, bit) = filter_place(hash);
         filter[byte] |= bit;
     }
     filter
 }
 
-/// Ranks of all strings of two bytes, three bytes each: where every merge begins. In groups of
-/// sixteen, equal ones once (most are empty), and before them the number of each group, two bytes.
-fn pairs(tokens: &[&[u8]]) -> (Vec<u8>, Vec<u8>) {
+/// Three bytes each.
+fn bytes_of(ranks: &[u32]) -> Vec<u8> {
+    ranks.iter().flat_map(|rank| rank.to_le_bytes().into_iter().take(3)).collect()
+}
+
+/// Ranks of all strings of two bytes, where every merge begins: the number of each group of sixteen in
+/// two bytes, and the groups, equal ones once (most are empty).
+fn pairs(tokens: &[&[u8]]) -> (Vec<u8>, Vec<u32>) {
     let mut ranks = vec![NO_RANK; 1 << 16];
     for (rank, token) in tokens.iter().enumerate() {
         if let [first, second] = **token {
@@ -110,8 +176,7 @@ fn pairs(tokens: &[&[u8]]) -> (Vec<u8>, Vec<u8>) {
         });
         index.extend((at as u16).to_le_bytes());
     }
-    let ranks = groups.concat().into_iter();
-    (index, ranks.flat_map(|rank| rank.to_le_bytes().into_iter().take(3)).collect())
+    (index, groups.concat())
 }
 
 /// The class of every code point.

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::digest::Digest;
-use super::layout::{hash_short, slot};
+use super::layout::hash_short;
 
 /// Shorter texts are counted as fast as they are found.
 pub(crate) const TEXT_BYTES_MIN: usize = 128;
@@ -67,7 +67,7 @@ impl Memo {
 /// Mixed once more: texts that differ by a number have digests at equal distances, which under some
 /// keys would crowd few sets.
 fn set_of(digest: u128) -> usize {
-    slot(hash_short(digest, 16)) % SETS
+    hash_short(digest, 16) as usize % SETS
 }
 
 fn read(entry: &Entry) -> [u64; 2] {

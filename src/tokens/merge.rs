@@ -3,6 +3,11 @@
 //! From single bytes, the two neighbours that together are the token of lowest rank are joined, the
 //! leftmost on a tie, until no two neighbours are a token.
 //!
+//! Parts carry the names of their tokens, so that a look-up compares two names instead of bytes: the
+//! table knows of each token only the two that it is merged from at last. That is enough. Whatever
+//! surrounds a token, its own bytes are merged in the order they would be alone, or it does not come
+//! about; so another two neighbours with the same bytes would never have been joined.
+//!
 //! Long pieces are merged in windows, so that a megabyte of one letter costs no more per byte than
 //! a line, nor more memory. Tokens are the encoding of a text exactly if each two neighbours among
 //! them are the encoding of theirs; so what two windows found can be joined at a token which both
@@ -11,7 +16,7 @@
 
 use super::layout::NO_RANK;
 use super::minima::Minima;
-use super::table::{TOKEN_BYTES_MAX, rank_at, rank_of_pair};
+use super::table::{TOKEN_BYTES_MAX, joined, of_byte, pair};
 
 /// The pieces merged in registers and on the stack: one bit each in a word says which bytes begin a
 /// part.
@@ -31,6 +36,10 @@ pub(crate) struct Merger {
     /// One bit per byte of the window, set where a part begins, and one at its end.
     starts: Vec<u64>,
     minima: Minima,
+    /// The names of the parts, each where it begins.
+    parts: Vec<u32>,
+    /// And of what each would make with the next.
+    joins: Vec<u32>,
 }
 
 /// Where two windows meet.
@@ -45,7 +54,7 @@ struct Seam {
 
 impl Merger {
     pub(crate) fn new() -> Merger {
-        Merger { starts: Vec::new(), minima: Minima::new() }
+        Merger { starts: vec![], minima: Minima::new(), parts: vec![], joins: vec![] }
     }
 
     /// The number of tokens of a piece.
@@ -113,17 +122,31 @@ impl Merger {
             return;
         }
         self.starts.resize(len / 64 + 1, u64::MAX);
-        self.minima.reset(window.windows(2).map(|pair| rank_of_pair(pair[0], pair[1])));
+        let pairs = || window.windows(2).map(|two| pair(two[0], two[1]));
+        self.minima.reset(pairs().map(|pair| pair.rank));
+        self.parts.clear();
+        self.parts.extend(window.iter().copied().map(of_byte));
+        self.joins.clear();
+        self.joins.extend(pairs().map(|pair| pair.name));
         while let Some(at) = self.minima.least() {
             let gone = self.next(at);
             let end = self.next(gone);
             self.starts[gone / 64] &= !(1 << (gone % 64));
-            let joined = if end < len { rank_at(window, at, self.next(end)) } else { NO_RANK };
+            self.parts[at] = self.joins[at];
+            let joined = if end < len { self.join(window, at, end) } else { NO_RANK };
             let before = at.checked_sub(1).map(|place| self.last(place));
             let before =
-                before.map_or((at, joined), |before| (before, rank_at(window, before, end)));
+                before.map_or((at, joined), |before| (before, self.join(window, before, at)));
             self.minima.set([(gone, NO_RANK), (at, joined), before]);
         }
+    }
+
+    /// The rank of what two neighbours make; its name is kept.
+    #[inline(always)]
+    fn join(&mut self, window: &[u8], left: usize, right: usize) -> u32 {
+        let token = joined(window, left..self.next(right), self.parts[left], self.parts[right]);
+        self.joins[left] = token.name;
+        token.rank
     }
 
     /// The first beginning of a part after a place.
@@ -183,34 +206,70 @@ fn starts_of_short<const N: usize, const PADDED: usize>(piece: &[u8]) -> u64 {
     starts::<N, PADDED>(&text, piece.len())
 }
 
+/// The parts of a short text, each where it begins.
+struct Parts<const N: usize> {
+    /// The rank, and below it the place, of what each would make with the next.
+    keys: [i32; N],
+    /// The names of these.
+    joins: [u32; N],
+    /// And of the parts.
+    names: [u32; N],
+}
+
+impl<const N: usize> Parts<N> {
+    const NONE: i32 = key(NO_RANK, 0);
+
+    /// Single bytes.
+    #[inline(always)]
+    fn new(text: &[u8]) -> Parts<N> {
+        let mut parts = Parts { keys: [Self::NONE; N], joins: [0; N], names: [0; N] };
+        for (at, two) in text.windows(2).enumerate() {
+            let pair = pair(two[0], two[1]);
+            (parts.keys[at], parts.joins[at]) = (key(pair.rank, at), pair.name);
+        }
+        for (at, &byte) in text.iter().enumerate() {
+            parts.names[at] = of_byte(byte);
+        }
+        parts
+    }
+
+    /// Looks up what two neighbours make.
+    #[inline(always)]
+    fn join(&mut self, text: &[u8], left: usize, right: usize, end: usize) {
+        let token = joined(text, left..end, self.names[left], self.names[right]);
+        (self.keys[left], self.joins[left]) = (key(token.rank, left), token.name);
+    }
+}
+
+const fn key(rank: u32, at: usize) -> i32 {
+    (rank << PLACE_BITS) as i32 | at as i32
+}
+
 /// Where the tokens begin of a text so long. Behind it are sixteen bytes that may be read.
 fn starts<const N: usize, const PADDED: usize>(text: &[u8; PADDED], len: usize) -> u64 {
-    let key = |rank: u32, at: usize| (rank << PLACE_BITS) as i32 | at as i32;
-    let mut keys = [i32::MAX; N];
-    for (at, pair) in text[..len].windows(2).enumerate() {
-        keys[at] = key(rank_of_pair(pair[0], pair[1]), at);
-    }
+    let mut parts = Parts::<N>::new(&text[..len]);
     let mut starts = u64::MAX >> (64 - len);
     let next = |starts: u64, at: usize| match starts & (u64::MAX << 1 << at) {
         0 => len,
         after => after.trailing_zeros() as usize,
     };
     loop {
-        let least = keys.iter().copied().fold(i32::MAX, i32::min);
-        if least >= key(NO_RANK, 0) {
+        let least = parts.keys.iter().copied().fold(i32::MAX, i32::min);
+        if least >= Parts::<N>::NONE {
             return starts;
         }
         let at = least as usize % N;
         let gone = next(starts, at);
         let end = next(starts, gone);
         starts &= !(1 << gone);
-        keys[gone] = i32::MAX;
-        let joined = if end < len { rank_at(text, at, next(starts, end)) } else { NO_RANK };
-        keys[at] = key(joined, at);
+        (parts.keys[gone], parts.keys[at]) = (i32::MAX, i32::MAX);
+        parts.names[at] = parts.joins[at];
+        if end < len {
+            parts.join(text, at, end, next(starts, end));
+        }
         let before = starts & !(u64::MAX << at);
         if before != 0 {
-            let before = 63 - before.leading_zeros() as usize;
-            keys[before] = key(rank_at(text, before, end), before);
+            parts.join(text, 63 - before.leading_zeros() as usize, at, end);
         }
     }
 }
@@ -260,7 +319,7 @@ mod tests {
         let letters = b'a'..=b'z';
         let mut pairs: Vec<(u32, u8, u8)> = letters
             .clone()
-            .flat_map(|one| letters.clone().map(move |two| (rank_of_pair(one, two), one, two)))
+            .flat_map(|one| letters.clone().map(move |two| (pair(one, two).rank, one, two)))
             .filter(|(rank, ..)| *rank != NO_RANK)
             .collect();
         pairs.sort_unstable();
