@@ -31,7 +31,7 @@ pub(crate) use edit::Edit;
 pub(crate) use in_force::InForce;
 pub(crate) use origin::{Origin, Value};
 use settings::SETTINGS;
-pub(crate) use settings::nearest;
+pub(crate) use settings::{TEST_VARIABLE, nearest};
 
 /// Where a client's requests may go: the provider's name and its base URL.
 pub(crate) type Providers = BTreeMap<String, String>;
@@ -411,6 +411,7 @@ impl Loader {
                     self.set(&key.key, value, origin, &around.directory);
                 }
                 None if settings::OTHER_VARIABLES.contains(&name.as_str()) => {}
+                None if cfg!(debug_assertions) && name == TEST_VARIABLE => {}
                 None => self.warnings.push(settings::unknown_variable(name)),
             }
         }

@@ -77,6 +77,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     row("log.level", "info", |c, v| put(&mut c.log, log_level(v))).short("TOKENPAK_LOG"),
 ];
 
+/// Shorter deadlines, for tests: only a debug build knows it, so no manual does (`proxy::deadlines`).
+pub(crate) const TEST_VARIABLE: &str = "TOKENPAK_TEST_DEADLINES";
+
 /// Variables that are not settings: where things are, and which credential is ours.
 pub(super) const OTHER_VARIABLES: &[&str] =
     &["TOKENPAK_HOME", "TOKENPAK_CONFIG", "TOKENPAK_DAEMON_CHILD"];

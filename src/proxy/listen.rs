@@ -11,20 +11,16 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
+use super::{WRITE_WAITS_MAX, deadlines};
 use crate::config::Config;
 use crate::error::Error;
 
 /// Connections that may wait for `accept`; bursts of clients are larger than std's 128.
 const BACKLOG: i32 = 4096;
-/// A client that takes nothing of its answer for so long is gone, if that happens often enough
-/// (`WRITE_WAITS_MAX`). In parts, since a send that has taken anything reports that, and not that it
-/// then waited in vain.
-const WRITE_WAIT: Duration = Duration::from_secs(20);
 /// Of sd_listen_fds(3): where the descriptors begin.
 const FIRST_HANDED: i32 = 3;
 
@@ -96,7 +92,8 @@ fn prepare(listener: &TcpListener) -> io::Result<()> {
     // A second listen(2) only raises the backlog.
     rustix::net::listen(listener, BACKLOG)?;
     // Accepted sockets inherit it.
-    sockopt::set_socket_timeout(listener, sockopt::Timeout::Send, Some(WRITE_WAIT))?;
+    let wait = deadlines::deadlines().write / WRITE_WAITS_MAX;
+    sockopt::set_socket_timeout(listener, sockopt::Timeout::Send, Some(wait))?;
     listener.set_nonblocking(true)
 }
 

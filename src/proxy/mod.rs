@@ -17,6 +17,7 @@
 //! whole request has been sent, and takes a reset for the end of an answer without a length.
 
 mod account;
+pub(crate) mod deadlines;
 mod dress;
 mod encoding;
 mod exchange;
@@ -41,7 +42,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(crate) use exchange::Done;
 pub(crate) use listen::{Listeners, listen};
@@ -55,10 +56,9 @@ use crate::ledger::Ledger;
 use crate::pack::Memo;
 use crate::tokens;
 
-/// How many times the time for one send (`listen`) a client may take nothing of its answer: 60 s.
+/// The deadline of a write is waited for in parts, since a send that has taken anything reports that,
+/// and not that it then waited in vain.
 const WRITE_WAITS_MAX: u32 = 3;
-/// How long requests in flight may take to finish after the first SIGTERM.
-const DRAIN: Duration = Duration::from_secs(30);
 
 /// What every part of the proxy may look at while it runs.
 pub(crate) struct Context {

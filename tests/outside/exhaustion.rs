@@ -191,13 +191,14 @@ fn slow_clients_are_sent_away_and_hold_up_nobody() {
     if !has_descriptors() {
         return;
     }
-    let (provider, _sandbox, proxy) = scene();
+    let provider = Provider::start();
+    let deadlines = "head=3000 body=5000 upload=5000";
+    let sandbox = sandbox().providers(&provider).deadlines(deadlines);
+    let proxy = sandbox.serve();
     let open = |start: &str, count: usize| -> Vec<Client> {
         let client = |_| {
             let mut client = proxy.connect();
             client.send(start);
-            // The deadline of a body is as long as a test waits for anything else.
-            client.set_patience(Duration::from_secs(90));
             client
         };
         (0..count).map(client).collect()
@@ -238,11 +239,11 @@ fn slow_clients_are_sent_away_and_hold_up_nobody() {
 fn body_that_finds_no_memory_in_time_is_told_so() {
     let provider = Provider::start();
     let sandbox = sandbox().providers(&provider).config(r#"{"proxy": {"body_memory_mb": 1}}"#);
+    let sandbox = sandbox.deadlines("body=3000");
     let proxy = sandbox.serve();
     let open = || {
         let mut client = proxy.connect();
         client.send(format!("{POST}Content-Length: 900000\r\n\r\n"));
-        client.set_patience(Duration::from_secs(90));
         client
     };
     // Slow, but never so slow that it would have to make room.

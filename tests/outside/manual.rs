@@ -11,7 +11,7 @@ const PROGRAM: &str = include_str!("../../man/tokenpak.1");
 const SETTINGS: &str = include_str!("../../man/tokenpak-config.5");
 
 /// Variables that are for the program itself, for its build, or only repeated in a hint.
-const PRIVATE: &[&str] = &["TOKENPAK_DAEMON_CHILD", "OUT_DIR", "USER"];
+const PRIVATE: &[&str] = &["TOKENPAK_DAEMON_CHILD", "TOKENPAK_TEST_DEADLINES", "OUT_DIR", "USER"];
 
 type Names = BTreeSet<String>;
 

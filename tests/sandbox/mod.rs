@@ -65,6 +65,11 @@ impl Sandbox {
         self
     }
 
+    /// Shorter deadlines than those of a release: `body=3000`, in milliseconds.
+    pub(crate) fn deadlines(self, list: &str) -> Sandbox {
+        self.set("TOKENPAK_TEST_DEADLINES", list)
+    }
+
     /// Sends what is meant for the three built-in providers to the stand-in.
     pub(crate) fn providers(self, provider: &Provider) -> Sandbox {
         ["ANTHROPIC", "OPENAI", "GOOGLE"].iter().fold(self, |sandbox, name| {

@@ -15,17 +15,20 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::ask;
 use crate::cli;
-use crate::config::{self, Config, Flag, InForce, Surroundings};
+use crate::config::{self, Config, Flag, InForce, Surroundings, TEST_VARIABLE};
 use crate::error::{self, Error};
 use crate::instance::{self, Claim, Running};
 use crate::ledger::{Keeping, Ledger};
-use crate::proxy::{self, Context, Done, Setup};
+use crate::proxy::{self, Context, Done, Setup, deadlines};
 use daemon::Starter;
 use reload::Reload;
 use voice::Voice;
 
 pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
     let around = Surroundings::of_process();
+    if let (true, Some(text)) = (cfg!(debug_assertions), around.variable(TEST_VARIABLE)) {
+        deadlines::replace(text)?;
+    }
     let config = super::settings(args.config.as_deref().map(Path::new), &flags(args))?;
     if !args.daemon {
         return serve(args, around, config, None);

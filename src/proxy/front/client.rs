@@ -12,6 +12,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use super::connection::{Left, SKIP_BYTES_MAX};
 use super::local::{self, Asker};
 use super::memory::Held;
+use crate::proxy::deadlines::deadlines;
 use crate::proxy::request::body::BodyReader;
 use crate::proxy::request::{Head, Refusal};
 use crate::proxy::sock_diag;
@@ -19,8 +20,6 @@ use crate::proxy::upstream::forward::Failure;
 use crate::proxy::upstream::transport::Watch;
 
 const READ_BYTES: usize = 64 * 1024;
-/// Between two pieces of a body that is passed on while it comes.
-pub(crate) const UPLOAD_IDLE: Duration = Duration::from_secs(30);
 /// A client that sends its next request within this after an answer is quick.
 const QUICK: Duration = Duration::from_millis(5);
 
@@ -326,7 +325,7 @@ impl Upload {
         self.must_invite || self.reader.is_done() || has_bytes
     }
 
-    /// Nothing has come for `UPLOAD_IDLE`; the error that says so.
+    /// Nothing has come for too long; the error that says so.
     pub(crate) fn give_up(&mut self) -> io::Error {
         self.fault = Some(Fault::Refused(LATE));
         io::ErrorKind::TimedOut.into()
@@ -336,7 +335,7 @@ impl Upload {
         if std::mem::take(&mut self.must_invite) {
             (&*self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        self.link.wait(&self.stream, UPLOAD_IDLE)?;
+        self.link.wait(&self.stream, deadlines().upload)?;
         self.received.resize(READ_BYTES, 0);
         let count = (&*self.stream).read(&mut self.received);
         self.received.truncate(*count.as_ref().unwrap_or(&0));

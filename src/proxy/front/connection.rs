@@ -11,6 +11,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use super::client::{Client, Incoming, Job, Link, Upload};
 use super::local::{self, Asker};
 use super::memory::{Held, Memory};
+use crate::proxy::deadlines::deadlines;
 use crate::proxy::large::Large;
 use crate::proxy::request::body::BodyReader;
 use crate::proxy::request::{Framing, Head, HeadReader, Refusal};
@@ -19,14 +20,11 @@ use crate::proxy::upstream::transport::Watch;
 /// A body that was answered without being wanted, and is read all the same so that the connection
 /// can serve another request.
 pub(super) const SKIP_BYTES_MAX: u64 = 1024 * 1024;
-/// For a client to take a refusal while it still sends, in all and in silence.
-const DRAIN_TIME: Duration = Duration::from_secs(30);
+/// Of a client that is to take a refusal and still sends.
 const DRAIN_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// A body of which less came lately is slow; 8 KB a second keep it above.
 const PACE_SLOW_BYTES: usize = 16 * 1024;
-/// A body of which nothing came for so long is slow, however much it was before.
-const BODY_IDLE_SHORT: Duration = Duration::from_secs(2);
 
 pub(crate) struct Connection {
     pub(crate) stream: Arc<TcpStream>,
@@ -351,7 +349,7 @@ impl Connection {
     /// A connection closed with bytes unread is reset, which takes the answer with it.
     fn drain(&mut self) {
         self.since = Instant::now();
-        self.phase = Phase::Draining { until: Instant::now() + DRAIN_TIME, bytes: 0 };
+        self.phase = Phase::Draining { until: Instant::now() + deadlines().discard, bytes: 0 };
     }
 
     /// Whether enough was thrown away.
@@ -370,7 +368,7 @@ impl Connection {
     /// Whether its body makes little headway; of a body that has just begun nobody knows.
     pub(super) fn is_slow(&self, fresh: Duration) -> bool {
         let Phase::Body { arrived, .. } = &self.phase else { return false };
-        let is_silent = self.since.elapsed() > BODY_IDLE_SHORT;
+        let is_silent = self.since.elapsed() > deadlines().body_contended;
         arrived.elapsed() >= fresh && (self.pace < PACE_SLOW_BYTES || is_silent)
     }
 

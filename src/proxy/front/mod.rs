@@ -28,11 +28,12 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
 use crate::error::Error;
+use crate::proxy::Context;
+use crate::proxy::deadlines::deadlines;
 use crate::proxy::local::{self, Asker};
 use crate::proxy::request::Refusal;
 use crate::proxy::setup::Setup;
 use crate::proxy::switch::{self, Switch};
-use crate::proxy::{Context, DRAIN};
 use admit::admit;
 use client::Job;
 use connection::{Connection, Phase, Step};
@@ -43,16 +44,6 @@ use workers::Workers;
 const CONNECTIONS_MAX: usize = 1024;
 /// Descriptors for everything that is not a connection: database, listeners, epoll.
 const OTHER_DESCRIPTORS: usize = 24;
-/// From a head's first byte to its last.
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
-/// Between two pieces of a body, and for memory to become free.
-const BODY_IDLE: Duration = Duration::from_secs(30);
-/// Between two requests.
-const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(75);
-/// For a worker to become free, which streams may not be for minutes.
-const SHED: Duration = Duration::from_secs(10);
-/// For a client to take a refusal, or to send a body that nobody wants.
-const LINGER: Duration = Duration::from_secs(5);
 const READ_BYTES: usize = 64 * 1024;
 /// What one connection may send before the others get their turn.
 const TURN_BYTES_MAX: usize = 1024 * 1024;
@@ -272,7 +263,7 @@ impl Front<'_> {
                 self.close(index);
             }
         }
-        End::Drained(Instant::now() + DRAIN)
+        End::Drained(Instant::now() + deadlines().drain)
     }
 
     /// Ends what is still in flight, so that it is recorded with what was seen of it: a worker that waits
@@ -466,7 +457,9 @@ impl Front<'_> {
     fn shed(&mut self) {
         let late = self.workers.take_back(|job| {
             let connection = self.find(job.client.link.token).map(|at| &self.connections[at]);
-            connection.is_some_and(|it| it.as_ref().is_some_and(|it| it.since.elapsed() > SHED))
+            connection.is_some_and(|it| {
+                it.as_ref().is_some_and(|it| it.since.elapsed() > deadlines().queue)
+            })
         });
         for job in late {
             if let Some(index) = self.find(job.client.link.token)
@@ -487,20 +480,21 @@ impl Front<'_> {
         self.setup.upstream.expire();
         self.connections.iter_mut().flatten().for_each(Connection::fade);
         self.free_memory();
+        let limits = deadlines();
         for index in 0..self.connections.len() {
             let Some(connection) = &self.connections[index] else { continue };
             let waited = connection.since.elapsed();
             let late = |why| Some(Refusal { status: 408, why });
             let refusal = match &connection.phase {
-                Phase::Head(_) if connection.is_parked() && waited > KEEP_ALIVE_IDLE => None,
-                Phase::Head(_) if !connection.is_parked() && waited > HEAD_DEADLINE => {
+                Phase::Head(_) if connection.is_parked() && waited > limits.keep_alive => None,
+                Phase::Head(_) if !connection.is_parked() && waited > limits.head => {
                     late("the request's head did not come in time")
                 }
-                Phase::Body { is_blocked: true, .. } if waited > BODY_IDLE => Some(NO_MEMORY),
-                Phase::Body { is_blocked: false, .. } if waited > BODY_IDLE => {
+                Phase::Body { is_blocked: true, .. } if waited > limits.body => Some(NO_MEMORY),
+                Phase::Body { is_blocked: false, .. } if waited > limits.body => {
                     late("the request's body did not come in time")
                 }
-                Phase::Draining { .. } | Phase::Skipping(_) if waited > LINGER => None,
+                Phase::Draining { .. } | Phase::Skipping(_) if waited > limits.linger => None,
                 Phase::Draining { .. } if connection.is_drained() => None,
                 _ => continue,
             };

@@ -11,11 +11,11 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::client::Job;
 use super::stay;
 use crate::proxy::Context;
+use crate::proxy::deadlines::deadlines;
 use crate::proxy::exchange;
 use crate::proxy::local::{self, Asker};
 use crate::proxy::request::Refusal;
@@ -25,8 +25,6 @@ use crate::proxy::setup::Setup;
 const QUEUE_MAX: usize = 1024;
 /// Enough for TLS and the walk over a prompt, small enough for hundreds.
 const STACK_BYTES: usize = 256 * 1024;
-/// A worker without work ends after this.
-const IDLE: Duration = Duration::from_secs(10);
 
 const FAULT: Refusal =
     Refusal { status: 500, why: "a fault in tokenpak ended this request; please report it" };
@@ -63,9 +61,10 @@ impl Seat {
         lock(&self.job)
     }
 
-    /// What comes within `IDLE`.
+    /// What comes before the thread is of no more use.
     fn wait(&self) -> Option<Box<Job>> {
-        let waited = self.given.wait_timeout_while(self.job(), IDLE, |job| job.is_none());
+        let waited =
+            self.given.wait_timeout_while(self.job(), deadlines().worker, |job| job.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 }

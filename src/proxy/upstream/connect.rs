@@ -25,10 +25,8 @@ use super::dial;
 use super::room::Room;
 use super::tls::{Session, Settings as Tls};
 use super::transport::{Attempt, Socket, attempt};
+use crate::proxy::deadlines::deadlines;
 use crate::proxy::spare;
-
-/// Idle connections older than this are not trusted.
-const IDLE: Duration = Duration::from_secs(60);
 
 /// The time since the machine started, its sleep included: what a connection's other side has lived through.
 fn now() -> Duration {
@@ -161,7 +159,7 @@ impl Pool {
                 list.pop()?
             };
             let (mut connection, since) = newest;
-            if now().saturating_sub(since) < IDLE && connection.is_open() {
+            if now().saturating_sub(since) < deadlines().upstream_idle && connection.is_open() {
                 connection.begin();
                 return Some(connection);
             }
@@ -174,7 +172,7 @@ impl Pool {
     }
 
     fn expire_at(&self, now: Duration) -> Option<Duration> {
-        let is_old = |since: &Duration| now.saturating_sub(*since) >= IDLE;
+        let is_old = |since: &Duration| now.saturating_sub(*since) >= deadlines().upstream_idle;
         let mut old = Vec::new();
         let mut idle = self.idle();
         for (_, list) in idle.iter_mut() {
@@ -189,7 +187,7 @@ impl Pool {
         // To close them takes time, which nobody has to wait for.
         drop(idle);
         drop(old);
-        Some((oldest? + IDLE).saturating_sub(now))
+        Some((oldest? + deadlines().upstream_idle).saturating_sub(now))
     }
 }
 
@@ -387,9 +385,14 @@ mod tests {
         }
         let count = || pool.idle().iter().map(|(_, list)| list.len()).sum::<usize>();
         assert_eq!(count(), 4, "as many for a host as there may be");
-        let left = pool.expire_at(begun + IDLE / 2).unwrap();
-        assert!(left > IDLE / 3 && left <= IDLE && count() == 4, "{left:?}");
-        assert_eq!((pool.expire_at(now() + IDLE), count()), (None, 0));
+        let left = pool.expire_at(begun + deadlines().upstream_idle / 2).unwrap();
+        assert!(
+            left > deadlines().upstream_idle / 3
+                && left <= deadlines().upstream_idle
+                && count() == 4,
+            "{left:?}"
+        );
+        assert_eq!((pool.expire_at(now() + deadlines().upstream_idle), count()), (None, 0));
         use std::io::Read;
         for mut end in ends {
             assert_eq!(end.read(&mut [0]).unwrap(), 0, "closed");

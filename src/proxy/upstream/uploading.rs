@@ -6,7 +6,8 @@ use std::io::{self, Read};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::transport::attempt;
-use crate::proxy::front::client::{UPLOAD_IDLE, Upload};
+use crate::proxy::deadlines::deadlines;
+use crate::proxy::front::client::Upload;
 
 /// What ureq reads a streamed body from.
 pub(crate) struct Uploading<'a>(pub(crate) &'a mut Upload);
@@ -24,7 +25,9 @@ impl Uploading<'_> {
         };
         let mut fds =
             [PollFd::new(self.0.stream(), PollFlags::IN), PollFd::new(&provider, PollFlags::IN)];
-        let limit = Timespec { tv_sec: UPLOAD_IDLE.as_secs() as i64, tv_nsec: 0 };
+        let limit = deadlines().upload;
+        let limit =
+            Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) };
         let ready = poll(&mut fds, Some(&limit));
         if !fds[1].revents().is_empty() {
             attempt(|attempt| attempt.is_refused = true);
