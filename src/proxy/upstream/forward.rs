@@ -65,7 +65,8 @@ impl Named {
     }
 
     pub(crate) fn has(&self, name: &[u8]) -> bool {
-        !self.0.is_empty() && self.0.binary_search(&name.to_ascii_lowercase()).is_ok()
+        let small = || name.iter().map(u8::to_ascii_lowercase);
+        self.0.binary_search_by(|word| word.iter().copied().cmp(small())).is_ok()
     }
 }
 
