@@ -138,7 +138,7 @@ fn replaced_files_keep_owner_group_and_mode() {
         if name == "config.json" {
             fs::write(&path, "{\"proxy\": {\"mode\": \"hybrid\"}}").unwrap();
         }
-        for (uid, gid, mode) in [(0, GID, 0o640), (1, 2, 0o604), (UID, 0, 0o600), (UID, GID, 0o666)]
+        for (uid, gid, mode) in [(0, GID, 0o640), (1, 2, 0o604), (UID, 0, 0o600), (UID, GID, 0o644)]
         {
             chown(&path, Some(uid), Some(gid)).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
@@ -162,14 +162,16 @@ fn file_of_another_account_is_written_in_its_place() {
     if sandbox.run(&["version"]).status != 0 {
         return skip(TEST, "the program cannot be run by another account here");
     }
-    let path = sandbox.write("config.json", "{}");
+    assert_eq!(sandbox.run(&["service", "install"]).status, 0);
+    let path = sandbox.home().join(".config/systemd/user/tokenpak.service");
+    fs::write(&path, "").unwrap();
     chown(&path, Some(0), Some(GID)).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-    let output = sandbox.run(&["config", "set", "proxy.mode", "strict"]);
+    let output = sandbox.run(&["service", "install", "--force"]);
     assert_eq!(output.status, 0, "{}", output.stderr);
     let file = fs::metadata(&path).unwrap();
     assert_eq!((file.uid(), file.gid(), file.mode() & 0o777), (0, GID, 0o666));
-    assert_eq!(sandbox.run(&["config", "get", "proxy.mode"]).stdout, "strict\n");
+    assert!(fs::read_to_string(&path).unwrap().contains("ExecStart="));
 }
 
 /// Root can read and write all; the report is about who will have to.

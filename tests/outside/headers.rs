@@ -150,7 +150,8 @@ fn encodings_are_narrowed_only_where_usage_is_read() {
             assert_eq!(got.as_deref(), want, "{api:?} {sent:?}");
         }
         let headers = [api.headers(), vec![("accept-encoding", "gzip")]].concat();
-        proxy.ask("GET", "/v1/models", &headers, b"");
+        let models = if api == Api::Gemini { "/v1beta/models" } else { "/v1/models" };
+        proxy.ask("GET", models, &headers, b"");
         assert_eq!(provider.last().header("accept-encoding").as_deref(), Some("gzip"));
     }
 }

@@ -168,13 +168,22 @@ fn way_to_the_provider_keeps_its_secrets() {
     assert_eq!(tunnel.heads().len(), 1);
     assert_eq!(proxy.stop(), 0);
     assert!(!proxy.output().1.contains(CANARY), "{}", proxy.output().1);
-    // Nor when the address itself is wrong.
-    for wrong in ["socks5://canary-not-a-key@x:1", "http://canary-not-a-key@127.0.0.1:8766"] {
-        let sandbox = crate::support::sandbox().set("HTTPS_PROXY", wrong);
-        let output = sandbox.run(&["serve", "--port", "8766"]);
-        assert!(!output.stderr.contains(CANARY), "{}", output.stderr);
-        assert_ne!(output.status, 0);
-    }
+    // Nor when it is of a kind that is not known, which is said when it would be used.
+    let wrong = "socks9://user:canary-not-a-key@x:1";
+    let sandbox = crate::support::sandbox().set("HTTPS_PROXY", wrong);
+    let sandbox = sandbox.set("TOKENPAK_PROXY_PROVIDERS_OPENAI_URL", "https://provider.test");
+    let mut proxy = sandbox.serve();
+    let answer = proxy.post("/v1/chat/completions", &headers, &Api::Chat.small(false));
+    assert_eq!(answer.status(), 502);
+    assert!(!answer.text().contains(CANARY), "{}", answer.text());
+    assert_eq!(proxy.stop(), 0);
+    assert!(!proxy.output().1.contains(CANARY), "{}", proxy.output().1);
+    // Nor when it leads back to ourselves.
+    let wrong = "http://canary-not-a-key@127.0.0.1:8766";
+    let sandbox = crate::support::sandbox().set("HTTPS_PROXY", wrong);
+    let output = sandbox.run(&["serve", "--port", "8766"]);
+    assert!(!output.stderr.contains(CANARY), "{}", output.stderr);
+    assert_ne!(output.status, 0);
 }
 
 #[cfg(unix)]

@@ -206,7 +206,7 @@ fn new_connections_take_up_the_session_of_earlier_ones() {
         for _ in 0..3 {
             works_once(&proxy);
             provider.drop_idle();
-            provider.wait_idle();
+            wait("the end to arrive", || (connections_to(port, &["01"]) == 0).then_some(()));
         }
         let first = [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed];
         assert_eq!(handshakes.lock().unwrap()[..], first, "{version:?}");

@@ -17,8 +17,9 @@ fn busy() -> Sandbox {
     let sandbox = sandbox();
     let models = [Some("claude-sonnet-4-5"), Some("gpt-4o"), Some("local-llama"), None];
     let today = now() - now() % DAY;
-    let requests = (0..4000).map(|n: i64| Made {
-        ts: today - (n * 37 % 40) * DAY + (n * 7919) % (now() - today).max(1),
+    let day = |n: i64| n * 37 % 40;
+    let requests = (0..4000).filter(|n| ![3, 4].contains(&day(*n))).map(|n: i64| Made {
+        ts: today - day(n) * DAY + (n * 7919) % (now() - today).max(1),
         provider: ["anthropic", "openai", "local"][n as usize % 3],
         model: models[n as usize % 4],
         project: (n % 5 == 0).then_some("web, \"shop\""),
@@ -29,8 +30,7 @@ fn busy() -> Sandbox {
         after: 700 + n % 300,
         cost_nano: (n % 4 < 2).then_some(1_234_567 + n),
     });
-    let idle = |made: &Made| ![3, 4].contains(&((today - made.ts).div_euclid(DAY) + 1));
-    sandbox.fill(requests.filter(idle));
+    sandbox.fill(requests);
     sandbox
 }
 

@@ -10,7 +10,7 @@ pub(crate) const HEAD_BYTES_MAX: usize = 128 * 1024;
 /// Header lines that are read without an allocation for them; nearly all answers have fewer.
 const HEADERS_USUAL: usize = 64;
 /// Header lines in a head; the most that clients are known to accept is 2,000, and most take 100.
-const HEADERS_MAX: usize = 2000;
+const HEADERS_MAX: usize = 4096;
 
 /// Why an answer is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
