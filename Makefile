@@ -43,9 +43,10 @@ EMULATE = $(if $(FOREIGN),qemu-$(CPU))
 C_FLAGS = -fno-asynchronous-unwind-tables $(if $(FOREIGN),-DSQLITE_DISABLE_LFS)
 # Little is inlined but what is said to be: 0.3 MB less, and counting is 4 % slower.
 SMALL   = -C llvm-args=-inline-threshold=10 -C llvm-args=-inlinehint-threshold=40
-# Rust's own linker, where it came with one, writes relocations in short; musl understands that.
+# Rust's own linker, where it came with one, writes relocations in short; musl understands that. It keeps
+# equal functions once where nothing looks at their addresses, and the ends of strings in longer ones.
 LLD     = $(wildcard $(LIBS)/$(shell rustc -vV | sed -n 's/^host: //p')/bin/gcc-ld)
-LINK    = -C link-arg=-B$(LLD) -C link-arg=-fuse-ld=lld -C link-arg=-Wl,-z,pack-relative-relocs
+LINK    = -C link-arg=-B$(LLD) -C link-arg=-fuse-ld=lld -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=safe -C link-arg=-Wl,-O2
 
 all:
 	$(CARGO) rustc --locked --release --bin tokenpak -- $(SMALL)

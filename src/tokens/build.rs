@@ -1,7 +1,8 @@
 //! Turns the vocabulary and the character classes into the tables the counter reads in place.
 //!
 //! Done at compile time: at run time it would cost every start 50 ms and 5 MB of private memory.
-//! `layout.rs` is shared with the counter, so the two cannot disagree.
+//! `layout.rs` is shared with the counter, so the two cannot disagree. The manual is deflated here, too,
+//! which leaves a third of it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -43,6 +44,12 @@ fn main() {
     let (index, blocks) = blocks(&classes(&text));
     write("class_index.bin", &index);
     write("class_blocks.bin", &blocks);
+    for page in ["tokenpak.1", "tokenpak-config.5", "tokenpak-db.5"] {
+        let path = format!("man/{page}");
+        println!("cargo::rerun-if-changed={path}");
+        let text = fs::read(path).expect("the manual is in the repository");
+        write(&format!("{page}.z"), &miniz_oxide::deflate::compress_to_vec(&text, 10));
+    }
 }
 
 fn write(name: &str, bytes: &[u8]) {

@@ -207,7 +207,8 @@ impl Out<'_> {
     }
 
     fn piece(&mut self, piece: &[u8]) -> io::Result<()> {
-        if self.silent {
+        // An empty chunk would be the last one.
+        if self.silent || piece.is_empty() {
             return Ok(());
         }
         self.shared.change(|state| state.seen[self.index].answer.extend_from_slice(piece));

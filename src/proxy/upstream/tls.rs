@@ -10,8 +10,10 @@ use std::time::Instant;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::{CryptoProvider, KeyProvider};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::SigningKey;
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
 use ureq::unversioned::transport::{Buffers, NextTimeout};
 use ureq::{Error, Timeout};
@@ -21,13 +23,27 @@ use super::room::Room;
 use super::roots::Trust;
 use super::transport::Socket;
 
+/// We never sign: the code for keys of our own stays out of the program, 30 KB of it.
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(
+        &self,
+        _: PrivateKeyDer<'static>,
+    ) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("no client has a key here".into()))
+    }
+}
+
 /// How TLS is spoken, and the sessions so far.
 #[derive(Clone)]
 pub(crate) struct Settings(Arc<ClientConfig>);
 
 impl Settings {
     pub(crate) fn new(trust: Trust) -> Settings {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let ring = rustls::crypto::ring::default_provider();
+        let provider = Arc::new(CryptoProvider { key_provider: &NoKeys, ..ring });
         let roots = Arc::new(trust.roots);
         let authorities =
             WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
