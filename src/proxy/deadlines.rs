@@ -59,6 +59,12 @@ deadlines! {
     worker: 10_000,
     /// For an idle connection to a provider to be of use; providers close older ones.
     upstream_idle: 60_000,
+    /// Of silence from a provider until the kernel asks whether the path lives; in whole seconds.
+    path_silent: 60_000,
+    /// Until it asks again; in whole seconds.
+    path_again: 15_000,
+    /// For what was sent to a provider to be acknowledged.
+    path: 60_000,
 }
 
 pub(crate) fn deadlines() -> &'static Deadlines {
@@ -104,6 +110,9 @@ mod tests {
             ("drain", 30),
             ("worker", 10),
             ("upstream_idle", 60),
+            ("path_silent", 60),
+            ("path_again", 15),
+            ("path", 60),
         ] {
             assert_eq!(table.field(name), Some(&mut Duration::from_secs(seconds)), "{name}");
         }

@@ -9,13 +9,7 @@ use ureq::http::Uri;
 use ureq::{Error, Proxy, Timeout};
 
 use super::ForwardProxy;
-/// A path whose packets vanish (a NAT that forgot it, a network that is gone, sleep) says nothing, and
-/// must not be waited for as long as a model may think. Silence is asked about after `PROBE_AFTER` and every
-/// `PROBE_EVERY` from then on; what is not acknowledged within `LIMIT` ends the connection: after 75 s at
-/// the latest, whereas whoever answers the questions may be silent for as long as he likes.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
-const PROBE_EVERY: Duration = Duration::from_secs(15);
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::proxy::deadlines::deadlines;
 
 /// A proxy's answer to CONNECT.
 const TUNNEL_HEAD_BYTES_MAX: usize = 8 * 1024;
@@ -81,12 +75,18 @@ fn open(host: &str, port: u16, limit: Duration) -> Result<TcpStream, Error> {
 }
 
 /// Has the kernel find out when the path is dead.
+///
+/// A path whose packets vanish (a NAT that forgot it, a network that is gone, sleep) says nothing, and
+/// must not be waited for as long as a model may think. Silence is asked about; what is not
+/// acknowledged in time ends the connection, after 75 s at the latest, whereas whoever answers the
+/// questions may be silent for as long as he likes.
 fn watch_path(stream: &TcpStream) -> io::Result<()> {
+    let limits = deadlines();
     sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, PROBE_AFTER)?;
-    sockopt::set_tcp_keepintvl(stream, PROBE_EVERY)?;
+    sockopt::set_tcp_keepidle(stream, limits.path_silent)?;
+    sockopt::set_tcp_keepintvl(stream, limits.path_again)?;
     // With this, the number of questions is no limit of its own (tcp(7)).
-    sockopt::set_tcp_user_timeout(stream, LIMIT.as_millis() as u32)?;
+    sockopt::set_tcp_user_timeout(stream, limits.path.as_millis() as u32)?;
     Ok(())
 }
 
