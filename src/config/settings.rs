@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -415,7 +416,12 @@ fn url(value: &str) -> Result<String, String> {
     // Of an IPv6 address the last group stands behind a colon, too.
     let port = host.rsplit_once(':').filter(|(name, _)| !name.contains('[') || name.ends_with(']'));
     let is_port = port.is_none_or(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok());
-    match !host.is_empty() && clean && is_port {
+    let name = port.map_or(host, |(name, _)| name);
+    let is_name = match name.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.is_some_and(|text| text.parse::<Ipv6Addr>().is_ok()),
+        None => !name.is_empty() && !name.contains(['[', ']', ':']),
+    };
+    match is_name && clean && is_port {
         true => Ok(value.trim_end_matches('/').to_owned()),
         false => Err(format!("\"{value}\" is not a URL (https://host or https://host/path)")),
     }
@@ -495,6 +501,13 @@ mod tests {
         check("https://", Err(()));
         check("https://user@host", Err(()));
         check("https://host/?key=1", Err(()));
+        check("http://[::1]:8080/", Ok("http://[::1]:8080"));
+        check("http://[::1]", Ok("http://[::1]"));
+        for broken in
+            ["[::1", "[::1]x", "::1]", "[", "[]", "[::g]", "fe80::1", "a[b]", "[::1]:", "h:"]
+        {
+            check(&format!("http://{broken}/v1"), Err(()));
+        }
 
         #[track_caller]
         fn check(value: &str, want: Result<&str, ()>) {
