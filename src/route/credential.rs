@@ -158,12 +158,16 @@ enum Key {
 }
 
 impl Decoded<'_> {
-    /// The key that begins here. A scheme that lacks its space hides none.
+    /// The key that begins here. A scheme that lacks its space, or has a sign for it, hides none: a
+    /// query says a space as `+`.
     fn key(&self) -> Option<Key> {
         let past = |scheme: &&str| {
             let is_there = self.begins_with(scheme);
             let mut rest = self.clone();
             rest.by_ref().take(scheme.len()).for_each(drop);
+            while rest.clone().next().is_some_and(|byte| b"-_.~+/".contains(&byte)) {
+                rest.next();
+            }
             is_there.then_some(rest)
         };
         self.key_at_once().or_else(|| SCHEMES.iter().find_map(past)?.key_at_once())
