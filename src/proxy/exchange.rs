@@ -4,15 +4,15 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::io::{Cursor, Read};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Context;
 use super::account;
 use super::dress::{Wishes, dress};
 use super::encoding;
-use super::front::client::{Client, Incoming, Job, Upload};
+use super::front::client::{Client, Incoming, Job};
 use super::front::memory::Held;
 use super::local::guard;
 use super::local::pages;
@@ -22,9 +22,10 @@ use super::prepare::{Prepared, Preparing};
 use super::relay::{Relay, Relayed};
 use super::request::Head;
 use super::setup::Setup;
-use super::upstream::Reply;
 use super::upstream::forward::{Failure, Outgoing, Target};
 use super::upstream::transport::SHUTDOWN;
+use super::upstream::uploading::locked;
+use super::upstream::{Reply, finish_sending};
 use super::witness::Witness;
 use crate::compress::Mode;
 use crate::footer;
@@ -87,9 +88,9 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: Job) {
         Ok(route) => route,
         Err(why) => return exchange.no_route(why, body.has_come()),
     };
-    let (mut original, mut upload) = match body {
+    let (mut original, upload) = match body {
         Incoming::Whole(held) => (Some(held), None),
-        Incoming::Streamed(upload) => (None, Some(upload)),
+        Incoming::Streamed(upload) => (None, Some(Arc::new(Mutex::new(upload)))),
     };
     let is_paused = route
         .format
@@ -111,7 +112,7 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: Job) {
         caught(|| witness.look(packed, &prepared, original));
         entry.get_or_init(|| exchange.open((&route, &plan), packed, (times[1], look)));
     };
-    let sent = match &mut upload {
+    let sent = match &upload {
         Some(upload) => {
             let framing = head.framing;
             exchange.send(&route, Outgoing::Streamed { upload, framing })
@@ -130,13 +131,14 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: Job) {
     // A stream may last for minutes, and needs none of it.
     drop(prepared);
     drop(original);
-    exchange.must_close |= upload.as_mut().is_some_and(|upload| !upload.has_come());
+    exchange.must_close |= upload.as_ref().is_some_and(|upload| !locked(upload).has_come());
     entry.ttfb_ms = Some(arrived.elapsed().as_millis() as u64);
     entry.trace = Some(Box::new(trace));
     match sent {
         Ok(answer) => exchange.deliver(&route, answer, entry, look.no_footer),
         Err(failure) => {
-            let failure = upload.as_ref().and_then(Upload::failure).unwrap_or(failure);
+            let ours = upload.and_then(|upload| locked(&upload).failure());
+            let failure = ours.unwrap_or(failure);
             exchange.fail(&route, entry, failure);
         }
     }
@@ -232,7 +234,10 @@ impl Exchange<'_> {
         if answer.is_refused {
             account::undo_savings(&mut entry);
         }
-        let relayed = self.relay(route, answer, (&entry, no_footer));
+        let mut relayed = self.relay(route, answer, (&entry, no_footer));
+        if !finish_sending() {
+            relayed.error = relayed.error.or(Some(self.client.watch.reason()));
+        }
         (entry.error, entry.footer) = (relayed.error.map(Cow::Borrowed), relayed.footer);
         account::settle(&mut entry, &self.setup.config.prices, relayed.reading);
         self.finish(entry, None);

@@ -8,6 +8,8 @@ use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use rustix::net::{SendAncillaryBuffer, SendFlags};
+
 use super::WRITE_WAITS_MAX;
 use super::request::Head;
 use super::spare;
@@ -20,7 +22,7 @@ use crate::footer::amend::{HOLD_TIME_MAX, Passage};
 use crate::wire::answer::Reading;
 
 /// `f000` and CRLF before a chunk; leading zeros are allowed (RFC 9112 7.1).
-const CHUNK_HEAD_BYTES: usize = 6;
+pub(super) const CHUNK_HEAD_BYTES: usize = 6;
 const _: () = assert!(PIECE_BYTES_MAX < 1 << 16, "its size has four digits");
 
 /// A socket does not wait for less.
@@ -168,7 +170,7 @@ impl Relay<'_> {
                 (None, End::Chunks) => frame(&mut out, count),
                 (None, _) => &out[data],
             };
-            self.write(&[head, bytes]).map_err(|_| Fault::Client)?;
+            self.write_beside(&mut *body, &[head, bytes]).map_err(|_| Fault::Client)?;
             head.clear();
             hold.note(passage.hold());
             if count == 0 {
@@ -268,6 +270,24 @@ impl Relay<'_> {
         out
     }
 
+    /// Two parts, to a client that may be busy sending: what it still sends is passed on while it takes
+    /// nothing, or both would wait for each other.
+    fn write_beside(&self, body: &mut dyn Source, parts: &[&[u8]; 2]) -> io::Result<()> {
+        let mut parts = parts.map(io::IoSlice::new);
+        let mut parts = &mut parts[..];
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        while body.is_sending() && parts.iter().any(|part| !part.is_empty()) {
+            let mut nothing = SendAncillaryBuffer::default();
+            match rustix::net::sendmsg(self.client, parts, &mut nothing, flags) {
+                Ok(count) => io::IoSlice::advance_slices(&mut parts, count),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => body.send_on(self.client)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        write_all(self.client, parts)
+    }
+
     /// At most three parts.
     fn write(&self, parts: &[&[u8]]) -> io::Result<()> {
         let part = |at: usize| io::IoSlice::new(parts.get(at).copied().unwrap_or_default());
@@ -332,7 +352,7 @@ fn framed(bytes: &[u8], end: End) -> Vec<u8> {
 }
 
 /// Puts a chunk's head and end around the piece in the buffer.
-fn frame(out: &mut [u8], count: usize) -> &[u8] {
+pub(super) fn frame(out: &mut [u8], count: usize) -> &[u8] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (at, shift) in [12, 8, 4, 0].into_iter().enumerate() {
         out[at] = DIGITS[(count >> shift) & 15];

@@ -27,6 +27,7 @@ mod crowd;
 mod dead_paths;
 mod doctor;
 mod durability;
+mod early_answers;
 mod encodings;
 mod entrance;
 mod events;

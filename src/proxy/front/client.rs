@@ -315,14 +315,32 @@ impl Upload {
         }
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &Arc<TcpStream> {
         &self.stream
     }
 
-    /// Whether reading needs nothing from the client that it has not been invited to send.
-    pub(crate) fn is_ready(&self) -> bool {
-        let has_bytes = self.taken < self.ready.len() || !self.received.is_empty();
-        self.must_invite || self.reader.is_done() || has_bytes
+    /// Asks a client that waits for it to send, and says whether reading needs nothing that has not come.
+    pub(crate) fn is_ready(&mut self) -> io::Result<bool> {
+        self.invite()?;
+        while self.taken == self.ready.len() && !self.reader.is_done() {
+            if self.received.is_empty() {
+                return Ok(false);
+            }
+            self.decode()?;
+        }
+        Ok(true)
+    }
+
+    /// Whether some of what has come was not read.
+    pub(crate) fn has_bytes(&self) -> bool {
+        self.taken < self.ready.len()
+    }
+
+    fn invite(&mut self) -> io::Result<()> {
+        match std::mem::take(&mut self.must_invite) {
+            true => (&*self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n"),
+            false => Ok(()),
+        }
     }
 
     /// Nothing has come for too long; the error that says so.
@@ -331,10 +349,9 @@ impl Upload {
         io::ErrorKind::TimedOut.into()
     }
 
-    fn receive(&mut self) -> io::Result<()> {
-        if std::mem::take(&mut self.must_invite) {
-            (&*self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
+    /// Waits for more.
+    pub(crate) fn receive(&mut self) -> io::Result<()> {
+        self.invite()?;
         self.link.wait(&self.stream, deadlines().upload)?;
         self.received.resize(READ_BYTES, 0);
         let count = (&*self.stream).read(&mut self.received);

@@ -2,6 +2,7 @@
 //! back to the pool when both sides are done with it.
 
 use std::io::{self, Read};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use ureq::{Error, Timeout};
 
 use super::connect::{Connection, Pool};
 use super::reply::{Framing, HeadReader, Malformed, ReplyHead};
-use super::transport::Watch;
+use super::transport::{self, Watch};
 use super::unframe::Unframer;
 
 /// Interim answers before the real one.
@@ -42,14 +43,14 @@ pub(crate) struct Reader<'a> {
     pub(crate) first_byte: Duration,
     /// Longest silence inside the body.
     pub(crate) stream_idle: Duration,
-    /// The request was not sent to its end, so the connection serves no other.
-    pub(crate) is_refused: bool,
+    /// What is left of the request's body because the provider has spoken.
+    pub(crate) left: &'a [u8],
     /// It matters whether a connection that dies has taken the request with it.
     pub(crate) may_repeat: bool,
 }
 
 impl Reader<'_> {
-    pub(crate) fn read(self, mut connection: Connection) -> Result<Reply, Lost> {
+    pub(crate) fn read(mut self, mut connection: Connection) -> Result<Reply, Lost> {
         let wait = timeout(self.first_byte, Timeout::RecvResponse);
         for _ in 0..INTERIM_MAX {
             let head = match next_head(&mut connection, wait) {
@@ -60,6 +61,8 @@ impl Reader<'_> {
                 }
                 head => head?,
             };
+            self.go_on(&mut connection, head.status())
+                .map_err(|error| Lost::Broken(error.into()))?;
             match head.status() {
                 // Nobody has asked for another protocol.
                 101 => return Err(Lost::Malformed(Malformed("it switches protocols"))),
@@ -68,7 +71,7 @@ impl Reader<'_> {
             }
             let framing = head.framing(self.method).map_err(Lost::Malformed)?;
             connection.room.expect(framing);
-            let is_reusable = head.is_persistent() && !self.is_refused && framing != Framing::Close;
+            let is_reusable = head.is_persistent() && framing != Framing::Close;
             let mut body = Body {
                 connection: Some(connection),
                 left: Unframer::new(framing),
@@ -81,6 +84,20 @@ impl Reader<'_> {
             return Ok(Reply { head, framing, body });
         }
         Err(Lost::Malformed(Malformed("it has too many interim answers")))
+    }
+
+    /// A provider that refuses does not read on; any other has only begun to answer early.
+    fn go_on(&mut self, connection: &mut Connection, status: u16) -> io::Result<()> {
+        let left = std::mem::take(&mut self.left);
+        match status {
+            // Copied, as an answer may take much longer than its request is kept.
+            ..300 => connection.leave(left),
+            _ => {
+                connection.is_cut |= connection.is_sending() || !left.is_empty();
+                connection.upload = None;
+                Ok(())
+            }
+        }
     }
 }
 
@@ -114,6 +131,16 @@ pub(crate) trait Source: Read {
     /// The longest wait from now on; `None` for as long as the provider may be silent. A read that waits
     /// longer fails, and may be tried again.
     fn limit(&mut self, wait: Option<Duration>);
+
+    /// Whether the request has not been sent to its end.
+    fn is_sending(&self) -> bool {
+        false
+    }
+
+    /// Sends on, until there is no more, or the client's socket has room.
+    fn send_on(&mut self, _: &TcpStream) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl<T> Source for io::Cursor<T>
@@ -127,12 +154,29 @@ impl<A: Source, B: Source> Source for io::Chain<A, B> {
     fn limit(&mut self, wait: Option<Duration>) {
         self.get_mut().1.limit(wait);
     }
+
+    fn is_sending(&self) -> bool {
+        self.get_ref().1.is_sending()
+    }
+
+    fn send_on(&mut self, client: &TcpStream) -> io::Result<()> {
+        self.get_mut().1.send_on(client)
+    }
 }
 
 impl Source for Body {
     fn limit(&mut self, wait: Option<Duration>) {
         let least = |wait| self.stream_idle.min(wait);
         self.wait = timeout(wait.map_or(self.stream_idle, least), Timeout::RecvBody);
+    }
+
+    fn is_sending(&self) -> bool {
+        self.connection.as_ref().is_some_and(Connection::is_sending)
+    }
+
+    fn send_on(&mut self, client: &TcpStream) -> io::Result<()> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        connection.send_on(Some(client), self.wait).map_err(Error::into_io)
     }
 }
 
@@ -162,14 +206,14 @@ impl Body {
 
     fn end_if_done(&mut self) {
         if self.left == Unframer::Done
-            && let Some(mut connection) = self.connection.take()
-            && let Some(pool) = self.pool.take()
-            // More than was announced: nobody knows what it is.
-            && connection.is_spent()
+            && let Some(connection) = self.connection.take()
         {
-            // First, or a client that leaves now would end somebody else's request.
-            self.watch.release();
-            pool.put(connection);
+            let (pool, watch) = (self.pool.take(), Arc::clone(&self.watch));
+            let unfinished = Unfinished { connection, pool, watch, wait: self.wait };
+            match unfinished.connection.is_sending() {
+                true => transport::attempt(|attempt| attempt.unfinished = Some(unfinished)),
+                false => unfinished.give_back(),
+            }
         }
     }
 
@@ -204,8 +248,48 @@ impl Read for Body {
                     return self.closed();
                 }
                 Err(Error::Timeout(_)) => return Err(io::ErrorKind::TimedOut.into()),
-                Err(error) => return Err(error.into_io()),
+                Err(error) => {
+                    if connection.has_lost_client() {
+                        self.watch.leave();
+                    }
+                    return Err(error.into_io());
+                }
             }
         }
     }
+}
+
+/// A request whose answer has ended, perhaps before it was sent to its end.
+pub(crate) struct Unfinished {
+    connection: Connection,
+    pool: Option<Arc<Pool>>,
+    watch: Arc<Watch>,
+    wait: NextTimeout,
+}
+
+impl Unfinished {
+    fn give_back(mut self) {
+        if let Some(pool) = self.pool.filter(|_| !self.connection.is_cut)
+            // More than was announced: nobody knows what it is.
+            && self.connection.is_spent()
+        {
+            // First, or a client that leaves now would end somebody else's request.
+            self.watch.release();
+            pool.put(self.connection);
+        }
+    }
+}
+
+/// Sends the rest of this thread's request once its answer has been passed on; false if the client has left.
+pub(crate) fn finish_sending() -> bool {
+    let unfinished = transport::attempt(|attempt| attempt.unfinished.take());
+    let Some(mut unfinished) = unfinished else { return true };
+    let connection = &mut unfinished.connection;
+    // A provider that says more than its answer has closed, as a rule.
+    let sent = connection.send_on(None, unfinished.wait);
+    let has_lost_client = connection.has_lost_client() || unfinished.watch.is_gone();
+    if sent.is_ok() && !connection.is_sending() {
+        unfinished.give_back();
+    }
+    !has_lost_client
 }

@@ -25,6 +25,7 @@ use super::dial;
 use super::room::Room;
 use super::tls::{Session, Settings as Tls};
 use super::transport::{Attempt, Socket, attempt};
+use super::uploading::Uploading;
 use crate::proxy::deadlines::deadlines;
 use crate::proxy::spare;
 
@@ -49,6 +50,10 @@ pub(crate) struct Connection {
     head: Vec<u8>,
     /// Between the end of one request and the start of the next.
     is_idle: bool,
+    /// What the client still sends of the present request.
+    pub(super) upload: Option<Uploading>,
+    /// The request was not sent to its end, so the connection serves no other.
+    pub(super) is_cut: bool,
     key: Key,
 }
 
@@ -59,10 +64,11 @@ enum Line {
 
 impl Connection {
     fn new(line: Line, key: Key) -> Connection {
-        Connection { line, room: Room::new(), head: Vec::new(), is_idle: true, key }
+        let (room, head) = (Room::new(), Vec::new());
+        Connection { line, room, head, is_idle: true, upload: None, is_cut: false, key }
     }
 
-    fn socket(&self) -> &Socket {
+    pub(super) fn socket(&self) -> &Socket {
         match &self.line {
             Line::Plain(socket) => socket,
             Line::Secure(session) => &session.socket,
@@ -84,7 +90,7 @@ impl Connection {
     }
 
     /// Sends what waits and the first `amount` bytes of the output; returns what waited.
-    fn send(&mut self, amount: usize) -> io::Result<Vec<u8>> {
+    fn send(&mut self, amount: usize) -> Result<Vec<u8>, Error> {
         let parts = [self.head.as_slice(), self.room.sent(amount)];
         match &mut self.line {
             Line::Plain(socket) => socket.send(&mut parts.map(IoSlice::new)),
@@ -93,12 +99,62 @@ impl Connection {
         Ok(std::mem::take(&mut self.head))
     }
 
+    /// To be sent while the answer is waited for, behind a head that waits.
+    pub(super) fn leave(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let head = std::mem::take(&mut self.head);
+        for part in [&head, bytes] {
+            match &mut self.line {
+                Line::Plain(socket) => socket.leave(part),
+                Line::Secure(session) => session.leave(part)?,
+            }
+        }
+        spare::keep(head);
+        Ok(())
+    }
+
+    /// Sends what waits, as far as there is room.
+    pub(super) fn push(&mut self) -> io::Result<()> {
+        match &mut self.line {
+            Line::Plain(socket) => drop(socket.push_waiting()),
+            Line::Secure(session) => drop(session.push()?),
+        }
+        self.is_cut |= !self.socket().can_send();
+        Ok(())
+    }
+
+    pub(super) fn has_waiting(&self) -> bool {
+        match &self.line {
+            Line::Plain(socket) => socket.has_waiting(),
+            Line::Secure(session) => session.has_waiting(),
+        }
+    }
+
+    /// Whether there is more of the request to be sent.
+    pub(super) fn is_sending(&self) -> bool {
+        !self.is_cut && (self.upload.is_some() || self.has_waiting())
+    }
+
     /// Waits for more of the answer; false at its end.
     pub(super) fn receive(&mut self, wait: NextTimeout) -> Result<bool, Error> {
-        let out = self.room.input_append_buf();
-        let count = match &mut self.line {
-            Line::Plain(socket) => socket.receive(out, wait)?,
-            Line::Secure(session) => session.receive(out, wait)?,
+        let count = loop {
+            let is_at_hand = match &mut self.line {
+                Line::Secure(session) if !self.is_cut => session.is_at_hand(),
+                _ => false,
+            };
+            if self.is_sending() && !is_at_hand {
+                self.send_on(None, wait)?;
+            }
+            let is_sending = self.is_sending();
+            let out = self.room.input_append_buf();
+            match &mut self.line {
+                Line::Plain(socket) => break socket.receive(out, wait)?,
+                Line::Secure(session) if !is_sending => break session.receive(out, wait)?,
+                Line::Secure(session) => {
+                    if let Some(count) = session.receive_some(out, wait)? {
+                        break count;
+                    }
+                }
+            }
         };
         self.room.input_appended(count);
         Ok(count > 0)
@@ -237,10 +293,7 @@ impl Connector<()> for Ways {
         _: Option<()>,
     ) -> Result<Option<Handover>, Error> {
         let key = key(details.uri).ok_or(Error::ConnectionFailed)?;
-        let must_be_fresh = attempt(|attempt| {
-            attempt.is_tls = key.0;
-            attempt.must_be_fresh
-        });
+        let must_be_fresh = attempt(|attempt| attempt.must_be_fresh);
         let pooled = if must_be_fresh { None } else { self.pool.take(&key) };
         let connection = match pooled {
             Some(connection) => {
@@ -257,8 +310,7 @@ impl Connector<()> for Ways {
     }
 }
 
-fn hold(attempt: &mut Attempt, stream: &Arc<TcpStream>) {
-    attempt.socket = Some(Arc::clone(stream));
+fn hold(attempt: &Attempt, stream: &Arc<TcpStream>) {
     if let Some(watch) = &attempt.watch {
         watch.hold(stream);
     }
@@ -294,8 +346,11 @@ pub(crate) struct Handover {
 impl Handover {
     fn hand_over(&mut self) {
         if let Some(mut connection) = self.connection.take() {
+            if attempt(|attempt| attempt.leaves_body) {
+                // It goes with the first piece of the body.
+                self.note(&connection, connection.head.clone(), 0);
             // Of a failure to send, reading learns.
-            if !connection.head.is_empty()
+            } else if !connection.head.is_empty()
                 && let Ok(waited) = connection.send(0)
             {
                 self.note(&connection, waited, 0);
@@ -333,8 +388,14 @@ impl Transport for Handover {
             }
             false => connection.send(amount).map(|waited| self.note(&connection, waited, amount)),
         };
+        let is_spoken_to = connection.has_waiting();
         self.connection = Some(connection);
-        Ok(sent?)
+        sent?;
+        if is_spoken_to {
+            attempt(|attempt| attempt.leaves_body = true);
+            return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
+        }
+        Ok(())
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
@@ -352,10 +413,9 @@ impl Transport for Handover {
 }
 
 impl Drop for Handover {
-    /// ureq gives up on a request whose body ends early; the answer that was the reason is read
-    /// all the same.
+    /// ureq gives up on a request whose body it does not get; the answer is read all the same.
     fn drop(&mut self) {
-        if attempt(|attempt| attempt.is_refused) {
+        if attempt(|attempt| attempt.is_refused || attempt.leaves_body) {
             self.hand_over();
         }
     }

@@ -10,11 +10,10 @@ use ureq::http::{HeaderName, HeaderValue, Method, Request, Uri};
 use ureq::{Agent, SendBody, Timeout};
 
 use super::transport::{self, Attempt, Watch, begin};
-use super::uploading::Uploading;
+use super::uploading::{Left, SharedUpload, Uploading};
 use super::{Lost, Pool, Reader, Reply, Tls, Unresolved, Ways};
 use crate::config::Config;
 use crate::error::Error;
-use crate::proxy::front::client::Upload;
 use crate::proxy::request::{Framing, Head, Refusal};
 
 /// Of a body, what is sent at once.
@@ -93,7 +92,7 @@ pub(crate) enum Outgoing<'a> {
         meanwhile: &'a dyn Fn(),
     },
     /// Read from the client while it is sent; the length is the client's, if it named one.
-    Streamed { upload: &'a mut Upload, framing: Framing },
+    Streamed { upload: &'a SharedUpload, framing: Framing },
 }
 
 /// Why there is no answer.
@@ -144,21 +143,20 @@ impl Upstream {
                     parts.headers_mut().insert("content-length", self::length(length));
                 }
                 // What the client sends is gone once it is sent: no connection that may be dead.
-                let output_bytes = head_bytes(&parts).max(PIECE_BYTES);
                 begin(Attempt {
                     watch: Some(Arc::clone(watch)),
                     has_body: true,
                     must_be_fresh: true,
-                    output_bytes,
-                    piece_bytes: PIECE_BYTES,
+                    output_bytes: head_bytes(&parts),
                     ..Attempt::default()
                 });
                 let method = parts.method().clone();
-                let mut uploading = Uploading(upload);
-                let body = SendBody::from_reader(&mut uploading);
-                let (parts, ()) = parts.into_parts();
-                let sent = self.agent.run(Request::from_parts(parts, body)).map(drop);
-                self.receive(sent, &method, watch).map_err(|lost| failure(lost, watch))
+                let mut none = Left;
+                let sent = self.agent.run(parts.map(|()| SendBody::from_reader(&mut none)));
+                let uploading = || Uploading::new(Arc::clone(upload), framing == Framing::Chunked);
+                let left = (Some(uploading()), &[][..]);
+                self.receive((sent.map(drop), left), &method, watch)
+                    .map_err(|lost| failure(lost, watch))
             }
         }
     }
@@ -186,9 +184,10 @@ impl Upstream {
                 output_bytes: head_bytes(&parts).max(bytes.len().min(PIECE_BYTES)),
                 ..Attempt::default()
             });
-            let sent = self.run(parts, bytes);
+            let mut left = bytes;
+            let sent = self.run(parts, &mut left);
             meanwhile();
-            match (self.receive(sent, &method, watch), before.take()) {
+            match (self.receive((sent, (None, left)), &method, watch), before.take()) {
                 (Err(Lost::Unread(error)), None) if !watch.is_gone() => before = Some(error),
                 // Nothing came back on the old connection, and there is no new one either.
                 (Err(_), Some(first))
@@ -201,45 +200,49 @@ impl Upstream {
         }
     }
 
-    fn run(&self, request: Request<()>, bytes: &[u8]) -> Result<(), ureq::Error> {
+    /// `bytes` are then those that ureq has not taken.
+    fn run(&self, request: Request<()>, bytes: &mut &[u8]) -> Result<(), ureq::Error> {
         if bytes.is_empty() && !expects_body(request.method()) {
             return self.agent.run(request).map(drop);
         }
+        let body = SendBody::from_reader(bytes);
         if request.method() != Method::HEAD {
-            return self.agent.run(request.map(|()| bytes)).map(drop);
+            return self.agent.run(request.map(|()| body)).map(drop);
         }
         // ureq sends such a body only if it is told twice.
         let mut builder = self.agent.head(request.uri()).force_send_body();
         if let Some(headers) = builder.headers_mut() {
             *headers = request.into_parts().0.headers;
         }
-        builder.send(bytes).map(drop)
+        builder.send(body).map(drop)
     }
 
     /// Reads the answer from the connection that ureq has sent the request on.
     fn receive(
         &self,
-        sent: Result<(), ureq::Error>,
+        (sent, (uploading, left)): (Result<(), ureq::Error>, (Option<Uploading>, &[u8])),
         method: &Method,
         watch: &Arc<Watch>,
     ) -> Result<Reply, Lost> {
-        let (connection, is_refused, is_reused, is_connected) = transport::attempt(|attempt| {
-            attempt.socket = None;
-            let Attempt { is_refused, is_reused, is_connected, .. } = *attempt;
-            (attempt.connection.take(), is_refused, is_reused, is_connected)
+        let (connection, is_refused, leaves_body) = transport::attempt(|attempt| {
+            (attempt.connection.take(), attempt.is_refused, attempt.leaves_body)
         });
-        let Some(connection) = connection else {
+        let (is_reused, is_connected) =
+            transport::attempt(|attempt| (attempt.is_reused, attempt.is_connected));
+        let Some(mut connection) = connection else {
             let error = sent.err().unwrap_or(ureq::Error::ConnectionFailed);
             let is_unread = !is_connected && has_died(&error);
             return Err(if is_unread { Lost::Unread(error) } else { Lost::Broken(error) });
         };
+        connection.is_cut = is_refused;
+        connection.upload = uploading.filter(|_| leaves_body);
         let reader = Reader {
             pool: &self.pool,
             watch,
             method: method.as_str(),
             first_byte: self.first_byte,
             stream_idle: self.stream_idle,
-            is_refused,
+            left: if leaves_body { left } else { &[] },
             may_repeat: is_reused,
         };
         reader.read(connection)

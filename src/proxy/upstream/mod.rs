@@ -18,9 +18,9 @@ mod tls;
 pub(super) mod transport;
 mod unacknowledged;
 mod unframe;
-mod uploading;
+pub(super) mod uploading;
 
-pub(super) use body::{Lost, Reader, Reply, Source, is_late};
+pub(super) use body::{Lost, Reader, Reply, Source, Unfinished, finish_sending, is_late};
 pub(super) use connect::{Connection, Pool, Unresolved, Ways};
 pub(super) use environment::{ForwardProxy, forward_proxy};
 use reason::words;

@@ -43,20 +43,11 @@ pub(super) struct Room {
     /// As much is read at once the next time.
     wanted: usize,
     output: Vec<u8>,
-    /// A piece of a body that is read while it is sent.
-    piece: Vec<u8>,
 }
 
 impl Room {
     pub(super) fn new() -> Room {
-        Room {
-            input: Vec::new(),
-            from: 0,
-            to: 0,
-            wanted: PIECE_BYTES_MIN,
-            output: Vec::new(),
-            piece: Vec::new(),
-        }
+        Room { input: Vec::new(), from: 0, to: 0, wanted: PIECE_BYTES_MIN, output: Vec::new() }
     }
 
     /// The first bytes of the output.
@@ -72,7 +63,6 @@ impl Room {
     /// The request is sent.
     pub(super) fn end_output(&mut self) {
         spare::keep(std::mem::take(&mut self.output));
-        self.piece = Vec::new();
     }
 
     /// The answer was read: an idle connection holds nothing.
@@ -118,11 +108,8 @@ impl Buffers for Room {
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        self.output();
-        if self.piece.is_empty() {
-            self.piece.resize(attempt(|attempt| attempt.piece_bytes), 0);
-        }
-        (&mut self.piece, &mut self.output)
+        // All bodies have a length, or are not sent by ureq: there is nothing to be put into chunks.
+        (&mut [], self.output())
     }
 
     /// ureq reads no answers: see `connect`.

@@ -21,7 +21,7 @@ use ureq::{Error, Timeout};
 use super::reason;
 use super::room::Room;
 use super::roots::Trust;
-use super::transport::Socket;
+use super::transport::{Socket, wait_for_room};
 
 /// We never sign: the code for keys of our own stays out of the program, 30 KB of it.
 #[derive(Debug)]
@@ -118,6 +118,8 @@ pub(super) struct Session {
     tls: ClientConnection,
     /// Received, and still encrypted.
     received: Room,
+    /// The other side has closed.
+    is_ended: bool,
     /// What is wrong with the bytes behind those that can be read.
     fault: Option<rustls::Error>,
 }
@@ -134,11 +136,12 @@ impl Session {
         let name = ServerName::try_from(host.to_owned());
         let name = name.map_err(|_| Error::Tls("the host is no name"))?;
         let tls = ClientConnection::new(Arc::clone(&settings.0), name).map_err(invalid)?;
-        let mut session = Session { socket, tls, received: Room::new(), fault: None };
+        let mut session =
+            Session { socket, tls, received: Room::new(), is_ended: false, fault: None };
         // What is sent at once is bounded by whoever sends.
         session.tls.set_buffer_limit(None);
         while session.tls.is_handshaking() {
-            session.flush()?;
+            session.push()?;
             let left = deadline.saturating_duration_since(Instant::now());
             let reason = Timeout::Connect;
             if left.is_zero() {
@@ -147,29 +150,85 @@ impl Session {
             session.feed(NextTimeout { after: left.into(), reason, ..NextTimeout::default() })?;
             session.sound()?;
         }
-        session.flush()?;
+        session.push()?;
         Ok(session)
     }
 
-    /// Sends all, or notes why not.
-    pub(super) fn send(&mut self, parts: [&[u8]; 2]) -> io::Result<()> {
+    /// Sends all, or notes why not; until the provider speaks: then what is left waits.
+    pub(super) fn send(&mut self, parts: [&[u8]; 2]) -> Result<(), Error> {
         for part in parts {
-            self.tls.writer().write_all(part)?;
+            self.leave(part)?;
         }
-        self.flush()
+        while !self.push()? {
+            match wait_for_room(&self.socket.stream) {
+                Ok(true) => {}
+                // It may be a session ticket.
+                Ok(false) => {
+                    self.feed(NextTimeout::default())?;
+                    if self.is_at_hand() {
+                        break;
+                    }
+                }
+                Err(error) => self.socket.fail(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// To be sent when there is room.
+    pub(super) fn leave(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.tls.writer().write_all(bytes)
+    }
+
+    pub(super) fn has_waiting(&self) -> bool {
+        self.tls.wants_write()
+    }
+
+    /// Sends what there is room for; false if something is left.
+    pub(super) fn push(&mut self) -> io::Result<bool> {
+        while self.tls.wants_write() {
+            match self.tls.write_tls(&mut Records(&mut self.socket)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                written => written?,
+            };
+        }
+        Ok(true)
+    }
+
+    /// Whether reading needs nothing that has not come.
+    pub(super) fn is_at_hand(&mut self) -> bool {
+        let state = self.tls.process_new_packets();
+        !self.received.input().is_empty()
+            || self.fault.is_some()
+            || self.is_ended
+            || state.map_or(true, |state| {
+                state.plaintext_bytes_to_read() > 0 || state.peer_has_closed()
+            })
+    }
+
+    /// Bytes of what has come; `None` if it is not for us.
+    pub(super) fn receive_some(
+        &mut self,
+        out: &mut [u8],
+        wait: NextTimeout,
+    ) -> Result<Option<usize>, Error> {
+        match self.tls.reader().read(out) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.sound()?;
+                self.feed(wait)?;
+                self.push()?;
+                Ok(None)
+            }
+            outcome => Ok(Some(outcome?)),
+        }
     }
 
     /// Waits for bytes; how many have come, 0 at the end.
     pub(super) fn receive(&mut self, out: &mut [u8], wait: NextTimeout) -> Result<usize, Error> {
         loop {
-            match self.tls.reader().read(out) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.sound()?;
-                    self.feed(wait)?;
-                }
-                outcome => return Ok(outcome?),
+            if let Some(count) = self.receive_some(out, wait)? {
+                return Ok(count);
             }
-            self.flush()?;
         }
     }
 
@@ -178,6 +237,7 @@ impl Session {
         if self.received.input().is_empty() {
             let count = self.socket.receive(self.received.input_append_buf(), wait)?;
             self.received.input_appended(count);
+            self.is_ended = count == 0;
         }
         let taken = self.tls.read_tls(&mut self.received.input())?;
         self.received.input_consume(taken);
@@ -186,7 +246,7 @@ impl Session {
         }
         if let Err(error) = self.tls.process_new_packets() {
             // The other side is told why.
-            self.flush()?;
+            self.push()?;
             self.fault = Some(error);
         }
         Ok(())
@@ -212,13 +272,6 @@ impl Session {
                 .process_new_packets()
                 .is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed())
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        while self.tls.wants_write() {
-            self.tls.write_tls(&mut Records(&mut self.socket))?;
-        }
-        Ok(())
-    }
 }
 
 fn invalid(error: rustls::Error) -> Error {
@@ -234,9 +287,15 @@ impl Write for Records<'_> {
     }
 
     fn write_vectored(&mut self, records: &[IoSlice]) -> io::Result<usize> {
-        // What could not be sent will not be: the socket has noted it.
-        self.0.send(&mut records.to_vec());
-        Ok(records.iter().map(|record| record.len()).sum())
+        let length = |parts: &[IoSlice]| parts.iter().map(|part| part.len()).sum::<usize>();
+        let mut left = records.to_vec();
+        let mut left = &mut left[..];
+        match self.0.push(&mut left) {
+            // What could not be sent will not be: the socket has noted it.
+            true => Ok(length(records)),
+            false if length(left) == length(records) => Err(io::ErrorKind::WouldBlock.into()),
+            false => Ok(length(records) - length(left)),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

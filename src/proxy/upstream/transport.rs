@@ -17,12 +17,12 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use ureq::Error;
 use ureq::unversioned::transport::NextTimeout;
 
-use super::Connection;
 use super::unacknowledged::unacknowledged;
+use super::{Connection, Unfinished};
 use crate::proxy::request::HEAD_BYTES_MAX;
 
 /// How long a provider may take to accept a piece of a request.
-const WRITE_STALL: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
+pub(super) const WRITE_STALL: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// What a request is called that ended with the proxy.
 pub(crate) const SHUTDOWN: &str = "shutdown";
@@ -96,22 +96,20 @@ pub(crate) struct Attempt {
     pub(crate) must_be_fresh: bool,
     /// Room for the whole head, and for large pieces of the body.
     pub(crate) output_bytes: usize,
-    /// Of a body that is read while it is sent; 0 if there is none.
-    pub(crate) piece_bytes: usize,
     /// There is a connection, so that some of the request may have been sent.
     pub(crate) is_connected: bool,
-    /// The socket that serves the request.
-    pub(crate) socket: Option<Arc<TcpStream>>,
     /// The connection had served a request before.
     pub(crate) is_reused: bool,
-    /// What comes from the socket is encrypted, so that its coming says nothing.
-    pub(crate) is_tls: bool,
-    /// The provider does not read on: its answer is here, or it has closed.
+    /// ureq is to stop where it is: what is left of the body is sent while the answer is waited for.
+    pub(crate) leaves_body: bool,
+    /// The provider does not read on.
     pub(crate) is_refused: bool,
     /// The request's head as it was written to the connection, keys included: for one comparison.
     pub(crate) head: Vec<u8>,
     /// Where the answer is to be read, once ureq has sent the request.
     pub(crate) connection: Option<Connection>,
+    /// A request whose answer has ended before it was sent to its end.
+    pub(crate) unfinished: Option<Unfinished>,
 }
 
 impl Attempt {
@@ -162,11 +160,14 @@ pub(crate) struct Socket {
     read_wait: Option<Duration>,
     /// Bytes of the present request that the kernel has taken.
     sent: u64,
+    /// What it had no room for when the provider spoke, and how much of that was sent since.
+    waiting: (Vec<u8>, usize),
 }
 
 impl Socket {
     pub(super) fn new(stream: Arc<TcpStream>) -> Socket {
-        Socket { stream, write_error: None, read_wait: None, sent: 0 }
+        let (read_wait, waiting) = (None, (Vec::new(), 0));
+        Socket { stream, write_error: None, read_wait, sent: 0, waiting }
     }
 
     /// Another request begins.
@@ -174,15 +175,66 @@ impl Socket {
         self.sent = 0;
     }
 
-    /// Sends all, or notes why not.
-    pub(super) fn send(&mut self, parts: &mut [IoSlice]) {
-        if self.write_error.is_none()
-            && let Err(error) = write_all(&self.stream, parts, &mut self.sent)
-        {
-            // An early 413 or 429 is here or on its way; reading decides.
-            self.write_error = Some(error);
-            attempt(|attempt| attempt.is_refused = true);
+    /// Sends all, or notes why not; until the provider speaks: then what is left waits.
+    pub(super) fn send(&mut self, mut parts: &mut [IoSlice]) {
+        while !self.push(&mut parts) {
+            match wait_for_room(&self.stream) {
+                Ok(true) => {}
+                Ok(false) => return parts.iter().for_each(|part| self.leave(part)),
+                Err(error) => self.fail(error),
+            }
         }
+    }
+
+    /// Sends what there is room for; false if something is left.
+    pub(super) fn push(&mut self, parts: &mut &mut [IoSlice]) -> bool {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        while self.can_send() && !parts.iter().all(|part| part.is_empty()) {
+            let mut nothing = SendAncillaryBuffer::default();
+            match rustix::net::sendmsg(&self.stream, parts, &mut nothing, flags) {
+                Ok(count) => {
+                    self.sent += count as u64;
+                    IoSlice::advance_slices(parts, count);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return false,
+                Err(error) => self.fail(error.into()),
+            }
+        }
+        true
+    }
+
+    /// To be sent when there is room.
+    pub(super) fn leave(&mut self, bytes: &[u8]) {
+        self.waiting.0.extend_from_slice(bytes);
+    }
+
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.0.is_empty()
+    }
+
+    /// The same with what waits.
+    pub(super) fn push_waiting(&mut self) -> bool {
+        let (bytes, sent) = std::mem::take(&mut self.waiting);
+        let mut parts = [IoSlice::new(&bytes[sent..])];
+        let mut parts = &mut parts[..];
+        let is_done = self.push(&mut parts);
+        let left = parts.iter().map(|part| part.len()).sum::<usize>();
+        if !is_done {
+            self.waiting = (bytes, sent);
+            self.waiting.1 = self.waiting.0.len() - left;
+        }
+        is_done
+    }
+
+    /// An early 413 or 429 is here or on its way; reading decides.
+    pub(super) fn fail(&mut self, error: io::Error) {
+        self.write_error = Some(error);
+        attempt(|attempt| attempt.is_refused = true);
+    }
+
+    pub(super) fn can_send(&self) -> bool {
+        self.write_error.is_none()
     }
 
     /// Whether the request that ended with `error` was lost on the way: the kernel has no acknowledgement
@@ -248,38 +300,13 @@ pub(super) fn is_vanished(kind: io::ErrorKind) -> bool {
     matches!(kind, TimedOut | HostUnreachable | NetworkUnreachable)
 }
 
-/// Writes without blocking, so that an answer to half a request is seen while waiting for room.
-fn write_all(out: &TcpStream, mut parts: &mut [IoSlice], sent: &mut u64) -> io::Result<()> {
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    while !parts.iter().all(|part| part.is_empty()) {
-        match rustix::net::sendmsg(out, parts, &mut SendAncillaryBuffer::default(), flags) {
-            Ok(count) => {
-                *sent += count as u64;
-                IoSlice::advance_slices(&mut parts, count);
-            }
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::AGAIN) => wait_for_room(out)?,
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-fn wait_for_room(out: &TcpStream) -> io::Result<()> {
-    let interest = match attempt(|attempt| attempt.is_tls) {
-        // Encrypted bytes may be a session ticket rather than an answer.
-        true => PollFlags::OUT,
-        false => PollFlags::OUT | PollFlags::IN,
-    };
-    let mut fds = [PollFd::new(out, interest)];
+/// False if the provider speaks before it has read what it was sent.
+pub(super) fn wait_for_room(out: &TcpStream) -> io::Result<bool> {
+    let mut fds = [PollFd::new(out, PollFlags::OUT | PollFlags::IN)];
     match poll(&mut fds, Some(&WRITE_STALL)) {
         Ok(0) => Err(io::ErrorKind::TimedOut.into()),
-        Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(rustix::io::Errno::INTR) => Ok(true),
         Err(error) => Err(error.into()),
-        // The provider has answered what it has not read: it will not read the rest.
-        Ok(_) if !fds[0].revents().contains(PollFlags::OUT) => {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(fds[0].revents().contains(PollFlags::OUT)),
     }
 }
