@@ -95,6 +95,9 @@ pub(crate) enum Outgoing<'a> {
     Streamed { upload: &'a SharedUpload, framing: Framing },
 }
 
+/// What ureq may not have sent of a body: one that comes, or bytes.
+type Rest<'a> = (Option<Uploading>, &'a [u8]);
+
 /// Why there is no answer.
 pub(crate) enum Failure {
     /// The target or a header is not what the upstream could be sent.
@@ -220,7 +223,7 @@ impl Upstream {
     /// Reads the answer from the connection that ureq has sent the request on.
     fn receive(
         &self,
-        (sent, (uploading, left)): (Result<(), ureq::Error>, (Option<Uploading>, &[u8])),
+        (sent, (uploading, left)): (Result<(), ureq::Error>, Rest),
         method: &Method,
         watch: &Arc<Watch>,
     ) -> Result<Reply, Lost> {
