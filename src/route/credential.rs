@@ -10,6 +10,9 @@ use super::providers::{self, AZURE, BARE, PROVIDERS, Provider};
 /// Headers that hold credentials.
 pub(crate) const HEADERS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
+/// Names under which keys stand in a query, in any case.
+const QUERY_NAMES: [&str; 4] = ["key", "api_key", "api-key", "access_token"];
+
 /// The name of the credential in a query.
 pub(crate) const QUERY_KEY: &str = "key= in the query";
 
@@ -105,6 +108,11 @@ impl Credentials {
                 is_any = true;
             }
         }
+        if is_ambient {
+            let text = basic(value);
+            let parts = text.split(|byte| *byte == b':');
+            parts.filter_map(|part| Decoded(part).key()).for_each(|key| self.key(key, name));
+        }
         // A value in other letters than ours has no word, and is one all the same.
         let is_sign = |byte: u8| byte.is_ascii_whitespace() || b"\"'`,;:=".contains(&byte);
         is_any |= !has_words && !value.iter().all(|byte| is_sign(*byte));
@@ -113,6 +121,28 @@ impl Credentials {
         self.has_key_header |= is_any && !is_ambient && name != QUERY_KEY;
         self.has_api_key |= is_any && !is_known && name == "api-key";
     }
+}
+
+/// What stands in Base64 behind the first word of a value (RFC 7617): a name and a password.
+fn basic(value: &[u8]) -> Vec<u8> {
+    let coded = value.trim_ascii().split(u8::is_ascii_whitespace).next_back().unwrap_or_default();
+    let (mut out, mut bits, mut held) = (Vec::new(), 0_u32, 0);
+    for byte in coded {
+        let sextet = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => continue,
+        };
+        (bits, held) = (bits << 6 | u32::from(sextet), held + 6);
+        if held >= 8 {
+            held -= 8;
+            out.push((bits >> held) as u8);
+        }
+    }
+    out
 }
 
 /// Whether a header holds a credential.
@@ -124,7 +154,11 @@ fn is_header(name: &[u8]) -> bool {
 pub(crate) fn query_keys(target: &str) -> impl Iterator<Item = &str> {
     let query = target.split_once('?').map_or("", |(_, query)| query);
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let is_key = |name: &str| Decoded(name.as_bytes()).eq(*b"key");
+    let is = |name: &str, other: &str| {
+        let name = Decoded(name.as_bytes()).map(|byte| byte.to_ascii_lowercase());
+        name.eq(other.bytes())
+    };
+    let is_key = move |name: &str| QUERY_NAMES.iter().any(|other| is(name, other));
     pairs.filter(move |(name, _)| is_key(name)).map(|(_, value)| value)
 }
 

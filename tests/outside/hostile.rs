@@ -29,9 +29,7 @@ const LIMIT_KB: usize = 256 * 1024;
 fn limited(program: &Path, provider: &Provider) -> (Sandbox, Sandbox) {
     let own = sandbox();
     let program = program.display();
-    let script = format!(
-        "#!/bin/sh\nulimit -v {LIMIT_KB} || exit 9\nexport MALLOC_ARENA_MAX=1\nexec '{program}' \"$@\"\n"
-    );
+    let script = format!("#!/bin/sh\nulimit -v {LIMIT_KB} || exit 9\nexec '{program}' \"$@\"\n");
     let path = own.write("limited", script);
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&path, executable).unwrap();

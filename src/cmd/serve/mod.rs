@@ -1,5 +1,6 @@
 //! `tokenpak serve`: the proxy, in the foreground or in the background.
 
+mod arenas;
 mod daemon;
 mod notify;
 mod reload;
@@ -26,6 +27,7 @@ use voice::Voice;
 
 pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
     let around = Surroundings::of_process();
+    arenas::share_one(&around);
     if let (true, Some(text)) = (cfg!(debug_assertions), around.variable(TEST_VARIABLE)) {
         deadlines::replace(text)?;
     }

@@ -115,7 +115,10 @@ fn asked<T>(head: &Head, ask: impl FnOnce(&Asked) -> T) -> T {
     let headers = |each: route::Each| {
         head.headers().for_each(|(name, value)| each(name, value));
     };
-    let named = head.header("x-tokenpak-provider");
+    let mut names = head.values("x-tokenpak-provider");
+    let first = names.next();
+    // Two that differ name none.
+    let named = if names.any(|other| Some(other) != first) { Some(&b""[..]) } else { first };
     ask(&Asked { method: head.method(), target: head.target(), named, headers: &headers })
 }
 

@@ -64,6 +64,9 @@ const CARRIERS: &[(&str, &str)] = &[
     ("?", "alt=sse&key=KEY"),
     ("?", "k%65y=KEY&x=1"),
     ("?", "key=+KEY"),
+    ("?", "Api_key=KEY"),
+    ("?", "api-key=KEY"),
+    ("?", "access_token=KEY"),
     ("?", "key=%"),
 ];
 

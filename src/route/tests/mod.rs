@@ -148,6 +148,9 @@ goes! {
     two_owners_of_which_neither_has_an_address: World::moved(PASS), "/x", [OPENROUTER, ("x-api-key", "gsk_dummy")] => "TwoOwners";
     known_beside_unknown: World::moved(PASS), "/v1/messages", [BARE_KEY, ("x-api-key", "sk-ant-dummy"), VERSION] => "https://a.test/v1/messages";
     known_beside_empty: World::moved(PASS), "/x", [("authorization", "Bearer"), ("x-api-key", "sk-ant-dummy")] => "https://a.test/x";
+    basic_with_a_key_as_name: World::moved(PASS), "/x", [("authorization", "Basic c2stYW50LWR1bW15Og==")] => "https://a.test/x";
+    basic_with_a_key_as_password: World::moved(PASS), "/x", [("authorization", "basic dXNlcjpzay1wcm9qLWR1bW15")] => "https://o.test/x";
+    basic_beside_anothers_key: World::moved(PASS), "/x", [("authorization", "Basic c2stYW50LWR1bW15Og=="), ("x-api-key", "sk-proj-dummy")] => "TwoOwners";
     same_twice: World::moved(PASS), "/x", [ANTHROPIC, ("x-api-key", "sk-ant-dummy")] => "https://a.test/x";
     two_keys_of_one_owner: World::moved(PASS), "/x", [ANTHROPIC, ("x-api-key", "sk-ant-other")] => "https://a.test/x";
     bare_beside_marked_of_one_owner: World::moved(PASS), "/v1/models", [BARE_KEY, ("x-api-key", "sk-proj-dummy")] => "https://o.test/v1/models";
