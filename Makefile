@@ -46,7 +46,7 @@ SMALL   = -C llvm-args=-inline-threshold=10 -C llvm-args=-inlinehint-threshold=4
 # Rust's own linker, where it came with one, writes relocations in short; musl understands that. It keeps
 # equal functions once where nothing looks at their addresses, and the ends of strings in longer ones.
 LLD     = $(wildcard $(LIBS)/$(shell rustc -vV | sed -n 's/^host: //p')/bin/gcc-ld)
-LINK    = -C link-arg=-B$(LLD) -C link-arg=-fuse-ld=lld -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=safe -C link-arg=-Wl,-O2
+LINK    = -C link-arg=-B$(LLD) -C link-arg=-fuse-ld=lld -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all -C link-arg=-Wl,-O2
 
 all:
 	$(CARGO) rustc --locked --release --bin tokenpak -- $(SMALL)

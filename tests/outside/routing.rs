@@ -96,7 +96,9 @@ fn key_chooses_its_owner() {
         ("/x", &[("authorization", "bearer sk-ant-not-a-key")], "anthropic", "/x"),
         ("/x", &[("x-api-key", "sk-ant-not-a-key")], "anthropic", "/x"),
         ("/x", &[OPAQUE], "passthrough", "/pass/x"),
-        ("/x", &[("authorization", "Basic c2stYW50LQ==")], "passthrough", "/pass/x"),
+        ("/x", &[("authorization", "Basic bmFtZTp3b3Jk")], "passthrough", "/pass/x"),
+        // The name `sk-ant-`, as curl -u writes it.
+        ("/x", &[("authorization", "Basic c2stYW50LTo=")], "anthropic", "/x"),
         // Known prefixes beat the path.
         ("/v1/chat/completions", &[ANTHROPIC], "anthropic", "/v1/chat/completions"),
         ("/v1/messages", &[OPENAI], "openai", "/v1/messages"),
