@@ -192,7 +192,11 @@ fn ended(mut child: Child, limit: Duration) -> Option<i32> {
 
 /// A key that opens nothing, of the shape that its library may look for.
 fn dummy(key: &str) -> &'static str {
-    if key.starts_with("ANTHROPIC") { "sk-ant-dummy" } else { "sk-dummy" }
+    match key.split('_').next() {
+        Some("ANTHROPIC") => "sk-ant-dummy",
+        Some("GEMINI") => "AIza-dummy",
+        _ => "sk-dummy",
+    }
 }
 
 fn write(path: &Path, text: &str) {
