@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::InForce;
+use crate::config::EffectiveSettings;
 use crate::error::Error;
 use crate::ownership;
 use crate::safe_path;
@@ -26,7 +26,7 @@ pub(crate) struct Running {
 
 /// This process's claim on the file. Ends with the process, however it ends.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub(crate) struct PidFile {
     file: File,
     path: PathBuf,
     /// Where the settings begin.
@@ -57,7 +57,7 @@ pub(crate) fn check(home: &Path) -> Result<(), Error> {
 }
 
 /// The settings of the proxy that runs in `home`. `None` if they cannot be read.
-pub(crate) fn in_force(home: &Path) -> Option<InForce> {
+pub(crate) fn effective(home: &Path) -> Option<EffectiveSettings> {
     let mut text = String::new();
     safe_path::open_own(&path(home)).ok()?.read_to_string(&mut text).ok()?;
     serde_json::from_str(text.lines().nth(2)?).ok()
@@ -68,7 +68,7 @@ pub(crate) fn in_force(home: &Path) -> Option<InForce> {
 /// # Errors
 ///
 /// `Ok(Err(running))` if another proxy holds it, `Err` if it cannot be made.
-pub(crate) fn claim(home: &Path) -> io::Result<Result<Claim, Option<Running>>> {
+pub(crate) fn claim(home: &Path) -> io::Result<Result<PidFile, Option<Running>>> {
     ownership::make_directory(home)?;
     let path = path(home);
     let mut file = ownership::open_or_create(&path, OpenOptions::new().read(true).write(true))?;
@@ -81,10 +81,10 @@ pub(crate) fn claim(home: &Path) -> io::Result<Result<Claim, Option<Running>>> {
     file.set_len(0)?;
     let line = format!("{}\n", std::process::id());
     file.write_all_at(line.as_bytes(), 0)?;
-    Ok(Ok(Claim { file, path, head_bytes: line.len() as u64 }))
+    Ok(Ok(PidFile { file, path, head_bytes: line.len() as u64 }))
 }
 
-impl Claim {
+impl PidFile {
     /// Says where this proxy listens.
     pub(crate) fn listening(&mut self, address: SocketAddr) -> io::Result<()> {
         let line = format!("{address}\n");
@@ -94,7 +94,7 @@ impl Claim {
     }
 
     /// Says with which settings, in the place of what it said before.
-    pub(crate) fn running_with(&self, settings: &InForce) -> io::Result<()> {
+    pub(crate) fn running_with(&self, settings: &EffectiveSettings) -> io::Result<()> {
         let line = format!("{}\n", serde_json::to_string(settings)?);
         // In one piece: whoever reads meanwhile finds a whole line, old or new.
         self.file.write_all_at(line.as_bytes(), self.head_bytes)?;

@@ -2,12 +2,12 @@
 //!
 //! A closed standard output is success: `tokenpak stats | head` is not a failure of ours.
 
+#[cfg(test)]
+mod allocation_tests;
 mod cli;
 mod cmd;
 mod compress;
 mod config;
-#[cfg(test)]
-mod costs;
 mod debug;
 mod error;
 mod footer;
@@ -19,9 +19,9 @@ mod ledger;
 mod name;
 mod number;
 mod ownership;
-mod pack;
 mod proxy;
 mod report;
+mod rewrite;
 mod route;
 mod safe_path;
 mod tokens;
@@ -31,7 +31,7 @@ mod wire;
 use std::io::Write;
 use std::process::ExitCode;
 
-use cli::Request;
+use cli::Invocation;
 use error::{BUG, Error, say, say_lines};
 
 fn main() -> ExitCode {
@@ -54,10 +54,10 @@ fn run() -> Result<(), Error> {
         std::env::args_os().skip(1).map(|argument| argument.into_string().ok()).collect();
     let arguments = arguments.ok_or_else(|| Error::usage("an argument is not UTF-8"))?;
     match cli::parse(&arguments)? {
-        Request::Run(command) => cmd::run(command),
-        Request::Print(text) => print(&text),
-        Request::Version => print(&cmd::version()),
-        Request::Nothing(help) => {
+        Invocation::Run(command) => cmd::run(command),
+        Invocation::Print(text) => print(&text),
+        Invocation::Version => print(&cmd::version()),
+        Invocation::Nothing(help) => {
             say_lines(help.trim_end());
             Err(Error::usage(""))
         }

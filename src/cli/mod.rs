@@ -4,7 +4,7 @@ mod parse;
 
 use argh::FromArgs;
 
-pub(crate) use parse::{Request, help, parse};
+pub(crate) use parse::{Invocation, help, parse};
 
 /// A proxy for LLM clients that compresses prompts and keeps the accounts.
 #[derive(FromArgs)]

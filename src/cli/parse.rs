@@ -10,7 +10,7 @@ use crate::config::nearest;
 use crate::error::Error;
 
 /// What the command line asks for.
-pub(crate) enum Request {
+pub(crate) enum Invocation {
     Run(Command),
     /// Text for standard output: help.
     Print(String),
@@ -20,23 +20,23 @@ pub(crate) enum Request {
 }
 
 /// Reads the arguments, the program's name left out.
-pub(crate) fn parse(arguments: &[String]) -> Result<Request, Error> {
+pub(crate) fn parse(arguments: &[String]) -> Result<Invocation, Error> {
     if arguments.is_empty() {
-        return Ok(Request::Nothing(help(&[])?));
+        return Ok(Invocation::Nothing(help(&[])?));
     }
     let arguments = normalise(arguments);
     let options = arguments.iter().take_while(|argument| *argument != "--");
     if options.clone().any(|argument| argument == "-V" || argument == "--version") {
-        return Ok(Request::Version);
+        return Ok(Invocation::Version);
     }
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     // argh keeps the word for itself, so the command is ours.
     if let ["help", rest @ ..] = words.as_slice() {
-        return Ok(Request::Print(help(rest)?));
+        return Ok(Invocation::Print(help(rest)?));
     }
     match Top::from_args(&["tokenpak"], &words) {
-        Ok(top) => Ok(Request::Run(top.command)),
-        Err(exit) if exit.status.is_ok() => Ok(Request::Print(wrap(&exit.output))),
+        Ok(top) => Ok(Invocation::Run(top.command)),
+        Err(exit) if exit.status.is_ok() => Ok(Invocation::Print(wrap(&exit.output))),
         Err(exit) => Err(Error::usage(explain(&words, &exit.output))),
     }
 }

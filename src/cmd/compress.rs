@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::{read, settings, write};
 use crate::cli;
-use crate::compress::{Left, Level, Mode};
+use crate::compress::{Level, Mode, Unchanged};
 use crate::error::{Error, json_reason, say_lines};
 use crate::number::{commas, saved_percent};
-use crate::pack::{self, Looked, Packed, Plan, Unexpanded};
+use crate::rewrite::{self, Plan, Rewritten, TextOutcome, Unexpanded};
 use crate::tokens::Counter;
 use crate::wire::Format;
 
@@ -30,24 +30,25 @@ pub(crate) fn run(args: &cli::Compress) -> Result<(), Error> {
     let shown = |body| if args.text { text_of(body) } else { body };
     if args.expand {
         let megabytes = expand_max(args)?;
-        let expanded = pack::expand(format, &body, megabytes << 20);
+        let expanded = rewrite::expand(format, &body, megabytes << 20);
         return write(&shown(expanded.map_err(|reason| match reason {
             Unexpanded::Unreadable => not_a_request(name),
             Unexpanded::TooLong => stands_for_more(name, megabytes),
         })?));
     }
-    let mut packed = pack::pack(&mut Counter::new(), &plan, format, &body);
+    let mut rewritten = rewrite::rewrite(&mut Counter::new(), &plan, format, &body);
     if args.text {
         // Less what stands around a text in a request.
-        let frame = packed.before - packed.texts.iter().map(|looked| looked.before).sum::<u64>();
-        (packed.before, packed.after) = (packed.before - frame, packed.after - frame);
+        let frame =
+            rewritten.before - rewritten.texts.iter().map(|looked| looked.before).sum::<u64>();
+        (rewritten.before, rewritten.after) = (rewritten.before - frame, rewritten.after - frame);
     }
-    write(&shown(packed.body.take().unwrap_or(body)))?;
+    write(&shown(rewritten.body.take().unwrap_or(body)))?;
     if args.report || std::io::stderr().is_terminal() {
-        say_lines(summary(&packed).trim_end());
+        say_lines(summary(&rewritten).trim_end());
     }
     if args.report {
-        say_lines(report(&packed).trim_end());
+        say_lines(report(&rewritten).trim_end());
     }
     Ok(())
 }
@@ -124,10 +125,10 @@ fn stands_for_more(name: &str, megabytes: usize) -> Error {
     Error::input(name, None, what)
 }
 
-fn summary(packed: &Packed) -> String {
-    let saved = packed.before.saturating_sub(packed.after);
-    let percent = saved_percent(packed.before, packed.after);
-    let (before, after) = (commas(packed.before), commas(packed.after));
+fn summary(rewritten: &Rewritten) -> String {
+    let saved = rewritten.before.saturating_sub(rewritten.after);
+    let percent = saved_percent(rewritten.before, rewritten.after);
+    let (before, after) = (commas(rewritten.before), commas(rewritten.after));
     format!("{before} -> {after} tokens, saved {} ({percent}%)\n", commas(saved))
 }
 
@@ -135,27 +136,27 @@ fn summary(packed: &Packed) -> String {
 const COLUMNS: usize = 79;
 
 /// Three tables; each only if it has rows. Lines of at most `COLUMNS`.
-fn report(packed: &Packed) -> String {
+fn report(rewritten: &Rewritten) -> String {
     let mut text = String::new();
-    if let Some(skip) = packed.skip {
+    if let Some(skip) = rewritten.skip {
         text += &format!("unchanged: {}\n", skip.name());
     }
-    if !packed.per_pass.is_empty() {
+    if !rewritten.per_pass.is_empty() {
         text += &format!("\n{:31}{:>11}\n", "saved by", "tokens");
     }
-    for (pass, tokens) in &packed.per_pass {
+    for (pass, tokens) in &rewritten.per_pass {
         text += &format!("{pass:31}{:>11}\n", commas(*tokens));
     }
-    let changed = || packed.texts.iter().filter(|looked| looked.before != looked.after);
+    let changed = || rewritten.texts.iter().filter(|looked| looked.before != looked.after);
     if changed().next().is_some() {
         text += &format!("\n{:31}{:>11}{:>11}  by\n", "changed", "before", "after");
     }
     changed().for_each(|looked| text += &row(looked));
-    text + &left_alone(packed)
+    text + &left_alone(rewritten)
 }
 
 /// Where, how much, and by which passes, as many to a line as there is room for.
-fn row(looked: &Looked) -> String {
+fn row(looked: &TextOutcome) -> String {
     let (before, after) = (commas(looked.before), commas(looked.after));
     let place = looked.place.to_string();
     let mut line = format!("{place:31}{before:>11}{after:>11} ");
@@ -183,9 +184,9 @@ fn row(looked: &Looked) -> String {
 }
 
 /// Why the rest of the prompt is as it was.
-fn left_alone(packed: &Packed) -> String {
+fn left_alone(rewritten: &Rewritten) -> String {
     let mut groups: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for looked in &packed.texts {
+    for looked in &rewritten.texts {
         if let Some(left) = looked.left {
             let (tokens, texts) = groups.entry(reason(left)).or_default();
             (*tokens, *texts) = (*tokens + looked.before, *texts + 1);
@@ -195,21 +196,21 @@ fn left_alone(packed: &Packed) -> String {
     for (reason, (tokens, texts)) in groups {
         text += &format!("{reason:31}{:>11}{:>11}\n", commas(tokens), commas(texts));
     }
-    let candidates: u64 = packed.texts.iter().map(|looked| looked.before).sum();
-    let rest = commas(packed.before.saturating_sub(candidates));
+    let candidates: u64 = rewritten.texts.iter().map(|looked| looked.before).sum();
+    let rest = commas(rewritten.before.saturating_sub(candidates));
     text + &format!("{:31}{rest:>11}\n", "neither result nor user text")
 }
 
 /// In at most 30 characters.
-fn reason(left: Left) -> &'static str {
+fn reason(left: Unchanged) -> &'static str {
     match left {
-        Left::Error => "error result",
-        Left::Small => "under 400 characters",
-        Left::Threshold => "before the threshold",
-        Left::Floor => "too short for a prompt cache",
-        Left::FileRead => "file that was read",
-        Left::NothingToGain => "nothing to gain",
-        Left::Unclear => "would not have read back",
+        Unchanged::Error => "error result",
+        Unchanged::Small => "under 400 characters",
+        Unchanged::Threshold => "before the threshold",
+        Unchanged::Floor => "too short for a prompt cache",
+        Unchanged::FileRead => "file that was read",
+        Unchanged::NothingToGain => "nothing to gain",
+        Unchanged::Unclear => "would not have read back",
     }
 }
 
@@ -223,7 +224,7 @@ mod tests {
         let place = Place::Result { number: 1234, part: Some(12) };
         let row = |saved: &[(&'static str, u64)]| {
             let saved = saved.to_vec();
-            row(&Looked { place, before: 45_678, after: 1234, saved, left: None })
+            row(&TextOutcome { place, before: 45_678, after: 1234, saved, left: None })
         };
         let one = "part 12 of tool result 1234         45,678      1,234  terminal 44,444\n";
         assert_eq!(row(&[("terminal", 44_444)]), one);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::print;
 use crate::cli::{self, ConfigCommand};
-use crate::config::{self, Edit, Surroundings};
+use crate::config::{self, Edit, Environment};
 use crate::error::{Error, say, say_lines};
 use crate::instance;
 use crate::name::clean;
@@ -15,7 +15,7 @@ use crate::name::clean;
 const STANDARD_INPUT: &str = "/dev/stdin";
 
 pub(crate) fn run(args: &cli::Config) -> Result<(), Error> {
-    let around = Surroundings::of_process();
+    let around = Environment::of_process();
     match &args.what {
         ConfigCommand::List(args) => list(&around, args.show_origin),
         ConfigCommand::Get(args) => get(&around, &args.key),
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &cli::Config) -> Result<(), Error> {
     }
 }
 
-fn list(around: &Surroundings, with_origin: bool) -> Result<(), Error> {
+fn list(around: &Environment, with_origin: bool) -> Result<(), Error> {
     let values = config::values(around)?;
     let width = values.iter().map(|value| value.origin.to_string().len()).max().unwrap_or(0);
     let mut text = String::new();
@@ -44,7 +44,7 @@ fn list(around: &Surroundings, with_origin: bool) -> Result<(), Error> {
     print(&text)
 }
 
-fn get(around: &Surroundings, key: &str) -> Result<(), Error> {
+fn get(around: &Environment, key: &str) -> Result<(), Error> {
     let values = config::values(around)?;
     let value = values.iter().find(|value| value.key == key);
     let value = value.ok_or_else(|| config::unknown(key))?;
@@ -65,7 +65,7 @@ fn from_input() -> Result<String, Error> {
 }
 
 /// The value is read as JSON, else as plain text.
-fn set(around: &Surroundings, key: &str, value: &str) -> Result<(), Error> {
+fn set(around: &Environment, key: &str, value: &str) -> Result<(), Error> {
     let read;
     let value = match value {
         STANDARD_INPUT => {
@@ -89,7 +89,7 @@ fn set(around: &Surroundings, key: &str, value: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn unset(around: &Surroundings, key: &str) -> Result<(), Error> {
+fn unset(around: &Environment, key: &str) -> Result<(), Error> {
     // A key that is none may be in the file, and this is the way to get it out.
     let variable = config::may_set(around, key, &Value::Null).unwrap_or_default();
     let mut edit = Edit::open(&config::path(around).0)?;
@@ -107,7 +107,7 @@ fn unset(around: &Surroundings, key: &str) -> Result<(), Error> {
 
 /// A change after which no command would take the file is not written.
 fn refuse_faults(
-    around: &Surroundings,
+    around: &Environment,
     edit: &Edit,
     key: &str,
     value: Option<&Value>,
@@ -120,7 +120,7 @@ fn refuse_faults(
 }
 
 /// What stands between the file and the effect.
-fn remarks(around: &Surroundings, key: &str, variable: Option<String>) {
+fn remarks(around: &Environment, key: &str, variable: Option<String>) {
     if let Some(name) = variable {
         // Only what may be shown of it.
         let value = match config::is_secret(key) {

@@ -6,7 +6,7 @@ use crate::cli;
 use crate::compress::Mode;
 use crate::error::{Error, say, say_lines};
 use crate::name::clean;
-use crate::pack::{self, Plan};
+use crate::rewrite::{self, Plan};
 use crate::tokens::Counter;
 use crate::tokens::model::{Family, Vocabulary};
 use crate::wire::Format;
@@ -84,8 +84,8 @@ fn note(model: &str, is_asked: bool) {
 fn count(counter: &mut Counter, name: Option<&str>) -> Result<(u64, Option<String>), Error> {
     let bytes = read(name)?;
     if let Some(format) = Format::of_body(&bytes) {
-        let packed = pack::pack(counter, &Plan::of(Mode::Off), format, &bytes);
-        return Ok((packed.before, packed.model));
+        let rewritten = rewrite::rewrite(counter, &Plan::of(Mode::Off), format, &bytes);
+        return Ok((rewritten.before, rewritten.model));
     }
     Ok((counter.count(&String::from_utf8_lossy(&bytes)) as u64, None))
 }

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::print;
 use crate::cli::{self, DebugCommand};
-use crate::config::{self, Surroundings};
+use crate::config::{self, Environment};
 use crate::debug::{self, Switch};
 use crate::error::{Error, say};
 use crate::instance;
 use crate::trace::KEPT;
 
 pub(crate) fn run(args: &cli::Debug) -> Result<(), Error> {
-    let around = Surroundings::of_process();
+    let around = Environment::of_process();
     config::check_home(&around)?;
     let home = around.home();
     match &args.what {

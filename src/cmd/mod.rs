@@ -21,7 +21,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::cli::Command;
-use crate::config::{Config, Flag, Surroundings, load};
+use crate::config::{Config, Environment, Flag, load};
 use crate::error::{Error, say};
 use crate::name::clean_lines;
 
@@ -50,7 +50,7 @@ pub(crate) fn run(command: Command) -> Result<(), Error> {
 
 /// Reads the configuration and says its warnings.
 fn settings(file: Option<&Path>, flags: &[Flag]) -> Result<Config, Error> {
-    let (config, warnings) = load(&Surroundings::of_process(), file, flags)?;
+    let (config, warnings) = load(&Environment::of_process(), file, flags)?;
     for warning in warnings {
         say(format_args!("tokenpak: warning: {warning}"));
     }

@@ -102,7 +102,7 @@ fn said(rates: &Rates) -> String {
 }
 
 /// What one of our tokens is in the model's, for the money saved.
-fn ratio(learnt: Option<ledger::Learnt>, model: &str) -> String {
+fn ratio(learnt: Option<ledger::Learned>, model: &str) -> String {
     let thousandths = |billed: u64, counted: u64| (billed * 1000 + counted / 2) / counted;
     let ratio = learnt.and_then(|learnt| Some((learnt, learnt.ratio()?)));
     let (factor, why) = match ratio {

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use super::print;
 use crate::cli::{self, ServiceCommand};
-use crate::config::{self, Surroundings};
+use crate::config::{self, Environment};
 use crate::error::Error;
 use crate::ownership;
 
@@ -240,7 +240,7 @@ fn sum(text: &str) -> u64 {
 /// The sockets that the settings of the service name: systemd holds them, so that nobody else takes
 /// the port while the proxy restarts.
 fn socket_unit(system: bool) -> Result<String, Error> {
-    let around = Surroundings::of_process();
+    let around = Environment::of_process();
     let around = if system { around.in_home(SYSTEM_HOME) } else { around };
     let (config, _) = config::load(&around, None, &[])?;
     if config.port == 0 {
@@ -276,7 +276,7 @@ fn path(system: bool) -> Result<PathBuf, Error> {
     if system {
         return Ok(PathBuf::from(SYSTEM_UNIT));
     }
-    let around = Surroundings::of_process();
+    let around = Environment::of_process();
     let base = match (around.variable("XDG_CONFIG_HOME"), around.variable("HOME")) {
         (Some(base), _) if base.starts_with('/') => PathBuf::from(base),
         (_, Some(home)) => Path::new(home).join(".config"),

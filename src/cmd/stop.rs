@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cli;
-use crate::config::{self, Surroundings};
+use crate::config::{self, Environment};
 use crate::error::{Error, say};
 use crate::instance;
 
@@ -15,7 +15,7 @@ const TIMEOUT_S: u64 = 40;
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(crate) fn run(args: &cli::Stop) -> Result<(), Error> {
-    let around = Surroundings::of_process();
+    let around = Environment::of_process();
     let home = around.home();
     config::check_home(&around)?;
     instance::check(&home)?;

@@ -12,8 +12,8 @@ use crate::debug;
 use crate::error::Error;
 use crate::ledger::{self, Traced, Which};
 use crate::name::clean;
-use crate::pack::cuts::{Changed, cuts};
 use crate::report;
+use crate::rewrite::cuts::{Changed, cuts};
 use crate::trace::KEPT;
 use crate::wire::Format;
 

@@ -41,7 +41,7 @@ pub(super) struct Earlier<'t> {
 /// What is known of the texts above, without any text.
 #[derive(Clone)]
 pub(super) struct Known {
-    entries: Vec<Entry>,
+    entries: Vec<EarlierText>,
     of_source: HashMap<Source, usize>,
     of_hash: HashMap<u64, usize>,
     /// The lines of all texts, with one that is never found after each of them. Without lines
@@ -50,7 +50,7 @@ pub(super) struct Known {
 }
 
 #[derive(Clone)]
-struct Entry {
+struct EarlierText {
     source: Source,
     part: usize,
     leading: Leading,
@@ -161,7 +161,7 @@ impl<'t> Earlier<'t> {
             (first..index.len()).for_each(|line| index.insert(line));
             let _ = shape.set(Shape::of(found));
         }
-        known.entries.push(Entry { source, part, leading, first });
+        known.entries.push(EarlierText { source, part, leading, first });
         self.texts.push(OnceCell::from(Text { text, shape, marker: OnceCell::new() }));
     }
 
@@ -226,7 +226,7 @@ impl<'t> Earlier<'t> {
 
     fn loaded(&self, number: usize) -> &Text<'t> {
         self.texts[number].get_or_init(|| {
-            let Entry { part, source, .. } = &self.known.entries[number];
+            let EarlierText { part, source, .. } = &self.known.entries[number];
             let text = self.load.as_ref().and_then(|load| load(*part, source));
             let text = text.unwrap_or_default().into();
             Text { text, shape: OnceCell::new(), marker: OnceCell::new() }

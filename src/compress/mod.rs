@@ -131,7 +131,7 @@ impl Rules {
 
 /// Why nothing was saved at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
+pub(crate) enum Unchanged {
     /// The tool says that it failed.
     Error,
     /// Below 400 characters.
@@ -157,7 +157,7 @@ pub(crate) struct Sent {
     /// Tokens saved by each pass that was kept.
     pub(crate) saved: Vec<(&'static str, u64)>,
     /// `None` if a pass was kept.
-    pub(crate) left: Option<Left>,
+    pub(crate) left: Option<Unchanged>,
 }
 
 /// A text that may be changed.
@@ -258,7 +258,7 @@ impl<'t> Walk<'t> {
         };
         let mut reads_back = draft.reads_back(&candidate, &self.earlier);
         if !reads_back {
-            left = Some(Left::Unclear);
+            left = Some(Unchanged::Unclear);
         }
         if !reads_back && draft.text.is_some() {
             draft = Draft::new(&candidate, before);
@@ -284,14 +284,14 @@ impl<'t> Walk<'t> {
     }
 
     /// Why this text is not even tried.
-    fn gate(&self, text: &str) -> Option<Left> {
+    fn gate(&self, text: &str) -> Option<Unchanged> {
         if !is_large(text) {
-            return Some(Left::Small);
+            return Some(Unchanged::Small);
         }
         if !lines::are_few(text) {
-            return Some(Left::NothingToGain);
+            return Some(Unchanged::NothingToGain);
         }
-        (self.received <= self.rules.threshold).then_some(Left::Threshold)
+        (self.received <= self.rules.threshold).then_some(Unchanged::Threshold)
     }
 
     /// What the passes make of a text; those for what stays large only where it does.
@@ -426,11 +426,11 @@ impl Draft {
         expand::decode(text, place, earlier, &mut budget).is_some_and(|was| was == want)
     }
 
-    fn why_nothing(&self, candidate: &Candidate) -> Left {
+    fn why_nothing(&self, candidate: &Candidate) -> Unchanged {
         match (self.met_floor, candidate.is_read) {
-            (true, _) => Left::Floor,
-            (false, true) => Left::FileRead,
-            (false, false) => Left::NothingToGain,
+            (true, _) => Unchanged::Floor,
+            (false, true) => Unchanged::FileRead,
+            (false, false) => Unchanged::NothingToGain,
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use serde_json::Value as Json;
 
-use super::{Edit, Loader, Origin, Surroundings, path, settings, text_of};
+use super::{Edit, Environment, Loader, Origin, path, settings, text_of};
 use crate::error::Error;
 
 /// Whether `key` could have this value, as JSON; and the variable that would override it.
 pub(crate) fn may_set(
-    around: &Surroundings,
+    around: &Environment,
     key: &str,
     value: &Json,
 ) -> Result<Option<String>, Error> {
@@ -31,7 +31,7 @@ pub(crate) fn may_set(
 ///
 /// `value` is judged as if nothing overrode it, since the file outlives the variables of this shell.
 pub(crate) fn faults_of_change(
-    around: &Surroundings,
+    around: &Environment,
     edit: &Edit,
     key: &str,
     value: Option<&Json>,

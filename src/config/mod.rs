@@ -6,7 +6,7 @@
 mod address;
 mod change;
 mod edit;
-mod in_force;
+mod effective;
 mod limit;
 mod lines;
 mod origin;
@@ -22,13 +22,13 @@ use serde_json::Value as Json;
 use crate::compress::{Level, Mode};
 use crate::error::Error;
 use crate::ledger::Prices;
-use crate::pack::Plan;
+use crate::rewrite::Plan;
 use crate::safe_path;
 use address::AllowHttp;
 pub(crate) use address::is_near;
 pub(crate) use change::{faults_of_change, may_set};
 pub(crate) use edit::Edit;
-pub(crate) use in_force::InForce;
+pub(crate) use effective::EffectiveSettings;
 pub(crate) use origin::{Origin, Value};
 use settings::SETTINGS;
 pub(crate) use settings::{TEST_VARIABLE, nearest};
@@ -71,7 +71,7 @@ pub(crate) struct Config {
     pub(crate) threshold_tokens: u64,
     pub(crate) preserve_code: bool,
     pub(crate) preserve_json: bool,
-    /// Memory for what is known of prompts that were packed before.
+    /// Memory for what is known of prompts that were rewritten before.
     pub(crate) memo_mb: usize,
     /// Where everything is that belongs to one set of proxies; absolute.
     pub(crate) home: PathBuf,
@@ -136,28 +136,28 @@ pub(crate) enum LogLevel {
 }
 
 /// What the world around the process says: the only place where it is looked at.
-pub(crate) struct Surroundings {
+pub(crate) struct Environment {
     variables: Vec<(String, String)>,
     directory: PathBuf,
 }
 
-impl Surroundings {
+impl Environment {
     /// The environment and the current directory of this process.
-    pub(crate) fn of_process() -> Surroundings {
+    pub(crate) fn of_process() -> Environment {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
         // Daemons start without one, and the user database knows it all the same.
         let home = std::env::home_dir().filter(|_| std::env::var_os("HOME").is_none());
         let home = home.map(|home| ("HOME".into(), home.into_os_string()));
-        Surroundings {
+        Environment {
             variables: std::env::vars_os().chain(home).filter_map(text).collect(),
             directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         }
     }
 
     /// The same with another home, such as that of a service.
-    pub(crate) fn in_home(mut self, home: &str) -> Surroundings {
+    pub(crate) fn in_home(mut self, home: &str) -> Environment {
         self.variables.retain(|(name, _)| name != "TOKENPAK_HOME" && name != "TOKENPAK_CONFIG");
         self.variables.push(("TOKENPAK_HOME".into(), home.into()));
         self
@@ -184,7 +184,7 @@ pub(crate) type Flag<'a> = (&'static str, &'a str);
 
 /// Reads all layers. Every fault is reported, not only the first; warnings come beside.
 pub(crate) fn load(
-    around: &Surroundings,
+    around: &Environment,
     file: Option<&Path>,
     flags: &[Flag],
 ) -> Result<(Config, Vec<String>), Error> {
@@ -220,14 +220,14 @@ pub(crate) fn keep_fixed(
 }
 
 /// Every setting with its origin, in the manual's order.
-pub(crate) fn values(around: &Surroundings) -> Result<Vec<Value>, Error> {
+pub(crate) fn values(around: &Environment) -> Result<Vec<Value>, Error> {
     let mut loader = Loader::new(around);
     loader.layers(around, None)?;
     Ok(loader.finish()?.values)
 }
 
 /// The variables that are set for settings, right or wrong.
-fn variables(around: &Surroundings) -> Vec<Value> {
+fn variables(around: &Environment) -> Vec<Value> {
     let mut loader = Loader::new(around);
     loader.environment(around);
     let is_variable = |value: &Value| matches!(value.origin, Origin::Variable(_));
@@ -235,7 +235,7 @@ fn variables(around: &Surroundings) -> Vec<Value> {
 }
 
 /// The configuration file, there or not, and whether somebody named it.
-pub(crate) fn path(around: &Surroundings) -> (PathBuf, bool) {
+pub(crate) fn path(around: &Environment) -> (PathBuf, bool) {
     match around.variable("TOKENPAK_CONFIG") {
         Some(path) => (around.directory.join(path), true),
         None => (around.home().join("config.json"), false),
@@ -243,13 +243,13 @@ pub(crate) fn path(around: &Surroundings) -> (PathBuf, bool) {
 }
 
 /// Whether nobody else may write where tokenpak keeps its files, the configuration among them.
-pub(crate) fn check_home(around: &Surroundings) -> Result<(), Error> {
+pub(crate) fn check_home(around: &Environment) -> Result<(), Error> {
     let home = around.home();
     safe_path::check_directory(&home).map_err(|error| Error::config_file(&home, &error))
 }
 
 /// Checks one file alone, without the environment. Faults are an error, warnings are given back.
-pub(crate) fn check(around: &Surroundings, file: Option<&Path>) -> Result<Vec<String>, Error> {
+pub(crate) fn check(around: &Environment, file: Option<&Path>) -> Result<Vec<String>, Error> {
     let (path, named) = match file {
         Some(file) => (around.directory.join(file), true),
         None => path(around),
@@ -268,7 +268,7 @@ struct Loader {
 }
 
 impl Loader {
-    fn new(around: &Surroundings) -> Loader {
+    fn new(around: &Environment) -> Loader {
         let home = around.home();
         let mut loader = Loader {
             config: Config { home: home.clone(), ..settings::blank() },
@@ -291,7 +291,7 @@ impl Loader {
     }
 
     /// The file and the environment.
-    fn layers(&mut self, around: &Surroundings, file: Option<&Path>) -> Result<(), Error> {
+    fn layers(&mut self, around: &Environment, file: Option<&Path>) -> Result<(), Error> {
         let (path, named) = match file {
             Some(file) => (around.directory.join(file), true),
             None => path(around),
@@ -395,7 +395,7 @@ impl Loader {
         }
     }
 
-    fn environment(&mut self, around: &Surroundings) {
+    fn environment(&mut self, around: &Environment) {
         // The guide's short names come last, so that they win over the long ones.
         let mut ours: Vec<_> = around
             .variables
@@ -418,7 +418,7 @@ impl Loader {
     }
 
     /// Where the system's roots are, if somebody has moved them.
-    fn find_roots(&mut self, around: &Surroundings) {
+    fn find_roots(&mut self, around: &Environment) {
         if let (TlsRoots::System(file), Some(name)) =
             (&mut self.config.tls_roots, around.variable("SSL_CERT_FILE"))
         {

@@ -33,7 +33,7 @@ fn shape(format: Format) -> Shape {
 type Edit = (Span, Vec<u8>);
 
 /// The body without the footers in it; `None` if it has none that can be told apart from words.
-pub(crate) fn heal(format: Format, body: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn strip_footers(format: Format, body: &[u8]) -> Option<Vec<u8>> {
     memmem::find(body, MARK.as_bytes())?;
     let text = std::str::from_utf8(body).ok()?;
     let shape = shape(format);
@@ -276,10 +276,15 @@ mod tests {
 
     #[track_caller]
     fn same(format: Format, body: &str, want: Option<&str>) {
-        let healed = heal(format, body.as_bytes()).map(|body| String::from_utf8(body).unwrap());
-        assert_eq!(healed.as_deref(), want, "{body}");
-        if let Some(healed) = healed {
-            assert_eq!(heal(format, healed.as_bytes()), None, "a second run must change nothing");
+        let stripped =
+            strip_footers(format, body.as_bytes()).map(|body| String::from_utf8(body).unwrap());
+        assert_eq!(stripped.as_deref(), want, "{body}");
+        if let Some(stripped) = stripped {
+            assert_eq!(
+                strip_footers(format, stripped.as_bytes()),
+                None,
+                "a second run must change nothing"
+            );
         }
     }
 }

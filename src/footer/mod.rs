@@ -6,15 +6,15 @@
 //! answer's bytes pass as they came. It is taken out of what comes in always, also when it is
 //! switched off: else the model would read it, imitate it, and lose the provider's prompt cache.
 
-pub(crate) mod amend;
 mod guards;
 mod history;
 mod plain;
-mod prose;
+pub(crate) mod response_filter;
 mod stream;
+mod text_tail;
 
 pub(crate) use guards::{Answer, Request, answer_refusal, is_agent, request_refusal};
-pub(crate) use history::heal;
+pub(crate) use history::strip_footers;
 pub(crate) use plain::add;
 pub(crate) use stream::{Event, Stream};
 

@@ -1,7 +1,7 @@
 //! A footer in an answer that is one JSON object.
 
 use super::Refusal;
-use super::prose::Prose;
+use super::text_tail::TextTail;
 use crate::json::{self, Reader, Span};
 use crate::wire::Format;
 
@@ -100,7 +100,7 @@ fn is(body: &str, span: &Option<Span>, what: &str) -> bool {
 
 fn for_readers(body: &str, text: &Option<Span>) -> Result<(), Refusal> {
     let text = text.as_ref().and_then(|span| json::decode(&body[span.clone()])).ok_or("no-text")?;
-    let mut prose = Prose::default();
+    let mut prose = TextTail::default();
     prose.feed(&text);
     prose.refusal().map_or(Ok(()), Err)
 }

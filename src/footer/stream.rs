@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::prose::Prose;
+use super::text_tail::TextTail;
 use super::{ADDED, Refusal};
 use crate::json::{self, Reader, Span};
 use crate::wire::Format;
@@ -16,7 +16,7 @@ use crate::wire::blocks::{HOLD_BYTES_MAX, is_settled, line_break};
 /// Where a stream stands. One for each answer.
 pub(crate) struct Stream {
     is_messages: bool,
-    text: Prose,
+    text: TextTail,
     /// Messages: one more than the highest index of a block; and the type of the last block.
     next_index: u64,
     is_text: bool,
@@ -58,7 +58,7 @@ impl Stream {
     pub(crate) fn new(format: Format) -> Stream {
         Stream {
             is_messages: format == Format::Messages,
-            text: Prose::default(),
+            text: TextTail::default(),
             next_index: 0,
             is_text: false,
             waiting: None,
@@ -144,7 +144,7 @@ impl Stream {
                 self.next_index = self.next_index.max(index.checked_add(1)?);
                 let [kind, text] = json::members(event.data, &block?, ["type", "text"])?;
                 self.is_text = text_at(event.data, &kind)? == "text";
-                self.text = Prose::default();
+                self.text = TextTail::default();
                 self.text.feed(&text_at(event.data, &text).unwrap_or_default());
             }
             "content_block_delta" => {

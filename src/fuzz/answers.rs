@@ -3,10 +3,10 @@
 use arbtest::arbitrary::Unstructured;
 
 use super::{below, cut, fuzz, pick};
-use crate::footer::amend::{Edit, Passage};
+use crate::footer::response_filter::{Edit, ResponseFilter};
 use crate::footer::{self, Stream};
 use crate::wire::Format;
-use crate::wire::answer::Tap;
+use crate::wire::answer::UsageObserver;
 
 const STREAMS: u64 = 600;
 const BLOCKS_MAX: usize = 24;
@@ -50,13 +50,13 @@ fn answer(source: &mut Unstructured) -> String {
 fn passed(format: Format, pieces: &[&[u8]]) -> Vec<u8> {
     let line = |_: Option<&_>| footer::line(2, 1, None);
     let edit = Edit::new(Some((Stream::new(format), &line)), false);
-    let mut passage = Passage::new(Some(Tap::new(format, true)), edit);
+    let mut filter = ResponseFilter::new(Some(UsageObserver::new(format, true)), edit);
     let mut out = Vec::new();
     for piece in pieces {
-        out.extend_from_slice(passage.feed(piece).unwrap_or(piece));
+        out.extend_from_slice(filter.feed(piece).unwrap_or(piece));
     }
-    out.extend_from_slice(passage.rest(true));
-    passage.finish();
+    out.extend_from_slice(filter.rest(true));
+    filter.finish();
     out
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{below, cut, fuzz, pick};
 use crate::compress::Mode;
 use crate::compress::tests::renderings;
-use crate::pack::{self, Plan};
+use crate::rewrite::{self, Plan};
 use crate::tokens::Counter;
 use crate::wire::Format;
 
@@ -50,9 +50,9 @@ fn every_hostile_family_keeps_the_laws() {
         let format = Format::of_path(path).expect("a prompt");
         let body = body(150_000);
         for mode in [Mode::Strict, Mode::Hybrid, Mode::Aggressive] {
-            let sent = pack_within(&mut counter, mode, format, &body, name);
+            let sent = rewrite_within(&mut counter, mode, format, &body, name);
             if mode != Mode::Aggressive {
-                let back = pack::expand(format, &sent, 4 * body.len());
+                let back = rewrite::expand(format, &sent, 4 * body.len());
                 assert!(back.is_ok(), "{name} {mode:?}: {back:?}");
             }
         }
@@ -94,15 +94,16 @@ fn body(texts: &[String]) -> String {
 
 fn laws(counter: &mut Counter, mode: Mode, texts: &[String], kept: usize) {
     let whole = body(texts);
-    let sent = pack_within(counter, mode, Format::Messages, &whole, "generated");
-    let part = pack_within(counter, mode, Format::Messages, &body(&texts[..kept]), "its beginning");
+    let sent = rewrite_within(counter, mode, Format::Messages, &whole, "generated");
+    let part =
+        rewrite_within(counter, mode, Format::Messages, &body(&texts[..kept]), "its beginning");
     if kept > 0 {
         assert!(sent.starts_with(&part[..part.len() - 2]), "the prefix law");
     }
     if mode == Mode::Aggressive {
         return;
     }
-    let back = pack::expand(Format::Messages, &sent, 2 * whole.len()).expect("it is ours");
+    let back = rewrite::expand(Format::Messages, &sent, 2 * whole.len()).expect("it is ours");
     let back: Value = serde_json::from_slice(&back).expect("it stays JSON");
     for (at, text) in texts.iter().enumerate() {
         let is = &back["messages"][2 * at + 1]["content"][0]["content"];
@@ -112,7 +113,7 @@ fn laws(counter: &mut Counter, mode: Mode, texts: &[String], kept: usize) {
 }
 
 /// What is sent, and that it took no more than it may.
-fn pack_within(
+fn rewrite_within(
     counter: &mut Counter,
     mode: Mode,
     format: Format,
@@ -121,7 +122,7 @@ fn pack_within(
 ) -> Vec<u8> {
     let plan = Plan { threshold: 0, ..Plan::of(mode) };
     let mut sent = None;
-    let spent = measure(|| sent = pack::pack(counter, &plan, format, body.as_bytes()).body);
+    let spent = measure(|| sent = rewrite::rewrite(counter, &plan, format, body.as_bytes()).body);
     let bytes = body.len() as u64;
     let most = MEMORY_PER_BYTE * bytes + MEMORY_BESIDE;
     assert!(spent.bytes_max <= most, "{what} {mode:?}, {bytes} bytes: {} at once", spent.bytes_max);

@@ -55,14 +55,14 @@ impl Ratio {
 
 /// What has been learnt about a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Learnt {
+pub(crate) struct Learned {
     pub(crate) requests: u64,
     /// Faded sums of tokens.
     pub(crate) billed: u64,
     pub(crate) counted: u64,
 }
 
-impl Learnt {
+impl Learned {
     /// One more request.
     fn add(&mut self, billed: u64, counted: u64) {
         self.requests += 1;
@@ -80,12 +80,12 @@ impl Learnt {
 /// What the workers read and the writer changes. The database has the truth: other proxies may
 /// write to the same one.
 #[derive(Default)]
-pub(super) struct Calibration(Mutex<HashMap<String, Learnt>>);
+pub(super) struct Calibration(Mutex<HashMap<String, Learned>>);
 
 impl Calibration {
     /// The model's ratio, if enough is known.
     pub(super) fn ratio(&self, model: &str) -> Option<Ratio> {
-        self.models().get(&*key(model)).copied().and_then(Learnt::ratio)
+        self.models().get(&*key(model)).copied().and_then(Learned::ratio)
     }
 
     /// Takes over what the database says.
@@ -102,9 +102,9 @@ impl Calibration {
         &self,
         change: &Transaction<'_>,
         entries: &[&Entry],
-    ) -> rusqlite::Result<HashMap<String, Learnt>> {
+    ) -> rusqlite::Result<HashMap<String, Learned>> {
         let known = self.models().len();
-        let mut learnt: HashMap<String, Learnt> = HashMap::new();
+        let mut learnt: HashMap<String, Learned> = HashMap::new();
         for (model, billed, counted) in entries.iter().filter_map(|entry| lesson(entry)) {
             if let Some(learnt) = learnt.get_mut(&*model) {
                 learnt.add(billed, counted);
@@ -120,7 +120,7 @@ impl Calibration {
             learnt.insert(model.into_owned(), so_far);
         }
         let mut statement = change.prepare_cached(KEEP)?;
-        for (model, Learnt { requests, billed, counted }) in &learnt {
+        for (model, Learned { requests, billed, counted }) in &learnt {
             let [requests, billed, counted] = [requests, billed, counted].map(|sum| *sum as i64);
             statement.execute(rusqlite::params![model, requests, billed, counted])?;
         }
@@ -128,11 +128,11 @@ impl Calibration {
         Ok(learnt)
     }
 
-    pub(super) fn keep(&self, (model, learnt): (String, Learnt)) {
+    pub(super) fn keep(&self, (model, learnt): (String, Learned)) {
         self.models().insert(model, learnt);
     }
 
-    fn models(&self) -> MutexGuard<'_, HashMap<String, Learnt>> {
+    fn models(&self) -> MutexGuard<'_, HashMap<String, Learned>> {
         // A map of numbers is whole whatever its last user was at.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,9 +141,9 @@ impl Calibration {
 const KEEP: &str = "INSERT OR REPLACE INTO calibration
     (model, requests, billed_tokens, counted_tokens) VALUES (?, ?, ?, ?)";
 
-fn learnt(row: &Row<'_>) -> rusqlite::Result<(String, Learnt)> {
+fn learnt(row: &Row<'_>) -> rusqlite::Result<(String, Learned)> {
     let count = |name| row.get::<_, i64>(name).map(|count| count.unsigned_abs());
-    let learnt = Learnt {
+    let learnt = Learned {
         requests: count("requests")?,
         billed: count("billed_tokens")?,
         counted: count("counted_tokens")?,
@@ -152,11 +152,11 @@ fn learnt(row: &Row<'_>) -> rusqlite::Result<(String, Learnt)> {
 }
 
 /// What is known of a model in an open database.
-pub(super) fn of_model(connection: &Connection, model: &str) -> rusqlite::Result<Option<Learnt>> {
+pub(super) fn of_model(connection: &Connection, model: &str) -> rusqlite::Result<Option<Learned>> {
     of_key(connection, &key(model))
 }
 
-fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<Option<Learnt>> {
+fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<Option<Learned>> {
     let sql = "SELECT * FROM calibration WHERE model = ?";
     let row = connection.prepare_cached(sql)?.query_row([key], learnt).optional()?;
     Ok(row.map(|(_, learnt)| learnt))
@@ -236,7 +236,7 @@ mod tests {
         #[track_caller]
         fn check((requests, billed, counted): (u64, u64, u64), want: Option<(u64, u64)>) {
             let want = want.map(|(billed, counted)| Ratio { billed, counted });
-            assert_eq!(Learnt { requests, billed, counted }.ratio(), want);
+            assert_eq!(Learned { requests, billed, counted }.ratio(), want);
         }
     }
 }

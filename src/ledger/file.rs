@@ -34,21 +34,21 @@ const NO_LINK: OpenFlags = OpenFlags::SQLITE_OPEN_NOFOLLOW;
 type Identity = (u64, u64);
 
 /// A database open for writing, and which files it and its log were when it was opened.
-pub(super) struct Base {
+pub(super) struct LedgerFile {
     pub(super) connection: Connection,
     file: Identity,
     log: Option<Identity>,
 }
 
-impl Base {
+impl LedgerFile {
     /// Opens for writing; makes what is missing: directories, file, tables.
-    pub(super) fn open(path: &Path) -> Result<Base, Fault> {
+    pub(super) fn open(path: &Path) -> Result<LedgerFile, Fault> {
         let fault = |kind| Fault::new(path, kind);
         make_private(path).map_err(fault)?;
         let file = identity(path).map_err(|err| fault(err.into()))?;
         let connection = connect(&real(path)).map_err(fault)?;
         let log = identity(&with_suffix(path, LOG)).ok();
-        Ok(Base { connection, file, log })
+        Ok(LedgerFile { connection, file, log })
     }
 
     /// Whether the path still leads to the file that is open, and its log's to the log. Rows

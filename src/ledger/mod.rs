@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-pub(crate) use calibrate::{Learnt, Ratio};
+pub(crate) use calibrate::{Learned, Ratio};
 pub(crate) use clock::Clock;
 pub(crate) use delays::{BOUNDS as DELAY_BOUNDS, Delays};
 pub(crate) use fault::Fault;
@@ -123,7 +123,7 @@ pub(crate) struct Entry {
 
 /// How long a record may wait to be written, and how long it is kept then.
 #[derive(Clone, Copy)]
-pub(crate) struct Keeping {
+pub(crate) struct WriterSettings {
     pub(crate) flush_ms: u64,
     /// 0: for ever. Reports know of deleted requests all the same.
     pub(crate) retention_days: u32,
@@ -141,7 +141,7 @@ impl Entry {
 
     /// What the request costs and saves if that is what is billed. The one place where money comes
     /// from: the footer asks before the answer has ended, the row is what it says at the end.
-    pub(crate) fn appraise(&self, prices: &Prices, usage: &Usage) -> Option<Money> {
+    pub(crate) fn price(&self, prices: &Prices, usage: &Usage) -> Option<Money> {
         let cuts =
             price::Cuts { tokens_after: self.tokens_after, places: &self.cuts, ratio: self.ratio };
         price::money(prices, (self.model.as_deref()?, self.ts), usage, cuts)
@@ -159,7 +159,7 @@ impl Entry {
 }
 
 /// What is known of a model's tokens; `None` without a database, or if it knows nothing.
-pub(crate) fn learnt(path: &Path, model: &str) -> Option<Learnt> {
+pub(crate) fn learnt(path: &Path, model: &str) -> Option<Learned> {
     let connection = file::open_for_reading(path).ok()?;
     calibrate::of_model(&connection, model).ok()?
 }
@@ -198,7 +198,7 @@ impl Ledger {
     /// one line per change for the better or worse.
     pub(crate) fn start(
         path: &Path,
-        keeping: Keeping,
+        keeping: WriterSettings,
         warn: impl Fn(&str) + Send + 'static,
     ) -> Ledger {
         // Boxed, because the queue's memory is touched in full at start.

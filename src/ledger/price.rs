@@ -69,25 +69,25 @@ pub(super) fn money(
         return None;
     }
     let rates = prices.rates(model, ts, input)?;
-    let zones = Zones::new(usage, &rates, input);
-    let cost = zones.cost() + i128::from(output) * i128::from(rates.output);
-    Some(Money { cost_nano: nano(cost, 1), saved_nano: zones.saved(input, cuts) })
+    let segments = RateSegments::new(usage, &rates, input);
+    let cost = segments.cost() + i128::from(output) * i128::from(rates.output);
+    Some(Money { cost_nano: nano(cost, 1), saved_nano: segments.saved(input, cuts) })
 }
 
 /// A prompt as it was billed: its beginning read from the cache, then what was written to it, then
 /// the rest. An hour's writes come before those of five minutes: Anthropic demands that order.
-struct Zones {
+struct RateSegments {
     /// Tokens, and their rate.
     parts: [(u64, u32); 4],
 }
 
-impl Zones {
-    fn new(usage: &Usage, rates: &Rates, input: u64) -> Zones {
+impl RateSegments {
+    fn new(usage: &Usage, rates: &Rates, input: u64) -> RateSegments {
         let read = usage.cache_read.unwrap_or(0).min(input);
         let write = usage.cache_write.unwrap_or(0).min(input - read);
         let write_1h = usage.cache_write_1h.unwrap_or(0).min(write);
         let rate_5m = rates.write_5m.unwrap_or(rates.input);
-        Zones {
+        RateSegments {
             parts: [
                 (read, rates.read.unwrap_or(rates.input)),
                 (write_1h, rates.write_1h.unwrap_or(rate_5m)),

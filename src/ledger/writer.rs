@@ -17,7 +17,7 @@ use super::calibrate::Calibration;
 use super::checkpoint::Checkpoints;
 use super::disk::Disk;
 use super::fault::Fault;
-use super::file::{self, Base};
+use super::file::{self, LedgerFile};
 use super::retention::Retention;
 use super::roll_up::RollUp;
 use super::traces;
@@ -52,7 +52,7 @@ pub(super) struct Writer {
     records: Receiver<Box<Entry>>,
     state: Arc<State>,
     warn: Box<dyn Fn(&str) + Send>,
-    base: Option<Base>,
+    base: Option<LedgerFile>,
     batch: Vec<Entry>,
     last_row: Instant,
     /// When nothing was left in the queue; what is in it now has come since.
@@ -238,8 +238,8 @@ impl Writer {
     }
 
     /// Opens the database and reads what it has learnt.
-    fn open(&self) -> Result<Base, Fault> {
-        let base = Base::open(&self.path)?;
+    fn open(&self) -> Result<LedgerFile, Fault> {
+        let base = LedgerFile::open(&self.path)?;
         let loaded = self.state.calibration.load(&base.connection);
         loaded.map_err(|err| Fault::new(&self.path, err))?;
         Ok(base)
@@ -248,7 +248,11 @@ impl Writer {
 
 /// Writes the rows in one transaction, with what they teach. Returns how many were refused: rows
 /// that no repetition would make good, such as a second one with the same id.
-fn insert(base: &mut Base, batch: &[Entry], calibration: &Calibration) -> rusqlite::Result<u64> {
+fn insert(
+    base: &mut LedgerFile,
+    batch: &[Entry],
+    calibration: &Calibration,
+) -> rusqlite::Result<u64> {
     if batch.is_empty() {
         return Ok(0);
     }
@@ -280,7 +284,7 @@ fn insert(base: &mut Base, batch: &[Entry], calibration: &Calibration) -> rusqli
 /// others must not wait for it for ever.
 fn one_by_one(
     err: rusqlite::Error,
-    base: &mut Base,
+    base: &mut LedgerFile,
     batch: &[Entry],
     calibration: &Calibration,
 ) -> rusqlite::Result<u64> {

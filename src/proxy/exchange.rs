@@ -9,28 +9,28 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Context;
-use super::account;
-use super::dress::{Wishes, dress};
+use super::catch_panic::catch_panic;
 use super::encoding;
-use super::front::client::{Client, Incoming, Job};
-use super::front::memory::Held;
+use super::event_loop::client::{Client, Incoming, ReadyRequest};
+use super::event_loop::memory::BodyBuffer;
 use super::local::guard;
 use super::local::pages;
-use super::local::{self, Trouble};
-use super::mishap::caught;
+use super::local::{self, ErrorReply};
 use super::prepare::{Prepared, Preparing};
+use super::record;
 use super::relay::{Relay, Relayed};
 use super::request::Head;
 use super::setup::Setup;
+use super::trace_recorder::TraceRecorder;
+use super::transform::{TransformOptions, transform};
 use super::upstream::forward::{Failure, Outgoing, Target};
 use super::upstream::transport::SHUTDOWN;
 use super::upstream::uploading::locked;
 use super::upstream::{Reply, finish_sending};
-use super::witness::Witness;
 use crate::compress::Mode;
 use crate::footer;
 use crate::ledger::Entry;
-use crate::pack::{Packed, Plan};
+use crate::rewrite::{Plan, Rewritten};
 use crate::route::{Route, Unrouted};
 use crate::wire::{Format, Usage};
 
@@ -38,7 +38,7 @@ use crate::wire::{Format, Usage};
 const REASON_BYTES_MAX: u64 = 64 * 1024;
 
 /// A finished exchange, for people who watch.
-pub(crate) struct Done<'a> {
+pub(crate) struct Finished<'a> {
     pub(crate) model: Option<&'a str>,
     pub(crate) provider: &'a str,
     pub(crate) status: Option<u16>,
@@ -65,8 +65,8 @@ struct Exchange<'a> {
 }
 
 /// The whole life of one request.
-pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: Job) {
-    let Job { client, mut head, mut body, arrived, .. } = job;
+pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest) {
+    let ReadyRequest { client, mut head, mut body, arrived, .. } = job;
     if let Some(page) = guard::page(&setup.config, &client.stream, &head) {
         return pages::answer((context, &setup.config), page, &client, (&head, body));
     }
@@ -104,13 +104,13 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: Job) {
     });
     let times = [read_time, arrived.elapsed()];
     let (look, mut entry) = (OnceCell::new(), OnceCell::new());
-    let witness = Witness::new(&context.debug, &exchange.id, (&head, &route), times);
+    let recorder = TraceRecorder::new(&context.debug, &exchange.id, (&head, &route), times);
     let meanwhile = || {
         let original = bytes_of(&original);
-        let packed = preparing.count(&prepared, original);
-        let look = look.get_or_init(|| exchange.look(&route, packed, original));
-        caught(|| witness.look(packed, &prepared, original));
-        entry.get_or_init(|| exchange.open((&route, &plan), packed, (times[1], look)));
+        let rewritten = preparing.count(&prepared, original);
+        let look = look.get_or_init(|| exchange.look(&route, rewritten, original));
+        catch_panic(|| recorder.observe(rewritten, &prepared, original));
+        entry.get_or_init(|| exchange.open((&route, &plan), rewritten, (times[1], look)));
     };
     let sent = match &upload {
         Some(upload) => {
@@ -123,10 +123,10 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: Job) {
         }
     };
     // Nothing was sent if it was not counted yet.
-    let packed = preparing.count(&prepared, bytes_of(&original));
-    let trace = caught(|| witness.tell(packed, &prepared)).unwrap_or_default();
+    let rewritten = preparing.count(&prepared, bytes_of(&original));
+    let trace = catch_panic(|| recorder.finish(rewritten, &prepared)).unwrap_or_default();
     let look = look.get().copied().unwrap_or_default();
-    let open = || exchange.open((&route, &plan), packed, (times[1], &look));
+    let open = || exchange.open((&route, &plan), rewritten, (times[1], &look));
     let mut entry = entry.take().unwrap_or_else(open);
     // A stream may last for minutes, and needs none of it.
     drop(prepared);
@@ -145,7 +145,7 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: Job) {
 }
 
 /// The body as it came; none of one that is passed on while it comes.
-fn bytes_of(original: &Option<Held>) -> &[u8] {
+fn bytes_of(original: &Option<BodyBuffer>) -> &[u8] {
     original.as_ref().map_or(&[], |held| &held.bytes)
 }
 
@@ -173,12 +173,12 @@ impl Exchange<'_> {
     fn open(
         &self,
         (route, plan): (&Route, &Plan),
-        packed: &Packed,
+        rewritten: &Rewritten,
         (proxy_time, look): (Duration, &Look),
     ) -> Box<Entry> {
         let parts = (self.head, route, plan);
-        let mut entry = Box::new(account::open(&self.id, parts, packed, proxy_time));
-        account::rate(&mut entry, &self.context.ledger, look.is_text_only);
+        let mut entry = Box::new(record::open(&self.id, parts, rewritten, proxy_time));
+        record::rate(&mut entry, &self.context.ledger, look.is_text_only);
         entry
     }
 
@@ -232,14 +232,14 @@ impl Exchange<'_> {
     ) {
         entry.status = Some(answer.reply.head.status());
         if answer.is_refused {
-            account::undo_savings(&mut entry);
+            record::undo_savings(&mut entry);
         }
         let mut relayed = self.relay(route, answer, (&entry, no_footer));
         if !finish_sending() {
             relayed.error = relayed.error.or(Some(self.client.watch.reason()));
         }
         (entry.error, entry.footer) = (relayed.error.map(Cow::Borrowed), relayed.footer);
-        account::settle(&mut entry, &self.setup.config.prices, relayed.reading);
+        record::finalize(&mut entry, &self.setup.config.prices, relayed.reading);
         self.finish(entry, None);
         match relayed.must_abort {
             true => self.client.abort(),
@@ -266,7 +266,7 @@ impl Exchange<'_> {
                 is_encoded: head.header("content-encoding").is_some(),
             })
         });
-        let wishes = Wishes {
+        let options = TransformOptions {
             format: route.format,
             is_stream,
             wants_footer: refusal.is_none(),
@@ -274,30 +274,30 @@ impl Exchange<'_> {
         };
         let is_ready = !read.is_empty() || body.is_ready();
         let prices = &self.setup.config.prices;
-        let line = |usage: Option<&Usage>| account::footer_line(entry, prices, usage);
+        let line = |usage: Option<&Usage>| record::footer_line(entry, prices, usage);
         let body = Cursor::new(read).chain(body);
-        let dressed = dress(&wishes, &head, body, framing, &line);
+        let response = transform(&options, &head, body, framing, &line);
         let relay = Relay {
             answer: &head,
-            framing: dressed.framing,
+            framing: response.framing,
             is_ready,
             request: self.head,
             client: &self.client.stream,
             watch: &self.client.watch,
-            ours: &|out| account::add_headers(out, entry),
+            ours: &|out| record::add_headers(out, entry),
             must_close: self.must_close,
         };
         // A mistake in reading along must not look like the end of an answer.
-        let copied = caught(|| relay.copy(dressed.body, dressed.passage));
+        let copied = catch_panic(|| relay.copy(response.body, response.filter));
         let mut relayed = copied.unwrap_or_else(Relayed::broken);
-        relayed.reading = relayed.reading.or(dressed.reading);
-        let footer = refusal.or(relayed.footer).or(dressed.footer);
+        relayed.reading = relayed.reading.or(response.reading);
+        let footer = refusal.or(relayed.footer).or(response.footer);
         relayed.footer = footer.filter(|_| entry.api != "other");
         relayed
     }
 
     /// What the client's body says to footer and calibration.
-    fn look(&self, route: &Route, packed: &Packed, original: &[u8]) -> Look {
+    fn look(&self, route: &Route, rewritten: &Rewritten, original: &[u8]) -> Look {
         let asked = self.head.header("x-tokenpak-footer").unwrap_or_default();
         let look = || {
             let request = footer::Request {
@@ -305,24 +305,24 @@ impl Exchange<'_> {
                 body: original,
                 is_agent: self.head.values("user-agent").any(footer::is_agent),
                 is_off: !self.setup.config.stats_footer || asked.eq_ignore_ascii_case(b"off"),
-                is_counted: account::is_counted(route, packed),
+                is_counted: record::is_counted(route, rewritten),
             };
             Look {
                 no_footer: footer::request_refusal(&request),
-                is_text_only: route.format.is_some() && account::is_lesson(original),
+                is_text_only: route.format.is_some() && record::is_lesson(original),
             }
         };
-        caught(look).unwrap_or(Look { no_footer: Some("unreadable"), is_text_only: false })
+        catch_panic(look).unwrap_or(Look { no_footer: Some("unreadable"), is_text_only: false })
     }
 
     /// Records the exchange and tells those who watch.
     fn finish(&self, mut entry: Box<Entry>, fault: Option<(&str, &str)>) {
         entry.total_ms = self.arrived.elapsed().as_millis() as u64;
-        account::close(&mut entry);
+        record::close(&mut entry);
         // Recorded first: whoever watches may hold its line up.
         let (model, provider, error) =
             (entry.model.clone(), entry.provider.clone(), entry.error.clone());
-        let done = Done {
+        let done = Finished {
             model: model.as_deref(),
             provider: &provider,
             status: entry.status,
@@ -351,9 +351,9 @@ impl Exchange<'_> {
             _ => (404, "no-provider"),
         };
         let text = &local::no_route(why);
-        let trouble = Trouble { status, code, text, request_id: &self.id };
+        let reply = ErrorReply { status, code, text, request_id: &self.id };
         let format = Format::of_path(self.head.target());
-        self.client.answer(&local::error(format, &trouble), self.head, is_read);
+        self.client.answer(&local::error(format, &reply), self.head, is_read);
     }
 
     fn fail(&self, route: &Route, mut entry: Box<Entry>, failure: Failure) {
@@ -386,9 +386,9 @@ impl Exchange<'_> {
         entry.status = Some(status);
         entry.error = Some(code.into());
         entry.footer = route.format.map(|_| "status");
-        let trouble = Trouble { status, code, text: &text, request_id: &self.id };
-        let answer = local::error(route.format, &trouble);
-        let answer = account::complete(answer, &entry);
+        let reply = ErrorReply { status, code, text: &text, request_id: &self.id };
+        let answer = local::error(route.format, &reply);
+        let answer = record::complete(answer, &entry);
         let fault = (!why.is_empty()).then_some((host, why.as_str()));
         self.finish(entry, fault);
         self.client.answer(&answer, self.head, !self.must_close);

@@ -1,6 +1,6 @@
 //! The only folder that knows sockets: listens, reads requests, forwards them, relays answers.
 //!
-//! One front thread accepts and reads (`front`), workers carry one request each (`exchange`), and
+//! One event loop accepts and reads (`event_loop`), workers carry one request each (`exchange`), and
 //! nothing else moves bytes. A slow client never holds a worker.
 //!
 //! Why an own connection layer: tiny_http gives the project its vocabulary (methods, statuses,
@@ -16,26 +16,26 @@
 //! stops at 128 headers and at chunk extensions over 17 bytes, looks at an answer only when the
 //! whole request has been sent, and takes a reset for the end of an answer without a length.
 
-mod account;
+mod buffer_pool;
+mod catch_panic;
 pub(crate) mod deadlines;
-mod dress;
 mod encoding;
+mod event_loop;
 mod exchange;
-mod front;
 mod identity;
-mod large;
+mod large_bodies;
 mod listen;
 mod local;
-mod mishap;
 mod prepare;
+mod record;
 mod relay;
 mod request;
 mod setup;
 pub(crate) mod sock_diag;
-mod spare;
 mod switch;
+mod trace_recorder;
+mod transform;
 mod upstream;
-mod witness;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::unix::net::UnixStream;
@@ -44,16 +44,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
-pub(crate) use exchange::Done;
+pub(crate) use exchange::Finished;
 pub(crate) use listen::{Listeners, listen};
 pub(crate) use setup::Setup;
 use upstream::forward::Upstream;
-pub(crate) use upstream::reach::Trial;
+pub(crate) use upstream::probe::Probe;
 
 use crate::debug::Debug;
 use crate::error::Error;
 use crate::ledger::Ledger;
-use crate::pack::Memo;
+use crate::rewrite::Memo;
 use crate::tokens;
 
 /// The deadline of a write is waited for in parts, since a send that has taken anything reports that,
@@ -67,16 +67,16 @@ pub(crate) struct Context {
     /// Where the accounts are, and how many threads there may be: settings that do not change.
     database: PathBuf,
     workers_max: usize,
-    threads: Arc<front::workers::Count>,
+    threads: Arc<event_loop::workers::Count>,
     pub(crate) refused: upstream::refused::Refused,
     pub(crate) totals: Totals,
     /// What the bodies of all requests may take together.
-    memory: Arc<front::memory::Memory>,
-    large: large::Large,
-    /// Prompts that were packed before.
+    memory: Arc<event_loop::memory::Memory>,
+    large: large_bodies::LargeBodyThread,
+    /// Prompts that were rewritten before.
     memo: Memo,
     /// Called with each finished exchange, for the line on the terminal or in the log.
-    pub(crate) report: Box<dyn Fn(&Done) + Send + Sync>,
+    pub(crate) report: Box<dyn Fn(&Finished) + Send + Sync>,
     /// The default report, as JSON or as a page.
     pub(crate) stats: Stats,
     metrics: local::metrics::Metrics,
@@ -108,7 +108,7 @@ impl Context {
     pub(crate) fn new(
         setup: Setup,
         ledger: Ledger,
-        report: Box<dyn Fn(&Done) + Send + Sync>,
+        report: Box<dyn Fn(&Finished) + Send + Sync>,
         stats: Stats,
     ) -> Context {
         let seed = RandomState::new();
@@ -120,8 +120,8 @@ impl Context {
             totals: Totals::default(),
             metrics: local::metrics::Metrics::new(),
             debug: Debug::new(config.home.clone()),
-            memory: front::memory::Memory::new(config.body_memory_mb * 1024 * 1024),
-            large: large::Large::new(config.body_memory_mb * 1024 * 1024),
+            memory: event_loop::memory::Memory::new(config.body_memory_mb * 1024 * 1024),
+            large: large_bodies::LargeBodyThread::new(config.body_memory_mb * 1024 * 1024),
             memo: Memo::new(config.memo_mb * 1024 * 1024, |_| random()),
             started: Instant::now(),
             draining: AtomicBool::new(false),
@@ -160,8 +160,8 @@ pub(crate) fn serve(
     listeners: Listeners,
     signals: UnixStream,
 ) -> Result<(), Error> {
-    let workers = front::workers::Workers::new(Arc::clone(context));
-    let served = front::run(context, listeners.sockets, signals, &workers);
+    let workers = event_loop::workers::Workers::new(Arc::clone(context));
+    let served = event_loop::run(context, listeners.sockets, signals, &workers);
     if let Some(file) = listeners.file {
         file.release();
     }

@@ -7,13 +7,13 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::Context;
-use super::front::memory::Held;
-use super::mishap::caught;
+use super::catch_panic::catch_panic;
+use super::event_loop::memory::BodyBuffer;
 use super::request::Head;
 use super::setup::Setup;
 use crate::compress::Mode;
 use crate::footer;
-use crate::pack::{self, Packed, Plan, Scope, Skip, Untouched};
+use crate::rewrite::{self, Plan, Rewritten, Scope, Skip, Untouched};
 use crate::route::{CREDENTIAL_HEADERS, Route};
 use crate::tokens::{Counter, Counters};
 use crate::wire::{Format, ask_usage};
@@ -28,7 +28,7 @@ pub(super) struct Prepared<'b> {
     pub(super) body: Option<Vec<u8>>,
     /// The body asks for the usage although the client's did not.
     pub(super) asks_usage: bool,
-    packed: OnceCell<Packed>,
+    rewritten: OnceCell<Rewritten>,
     /// What is counted later.
     untouched: Option<Untouched<'b>>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Prepared<'b> {
 impl Prepared<'_> {
     /// Of a body that is passed on while it comes nothing is known.
     pub(super) fn streamed() -> Self {
-        Prepared { packed: Packed::default().into(), ..Prepared::default() }
+        Prepared { rewritten: Rewritten::default().into(), ..Prepared::default() }
     }
 }
 
@@ -55,11 +55,14 @@ pub(super) struct Preparing<'a> {
 impl Preparing<'_> {
     /// All there is to do for a large body that may be changed; `None` for others: what no count can
     /// change is counted later.
-    pub(super) fn prepare_large(&self, original: &mut Option<Held>) -> Option<Prepared<'static>> {
+    pub(super) fn prepare_large(
+        &self,
+        original: &mut Option<BodyBuffer>,
+    ) -> Option<Prepared<'static>> {
         let large = &self.context.large;
-        let is_work = |held: &mut Held| {
-            let (bytes, course) = (held.bytes.len(), self.course());
-            let may_change = course.mode != Mode::Off && bytes as u64 > course.threshold;
+        let is_work = |held: &mut BodyBuffer| {
+            let (bytes, plan_now) = (held.bytes.len(), self.plan_now());
+            let may_change = plan_now.mode != Mode::Off && bytes as u64 > plan_now.threshold;
             may_change && large.is_heavy(&held.bytes) && self.format_of(&held.bytes).is_some()
         };
         let held = original.take_if(is_work)?;
@@ -78,15 +81,15 @@ impl Preparing<'_> {
     /// Takes our footers out, compresses, and asks for the usage. Whatever is in doubt goes out as
     /// it came.
     pub(super) fn prepare<'b>(&self, body: &'b [u8]) -> Prepared<'b> {
-        let unread = || Prepared { packed: unread().into(), ..Prepared::default() };
+        let unread = || Prepared { rewritten: unread().into(), ..Prepared::default() };
         with_care(&self.context.counters, unread, |counter| self.understood(counter, body))
     }
 
     fn understood<'b>(&self, counter: &mut Counter, body: &'b [u8]) -> Prepared<'b> {
         let Some(format) = self.format_of(body) else { return Prepared::default() };
-        let healed = footer::heal(format, body);
-        if healed.is_none()
-            && let Some(untouched) = Untouched::read(&self.course(), format, body)
+        let stripped = footer::strip_footers(format, body);
+        if stripped.is_none()
+            && let Some(untouched) = Untouched::read(&self.plan_now(), format, body)
         {
             let asks = self.may_ask_usage(untouched.is_stream(), self.early_skip());
             let body = asks.then(|| ask_usage::inject(body)).flatten();
@@ -98,35 +101,35 @@ impl Preparing<'_> {
                 ..Prepared::default()
             };
         }
-        let body = healed.as_deref().unwrap_or(body);
-        let mut packed = self.pack(counter, format, body);
-        let asks = self.may_ask_usage(packed.stream, packed.skip);
-        let asking = asks.then(|| ask_usage::inject(packed.body.as_deref().unwrap_or(body)));
+        let body = stripped.as_deref().unwrap_or(body);
+        let mut rewritten = self.rewrite(counter, format, body);
+        let asks = self.may_ask_usage(rewritten.stream, rewritten.skip);
+        let asking = asks.then(|| ask_usage::inject(rewritten.body.as_deref().unwrap_or(body)));
         let asking = asking.flatten();
         let asks_usage = asking.is_some();
-        let body = asking.or_else(|| packed.body.take()).or(healed);
-        Prepared { body, asks_usage, packed: packed.into(), untouched: None }
+        let body = asking.or_else(|| rewritten.body.take()).or(stripped);
+        Prepared { body, asks_usage, rewritten: rewritten.into(), untouched: None }
     }
 
     /// Counts what was left to be counted. `body` is what the client sent.
-    pub(super) fn count<'p>(&self, prepared: &'p Prepared, body: &[u8]) -> &'p Packed {
-        prepared.packed.get_or_init(|| {
+    pub(super) fn count<'p>(&self, prepared: &'p Prepared, body: &[u8]) -> &'p Rewritten {
+        prepared.rewritten.get_or_init(|| {
             let counters = &self.context.counters;
             with_care(counters, unread, |counter| self.counted(counter, prepared, body))
         })
     }
 
-    fn counted(&self, counter: &mut Counter, prepared: &Prepared, body: &[u8]) -> Packed {
+    fn counted(&self, counter: &mut Counter, prepared: &Prepared, body: &[u8]) -> Rewritten {
         match (self.route.format, &prepared.untouched) {
             (Some(format), Some(untouched)) => {
-                let packed = untouched.count(counter, &self.course(), format);
-                Packed {
-                    skip: if self.is_paused { refused(packed.skip) } else { packed.skip },
-                    ..packed
+                let rewritten = untouched.count(counter, &self.plan_now(), format);
+                Rewritten {
+                    skip: if self.is_paused { refused(rewritten.skip) } else { rewritten.skip },
+                    ..rewritten
                 }
             }
-            (Some(_), None) => Packed { skip: self.unread(body), ..Packed::default() },
-            (None, _) => Packed::default(),
+            (Some(_), None) => Rewritten { skip: self.unread(body), ..Rewritten::default() },
+            (None, _) => Rewritten::default(),
         }
     }
 
@@ -146,25 +149,25 @@ impl Preparing<'_> {
     }
 
     /// By which plan. Where the provider has refused changed bodies, they are counted all the same.
-    fn course(&self) -> Plan {
+    fn plan_now(&self) -> Plan {
         if self.is_paused { Plan::of(Mode::Off) } else { *self.plan }
     }
 
     /// What is known of the reason before anything is counted.
     fn early_skip(&self) -> Option<Skip> {
-        match self.course().mode {
+        match self.plan_now().mode {
             Mode::Off if self.is_paused => Some(Skip::Refused),
             Mode::Off => Some(Skip::Off),
             _ => Some(Skip::BelowThreshold),
         }
     }
 
-    fn pack(&self, counter: &mut Counter, format: Format, body: &[u8]) -> Packed {
+    fn rewrite(&self, counter: &mut Counter, format: Format, body: &[u8]) -> Rewritten {
         if self.is_paused {
-            let packed = pack::pack(counter, &self.course(), format, body);
-            return Packed { skip: refused(packed.skip), ..packed };
+            let rewritten = rewrite::rewrite(counter, &self.plan_now(), format, body);
+            return Rewritten { skip: refused(rewritten.skip), ..rewritten };
         }
-        pack::pack_in(self.scope(), counter, self.plan, format, body)
+        rewrite::rewrite_in(self.scope(), counter, self.plan, format, body)
     }
 
     /// Requests of different people know nothing of each other. Keys are told apart and never kept: a
@@ -195,16 +198,16 @@ struct Request {
 
 impl Request {
     /// Gives the body back with what became of it, which holds nothing of it.
-    fn prepare(self, body: Held) -> (Held, Prepared<'static>) {
+    fn prepare(self, body: BodyBuffer) -> (BodyBuffer, Prepared<'static>) {
         let Request { context, setup, head, plan, route } = &self;
-        let Some(_claim) = context.large.claim(&body.bytes) else {
-            let packed = unpacked(Skip::Large).into();
-            return (body, Prepared { packed, ..Prepared::default() });
+        let Some(_reservation) = context.large.reserve(&body.bytes) else {
+            let rewritten = unchanged(Skip::Large).into();
+            return (body, Prepared { rewritten, ..Prepared::default() });
         };
         let preparing = Preparing { context, setup, head, plan, route, is_paused: false };
         let prepared = preparing.prepare(&body.bytes);
-        let Prepared { body: sent, asks_usage, packed, untouched: _ } = prepared;
-        (body, Prepared { body: sent, asks_usage, packed, untouched: None })
+        let Prepared { body: sent, asks_usage, rewritten, untouched: _ } = prepared;
+        (body, Prepared { body: sent, asks_usage, rewritten, untouched: None })
     }
 }
 
@@ -215,15 +218,15 @@ fn with_care<T>(
     unread: impl FnOnce() -> T,
     look: impl FnOnce(&mut Counter) -> T,
 ) -> T {
-    caught(|| counters.lend(look)).unwrap_or_else(unread)
+    catch_panic(|| counters.lend(look)).unwrap_or_else(unread)
 }
 
-fn unread() -> Packed {
-    unpacked(Skip::Unreadable)
+fn unread() -> Rewritten {
+    unchanged(Skip::Unreadable)
 }
 
-fn unpacked(skip: Skip) -> Packed {
-    Packed { skip: Some(skip), ..Packed::default() }
+fn unchanged(skip: Skip) -> Rewritten {
+    Rewritten { skip: Some(skip), ..Rewritten::default() }
 }
 
 /// What a plan that is off only for now says of a body.
@@ -245,7 +248,7 @@ mod tests {
         // The next one finds a counter as good as new.
         let body = br#"{"model":"m","messages":[{"role":"user","content":"Hello"}]}"#;
         let got = with_care(&counters, unread, |counter| {
-            pack::pack(counter, &Plan::of(Mode::Off), Format::Chat, body)
+            rewrite::rewrite(counter, &Plan::of(Mode::Off), Format::Chat, body)
         });
         assert!(got.before > 0);
     }

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 
 use super::WRITE_WAITS_MAX;
+use super::buffer_pool;
 use super::request::Head;
-use super::spare;
 use super::upstream::forward::{Named, is_hop_by_hop, is_ours};
 use super::upstream::transport::Watch;
 use super::upstream::{
     Framing, PIECE_BYTES_MAX, ReplyHead, Source, first_piece, is_late, next_piece,
 };
-use crate::footer::amend::{HOLD_TIME_MAX, Passage};
+use crate::footer::response_filter::{HOLD_TIME_MAX, ResponseFilter};
 use crate::wire::answer::Reading;
 
 /// `f000` and CRLF before a chunk; leading zeros are allowed (RFC 9112 7.1).
@@ -83,7 +83,7 @@ pub(crate) struct Relay<'a> {
 
 impl Relay<'_> {
     /// Copies the head and all of `body`.
-    pub(crate) fn copy(&self, body: Body, mut passage: Passage) -> Relayed {
+    pub(crate) fn copy(&self, body: Body, mut filter: ResponseFilter) -> Relayed {
         let end = self.end();
         let keep_alive = self.request.keep_alive && end != End::Close && !self.must_close;
         let mut head = self.head(end, keep_alive);
@@ -98,10 +98,10 @@ impl Relay<'_> {
                 self.write(&[&head]).map(|()| false).map_err(|_| Fault::Client)
             }
             Body::Whole(bytes) => self.whole(&bytes, (&mut head, end)),
-            Body::Comes(mut body) => self.pieces(&mut *body, (&mut head, end), &mut passage),
+            Body::Comes(mut body) => self.pieces(&mut *body, (&mut head, end), &mut filter),
         };
-        spare::keep(head);
-        let (reading, footer) = passage.finish();
+        buffer_pool::keep(head);
+        let (reading, footer) = filter.finish();
         let error = self.judge(copied.map(|any| any && self.is_judged()), reading.as_ref());
         // The end is marked only when it is known to be one.
         let is_whole = matches!(error, None | Some("cut?"));
@@ -127,13 +127,13 @@ impl Relay<'_> {
         &self,
         body: &mut dyn Source,
         (head, end): (&mut Vec<u8>, End),
-        passage: &mut Passage,
+        filter: &mut ResponseFilter,
     ) -> Result<bool, Fault> {
         let mut any = false;
-        let room = |bytes| spare::take(CHUNK_HEAD_BYTES + bytes + 2);
+        let room = |bytes| buffer_pool::take(CHUNK_HEAD_BYTES + bytes + 2);
         if end == End::Chunks {
             // It may be a stream, which lasts.
-            spare::clear();
+            buffer_pool::clear();
             if head.is_empty() {
                 *head = Vec::new();
             }
@@ -144,7 +144,7 @@ impl Relay<'_> {
         loop {
             // Also where nothing comes any more.
             if hold.wait().is_some_and(|wait| wait.is_zero()) {
-                self.let_go((head, end), passage)?;
+                self.let_go((head, end), filter)?;
                 hold = Hold::default();
             }
             body.limit(hold.wait().map(|wait| wait.max(WAIT_MIN)));
@@ -155,15 +155,15 @@ impl Relay<'_> {
                 Err(error) if hold.wait().is_some() && is_late(&error) => continue,
                 Err(_) => {
                     // The client gets all that has come.
-                    head.extend_from_slice(&framed(passage.rest(false), end));
+                    head.extend_from_slice(&framed(filter.rest(false), end));
                     let _ = self.write(&[head]);
                     return Err(Fault::Upstream);
                 }
             };
             let data = CHUNK_HEAD_BYTES..CHUNK_HEAD_BYTES + count;
             let changed = match count {
-                0 => Some(framed(passage.rest(true), end)),
-                _ => passage.feed(&out[data.clone()]).map(|bytes| framed(bytes, end)),
+                0 => Some(framed(filter.rest(true), end)),
+                _ => filter.feed(&out[data.clone()]).map(|bytes| framed(bytes, end)),
             };
             let bytes = match (&changed, end) {
                 (Some(changed), _) => changed,
@@ -172,22 +172,26 @@ impl Relay<'_> {
             };
             self.write_beside(&mut *body, &[head, bytes]).map_err(|_| Fault::Client)?;
             head.clear();
-            hold.note(passage.hold());
+            hold.note(filter.hold());
             if count == 0 {
-                spare::keep(out);
+                buffer_pool::keep(out);
                 return Ok(any);
             }
             any = true;
             let next = next_piece(bytes_max, count);
             if std::mem::replace(&mut bytes_max, next) != next {
-                spare::keep(std::mem::replace(&mut out, room(next)));
+                buffer_pool::keep(std::mem::replace(&mut out, room(next)));
             }
         }
     }
 
     /// Sends what has been held back for too long.
-    fn let_go(&self, (head, end): (&mut Vec<u8>, End), passage: &mut Passage) -> Result<(), Fault> {
-        head.extend_from_slice(&framed(passage.let_go(), end));
+    fn let_go(
+        &self,
+        (head, end): (&mut Vec<u8>, End),
+        filter: &mut ResponseFilter,
+    ) -> Result<(), Fault> {
+        head.extend_from_slice(&framed(filter.let_go(), end));
         self.write(&[head]).map_err(|_| Fault::Client)?;
         head.clear();
         Ok(())
@@ -240,7 +244,7 @@ impl Relay<'_> {
     }
 
     fn head(&self, end: End, keep_alive: bool) -> Vec<u8> {
-        let mut out = spare::take(0);
+        let mut out = buffer_pool::take(0);
         let _ = write!(out, "HTTP/1.1 {} ", self.answer.status());
         out.extend_from_slice(self.answer.reason());
         out.extend_from_slice(b"\r\n");

@@ -9,7 +9,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use crate::debug::Debug;
 
-/// Of its events in the front's epoll.
+/// Of its events in the event loop's epoll.
 pub(super) const TOKEN: u64 = u64::MAX - 17;
 
 /// Hears of every file that comes to the home or goes from it. Writing to one is not heard of, or
@@ -29,7 +29,7 @@ impl Switch {
     }
 
     /// Something has changed. This comes before the requests that were sent after it.
-    pub(super) fn tell(&self, debug: &Debug) {
+    pub(super) fn apply_to(&self, debug: &Debug) {
         // What has changed does not matter; a whole event fits.
         let mut events = [0; 4096];
         while (&self.0).read(&mut events).is_ok_and(|count| count > 0) {}

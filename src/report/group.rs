@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::ops::Range;
 
 use super::calendar::Unit;
-use super::range::Here;
+use super::range::Now;
 use crate::ledger::{Column, Groups, Sums};
 
 /// What a report is by.
@@ -118,22 +118,22 @@ impl Table {
     /// `groups` by the keys, `models` by model alone; both of the whole range.
     pub(crate) fn of(
         keys: &[Key],
-        (range, here): (&Range<i64>, Here<'_>),
+        (range, now): (&Range<i64>, Now<'_>),
         zone: &str,
         groups: Groups,
         models: &Groups,
     ) -> Table {
-        let date = |ts| super::calendar::date(here.zone.day(ts));
+        let date = |ts| super::calendar::date(now.zone.day(ts));
         let mut total = Sums::default();
         groups.values().for_each(|sums| total.add(sums));
         Table {
             keys: keys.to_vec(),
-            title: here.title(range, zone),
+            title: now.title(range, zone),
             days: (date(range.start), date((range.end - 1).max(range.start))),
-            since: here.zone.iso(range.start),
-            until: here.zone.iso(range.end),
+            since: now.zone.iso(range.start),
+            until: now.zone.iso(range.end),
             zone: zone.to_owned(),
-            rows: rows(keys, (range, here), groups),
+            rows: rows(keys, (range, now), groups),
             total: total.or_zero(),
             unpriced: unpriced(models),
         }
@@ -142,12 +142,12 @@ impl Table {
 
 /// Sorted by the keys; names in the last place by cost. A span of time without requests has a row
 /// of zeros: a gap would hide it.
-fn rows(keys: &[Key], (range, here): (&Range<i64>, Here<'_>), mut groups: Groups) -> Vec<Row> {
+fn rows(keys: &[Key], (range, now): (&Range<i64>, Now<'_>), mut groups: Groups) -> Vec<Row> {
     if let Some(unit) = keys.iter().find_map(|key| key.as_unit()) {
         let seen: std::collections::HashSet<i64> = groups.keys().map(|(slot, _)| *slot).collect();
         // Hours that have not begun yet are not without requests.
-        let past = range.start..range.end.min(here.now + 1).max(range.start + 1);
-        for slot in unit.slots(here.zone, &past).into_iter().filter(|slot| !seen.contains(slot)) {
+        let past = range.start..range.end.min(now.now + 1).max(range.start + 1);
+        for slot in unit.slots(now.zone, &past).into_iter().filter(|slot| !seen.contains(slot)) {
             groups.insert((slot, vec![None; keys.len() - 1]), Sums::default());
         }
     }
@@ -201,16 +201,16 @@ mod tests {
     fn days_without_requests_have_rows_and_future_hours_have_none() {
         let zone = Zone::of(0, |_| Ok::<_, ()>(0)).unwrap();
         // 22 November 2026, 21:17 UTC.
-        let here = Here { now: 1_795_382_220, zone: &zone };
+        let now = Now { now: 1_795_382_220, zone: &zone };
         let one = |unit: Unit, ts| {
             let sums = Sums { requests: 1, ..Sums::default() };
             Groups::from([((unit.slot(&zone, ts), vec![]), sums)])
         };
-        let week = here.days(here.today() - 6, here.today());
+        let week = now.days(now.today() - 6, now.today());
         let keys = [Key::Time(Unit::Day)];
         let table = Table::of(
             &keys,
-            (&week, here),
+            (&week, now),
             "UTC",
             one(Unit::Day, week.start + 90_000),
             &Groups::new(),
@@ -224,8 +224,8 @@ mod tests {
         assert_eq!((shown.len(), table.rows[0].sums.cost_nano), (7, Some(0)));
         assert_eq!((table.total.requests, table.total.cost_nano), (1, None));
 
-        let today = here.days(here.today(), here.today());
-        let hours = rows(&[Key::Time(Unit::Hour)], (&today, here), one(Unit::Hour, here.now));
+        let today = now.days(now.today(), now.today());
+        let hours = rows(&[Key::Time(Unit::Hour)], (&today, now), one(Unit::Hour, now.now));
         assert_eq!(hours.len(), 22);
     }
 
@@ -242,10 +242,10 @@ mod tests {
             ])
         };
         let zone = Zone::of(0, |_| Ok::<_, ()>(0)).unwrap();
-        let here = Here { now: 3 * 86_400, zone: &zone };
+        let now = Now { now: 3 * 86_400, zone: &zone };
         let (day, model) = (Key::Time(Unit::Day), Key::Name(Column::Model));
         let shown = |keys: &[Key]| -> Vec<String> {
-            let rows = rows(keys, (&(86_400..3 * 86_400), here), groups());
+            let rows = rows(keys, (&(86_400..3 * 86_400), now), groups());
             rows.iter().map(|row| row.labels.iter().flatten().cloned().collect()).collect()
         };
         let (first, second) = ("1970-01-02", "1970-01-03");

@@ -116,12 +116,17 @@ fn second_table(groups: &Table) -> String {
 }
 
 /// A row: what stands before the numbers, as HTML, and the numbers.
-type Line = (String, Vec<String>);
+type TableRow = (String, Vec<String>);
 
-fn table(keys: &[String], heads: Vec<String>, lines: Vec<Line>, total: Option<Line>) -> String {
+fn table(
+    keys: &[String],
+    heads: Vec<String>,
+    lines: Vec<TableRow>,
+    total: Option<TableRow>,
+) -> String {
     let heads: Vec<String> = keys.iter().chain(&heads).map(|head| format!("<th>{head}")).collect();
     let mut out = format!("<div><table><thead><tr>{}</thead><tbody>\n", heads.concat());
-    let line = |(label, values): &Line| {
+    let line = |(label, values): &TableRow| {
         let values: String = values.iter().map(|value| format!("<td>{value}")).collect();
         format!("<tr><td>{label}{values}\n")
     };

@@ -2,7 +2,7 @@
 //! which one a number belongs to.
 
 use super::group::Unpriced;
-use super::range::Here;
+use super::range::Now;
 use super::text::{fitting, milliseconds, money_fitting, percent, unpriced_lines};
 use crate::ledger::{Latency, Sums};
 
@@ -41,14 +41,14 @@ const WINDOWS: &[(&str, Option<i64>)] =
     &[("today", Some(0)), ("7 days", Some(6)), ("30 days", Some(29)), ("all time", None)];
 
 /// The windows as of now, empty; `first` is when the first request was.
-pub(crate) fn windows(here: Here<'_>, first: Option<i64>) -> Vec<Window> {
-    let today = here.today();
-    let until = here.days(today, today).end;
+pub(crate) fn windows(now: Now<'_>, first: Option<i64>) -> Vec<Window> {
+    let today = now.today();
+    let until = now.days(today, today).end;
     let window = |(name, back): &(&'static str, Option<i64>)| Window {
         name,
         since: match back {
-            Some(back) => Some(here.zone.midnight(today - back)),
-            None => first.map(|ts| here.zone.midnight(here.zone.day(ts))),
+            Some(back) => Some(now.zone.midnight(today - back)),
+            None => first.map(|ts| now.zone.midnight(now.zone.day(ts))),
         },
         until,
         sums: Sums::default(),
@@ -71,7 +71,7 @@ impl Window {
 
 impl Overview {
     pub(crate) fn of(
-        here: Here<'_>,
+        now: Now<'_>,
         (host, zone): (&str, &str),
         mut windows: Vec<Window>,
         unpriced: Vec<Unpriced>,
@@ -79,10 +79,10 @@ impl Overview {
         for window in &mut windows {
             window.sums = std::mem::take(&mut window.sums).or_zero();
         }
-        let iso = |ts: i64| here.zone.iso(ts);
+        let iso = |ts: i64| now.zone.iso(ts);
         let bounds = |window: &Window| (window.since.map(iso), iso(window.until));
         Overview {
-            at: here.zone.iso(here.now),
+            at: now.zone.iso(now.now),
             host: host.to_owned(),
             zone: zone.to_owned(),
             bounds: windows.iter().map(bounds).collect(),
@@ -98,44 +98,44 @@ impl Overview {
 }
 
 /// A row of the table: its label, and its value in a window, in so many characters.
-pub(super) struct Line {
+pub(super) struct Figure {
     pub(super) label: &'static str,
     pub(super) value: fn(&Window, usize) -> String,
 }
 
-pub(super) const LINES: &[Line] = &[
-    Line { label: "requests", value: |window, width| fitting(window.sums.requests, width) },
-    Line { label: "errors", value: |window, width| fitting(window.sums.errors, width) },
-    Line {
+pub(super) const LINES: &[Figure] = &[
+    Figure { label: "requests", value: |window, width| fitting(window.sums.requests, width) },
+    Figure { label: "errors", value: |window, width| fitting(window.sums.errors, width) },
+    Figure {
         label: "prompt tokens before",
         value: |window, width| known(window.sums.tokens_before, width, fitting),
     },
-    Line {
+    Figure {
         label: "prompt tokens after",
         value: |window, width| known(window.sums.tokens_after, width, fitting),
     },
-    Line {
+    Figure {
         label: "  saved",
         value: |window, _| share(window.sums.tokens_saved(), window.sums.tokens_before),
     },
-    Line {
+    Figure {
         label: "output tokens",
         value: |window, width| known(window.sums.output_tokens, width, fitting),
     },
-    Line {
+    Figure {
         label: "cache read, of input",
         value: |window, _| share(window.sums.cache_read_tokens, window.sums.input_tokens),
     },
-    Line {
+    Figure {
         label: "cost",
         value: |window, width| known(window.sums.cost_nano, width, money_fitting),
     },
-    Line {
+    Figure {
         label: "saved, estimated",
         value: |window, width| known(window.sums.saved_nano, width, money_fitting),
     },
-    Line { label: "added latency, p50", value: |window, _| time(window, 50) },
-    Line { label: "added latency, p95", value: |window, _| time(window, 95) },
+    Figure { label: "added latency, p50", value: |window, _| time(window, 50) },
+    Figure { label: "added latency, p95", value: |window, _| time(window, 95) },
 ];
 
 /// The report as text, 76 columns wide; `alerts` come first.

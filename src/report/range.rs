@@ -15,13 +15,13 @@ const BACK_MAX: i64 = 40_000;
 
 /// The present, where the reader is.
 #[derive(Clone, Copy)]
-pub(crate) struct Here<'a> {
+pub(crate) struct Now<'a> {
     /// Unix seconds.
     pub(crate) now: i64,
     pub(crate) zone: &'a Zone,
 }
 
-impl Here<'_> {
+impl Now<'_> {
     pub(crate) fn today(&self) -> i64 {
         self.zone.day(self.now)
     }
@@ -114,7 +114,7 @@ impl Here<'_> {
     }
 
     /// What the roll-up can tell: whole quarters of an hour, none after the present day.
-    pub(crate) fn told(&self, range: Range<i64>) -> Range<i64> {
+    pub(crate) fn aligned(&self, range: Range<i64>) -> Range<i64> {
         let today = self.days(self.today(), self.today());
         let end = if range.start < today.end { range.end.min(today.end) } else { range.end };
         let whole = |ts: i64| ts.div_euclid(QUARTER) * QUARTER;
@@ -159,18 +159,18 @@ mod tests {
     use super::*;
 
     /// Half past five hours east, all year.
-    fn with_kolkata(test: impl Fn(Here)) {
+    fn with_kolkata(test: impl Fn(Now)) {
         let zone = Zone::of(0, |_| Ok::<_, ()>(19_800)).unwrap();
         // Sunday, 22 November 2026, 21:17.
-        test(Here { now: 1_795_362_420, zone: &zone });
+        test(Now { now: 1_795_362_420, zone: &zone });
     }
 
     #[test]
     fn every_when_has_its_meaning() {
-        with_kolkata(|here| {
+        with_kolkata(|now| {
             let check = |word: &str, want: Option<(&str, &str)>| {
-                let minute = |ts| here.zone.minute(ts);
-                let got = here.when(word).map(|span| (minute(span.start), minute(span.end)));
+                let minute = |ts| now.zone.minute(ts);
+                let got = now.when(word).map(|span| (minute(span.start), minute(span.end)));
                 assert_eq!(got, want.map(|(start, end)| (start.into(), end.into())), "{word}");
             };
             check("now", Some(("2026-11-22 21:17", "2026-11-22 21:17")));
@@ -209,9 +209,9 @@ mod tests {
 
     #[test]
     fn every_period_is_whole_days() {
-        with_kolkata(|here| {
+        with_kolkata(|now| {
             let check = |word: &str, want: &str| {
-                assert_eq!(here.title(&here.period(word).unwrap(), "IST"), want, "{word}");
+                assert_eq!(now.title(&now.period(word).unwrap(), "IST"), want, "{word}");
             };
             check("today", "2026-11-22 (IST)");
             check("yesterday", "2026-11-21 (IST)");
@@ -221,20 +221,20 @@ mod tests {
             check("last-month", "2026-10-01 .. 2026-10-31 (31 days, IST)");
             check("2024-02", "2024-02-01 .. 2024-02-29 (29 days, IST)");
             check("2026-11-22", "2026-11-22 (IST)");
-            assert_eq!(here.period("7d"), None);
+            assert_eq!(now.period("7d"), None);
         });
     }
 
     #[test]
     fn reports_end_today_and_are_whole_quarters() {
-        with_kolkata(|here| {
-            let title = |range| here.title(&here.told(range), "IST");
+        with_kolkata(|now| {
+            let title = |range| now.title(&now.aligned(range), "IST");
             assert_eq!(
-                title(here.period("this-month").unwrap()),
+                title(now.period("this-month").unwrap()),
                 "2026-11-01 .. 2026-11-22 (22 days, IST)"
             );
-            let since = here.when("12h").unwrap().start;
-            assert_eq!(title(since..here.now), "2026-11-22 10:00 .. 2026-11-22 21:30 (IST)");
+            let since = now.when("12h").unwrap().start;
+            assert_eq!(title(since..now.now), "2026-11-22 10:00 .. 2026-11-22 21:30 (IST)");
         });
     }
 }

@@ -11,21 +11,21 @@ use crate::ledger::Sums;
 const NAME_WIDTH: usize = 19;
 
 /// A column of numbers, the space before it included in its width.
-struct Measure {
+struct Column {
     head: &'static str,
     width: usize,
     show: fn(&Sums, usize) -> String,
 }
 
-const REQUESTS: Measure =
-    Measure { head: "requests", width: 9, show: |sums, width| fitting(sums.requests, width) };
-const ERRORS: Measure =
-    Measure { head: "errors", width: 7, show: |sums, width| fitting(sums.errors, width) };
-const BEFORE: Measure =
-    Measure { head: "before", width: 12, show: |sums, width| known(sums.tokens_before, width) };
-const AFTER: Measure =
-    Measure { head: "after", width: 12, show: |sums, width| known(sums.tokens_after, width) };
-const SAVED: Measure = Measure {
+const REQUESTS: Column =
+    Column { head: "requests", width: 9, show: |sums, width| fitting(sums.requests, width) };
+const ERRORS: Column =
+    Column { head: "errors", width: 7, show: |sums, width| fitting(sums.errors, width) };
+const BEFORE: Column =
+    Column { head: "before", width: 12, show: |sums, width| known(sums.tokens_before, width) };
+const AFTER: Column =
+    Column { head: "after", width: 12, show: |sums, width| known(sums.tokens_after, width) };
+const SAVED: Column = Column {
     head: "saved",
     width: 7,
     show: |sums, _| {
@@ -33,16 +33,16 @@ const SAVED: Measure = Measure {
         both.map_or("-".into(), |(saved, before)| percent(saved, before))
     },
 };
-const OUTPUT: Measure =
-    Measure { head: "output", width: 10, show: |sums, width| known(sums.output_tokens, width) };
-const COST: Measure = Measure {
+const OUTPUT: Column =
+    Column { head: "output", width: 10, show: |sums, width| known(sums.output_tokens, width) };
+const COST: Column = Column {
     head: "cost",
     width: 9,
     show: |sums, width| sums.cost_nano.map_or("-".into(), |nano| money_fitting(nano, width)),
 };
 
 /// The more is told by names, the less room is there for numbers.
-fn measures(keys: &[Key]) -> &'static [Measure] {
+fn columns(keys: &[Key]) -> &'static [Column] {
     match keys {
         [] | [Key::Time(Unit::Day | Unit::Week | Unit::Month)] => {
             &[REQUESTS, ERRORS, BEFORE, AFTER, SAVED, OUTPUT, COST]
@@ -61,19 +61,19 @@ pub(crate) fn table(table: &Table, alerts: &[String]) -> String {
         [] => title(table) + "\n\n",
         alerts => alerts.join("\n") + "\n\n",
     };
-    let measures = measures(&table.keys);
-    let (widths, rule) = layout(table, measures);
+    let columns = columns(&table.keys);
+    let (widths, rule) = layout(table, columns);
     let heads: Vec<&str> = table.keys.iter().map(|key| key.column()).collect();
-    text.push_str(&line(&heads, &widths, measures.iter().map(|m| (m, m.head.to_owned()))));
+    text.push_str(&line(&heads, &widths, columns.iter().map(|m| (m, m.head.to_owned()))));
     text.push_str(&rule);
     for row in &table.rows {
         let labels: Vec<&str> =
             row.labels.iter().map(|label| label.as_deref().unwrap_or("-")).collect();
-        text.push_str(&line(&labels, &widths, numbers(measures, &row.sums)));
+        text.push_str(&line(&labels, &widths, numbers(columns, &row.sums)));
     }
     text.push_str(&rule);
     let keys_width = widths.iter().sum::<usize>() + widths.len().saturating_sub(1);
-    text.push_str(&line(&["total"], &[keys_width], numbers(measures, &table.total)));
+    text.push_str(&line(&["total"], &[keys_width], numbers(columns, &table.total)));
     if matches!(table.keys.first(), Some(Key::Time(_))) {
         text.push_str(&saved_line(&table.total));
     }
@@ -120,8 +120,8 @@ fn saved_line(total: &Sums) -> String {
 }
 
 /// Widths of the keys' columns, and the line under the heads.
-fn layout(table: &Table, measures: &[Measure]) -> (Vec<usize>, String) {
-    let numbers: usize = measures.iter().map(|measure| measure.width).sum();
+fn layout(table: &Table, columns: &[Column]) -> (Vec<usize>, String) {
+    let numbers: usize = columns.iter().map(|column| column.width).sum();
     let widths = match table.keys.as_slice() {
         [Key::Name(_)] => vec![NAME_WIDTH],
         keys => shrunk(natural(table), keys, COLUMNS_MAX - numbers),
@@ -152,23 +152,23 @@ fn shrunk(mut widths: Vec<usize>, keys: &[Key], room: usize) -> Vec<usize> {
 }
 
 fn numbers<'a>(
-    measures: &'a [Measure],
+    columns: &'a [Column],
     sums: &'a Sums,
-) -> impl Iterator<Item = (&'a Measure, String)> {
-    measures.iter().map(|measure| (measure, (measure.show)(sums, measure.width - 1)))
+) -> impl Iterator<Item = (&'a Column, String)> {
+    columns.iter().map(|column| (column, (column.show)(sums, column.width - 1)))
 }
 
 fn line<'a>(
     labels: &[&str],
     widths: &[usize],
-    values: impl Iterator<Item = (&'a Measure, String)>,
+    values: impl Iterator<Item = (&'a Column, String)>,
 ) -> String {
     let labels = labels.iter().zip(widths);
     let labels: Vec<String> =
         labels.map(|(label, width)| format!("{:width$}", name(label, *width))).collect();
     let mut line = labels.join(" ");
-    for (measure, value) in values {
-        line.push_str(&format!(" {value:>width$}", width = measure.width - 1));
+    for (column, value) in values {
+        line.push_str(&format!(" {value:>width$}", width = column.width - 1));
     }
     line.truncate(line.trim_end().len());
     line.push('\n');
@@ -181,9 +181,9 @@ fn known(number: Option<i64>, width: usize) -> String {
 
 /// The columns of numbers for forms that have room for all: their heads, and a row of them.
 pub(super) fn number_columns() -> (Vec<String>, impl Fn(&Sums) -> Vec<String>) {
-    const ALL: &[Measure] = &[REQUESTS, ERRORS, BEFORE, AFTER, SAVED, OUTPUT, COST];
-    let heads = ALL.iter().map(|measure| measure.head.to_owned()).collect();
-    let row = |sums: &Sums| ALL.iter().map(|measure| (measure.show)(sums, 13)).collect();
+    const ALL: &[Column] = &[REQUESTS, ERRORS, BEFORE, AFTER, SAVED, OUTPUT, COST];
+    let heads = ALL.iter().map(|column| column.head.to_owned()).collect();
+    let row = |sums: &Sums| ALL.iter().map(|column| (column.show)(sums, 13)).collect();
     (heads, row)
 }
 

@@ -285,13 +285,13 @@ fn sample(keys: Vec<Key>, rows: Vec<(&str, Sums)>) -> Table {
     let mut total = Sums::default();
     rows.iter().for_each(|(_, sums)| total.add(sums));
     let zone = Zone::of(0, |_| Ok::<_, ()>(3600)).unwrap();
-    let here = range::Here { now: 1_795_378_500, zone: &zone };
-    let week = here.days(here.today() - 6, here.today());
+    let now = range::Now { now: 1_795_378_500, zone: &zone };
+    let week = now.days(now.today() - 6, now.today());
     let row = |(label, sums): (&str, Sums)| Row { labels: vec![Some(label.into())], sums };
     Table {
         rows: rows.into_iter().map(row).collect(),
         total,
-        ..Table::of(&keys, (&week, here), "CET", Default::default(), &Default::default())
+        ..Table::of(&keys, (&week, now), "CET", Default::default(), &Default::default())
     }
 }
 

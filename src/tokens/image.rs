@@ -61,9 +61,9 @@ fn is_low_detail(block: &str) -> bool {
 
 /// Width and height in pixels.
 fn size(block: &str) -> Option<[u64; 2]> {
-    type Reader = fn(&[u8]) -> Option<[u64; 2]>;
+    type SizeReader = fn(&[u8]) -> Option<[u64; 2]>;
     // How the base64 of each format begins, behind a quote or the comma of a `data:` address.
-    let formats: [(&str, Reader); 4] =
+    let formats: [(&str, SizeReader); 4] =
         [("iVBORw0KGgo", png), ("/9j/", jpeg), ("R0lGOD", gif), ("UklGR", webp)];
     let start = block.find(";base64,").map(|at| at + ";base64,".len());
     let quoted = || block.match_indices('"').map(|(at, _)| at + 1);

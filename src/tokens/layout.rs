@@ -86,8 +86,8 @@ pub(crate) fn spelling(word: u64, len: usize) -> Option<u64> {
     // None has only zeros below: that is the end.
     let all = are_letters && word & 0x80 == 0 && (low + 0x1f * each) & (0x20 * EACH) == 0x20 * each;
     let pairs = low & 0x001f_001f_001f | low >> 3 & 0x03e0_03e0_03e0;
-    let packed = pairs & 0x3ff | pairs >> 6 & 0x3ff << 10 | pairs >> 12 & 0x3ff << 20;
-    all.then_some(LETTERS | packed << 7 | word & 0x7f)
+    let rewritten = pairs & 0x3ff | pairs >> 6 & 0x3ff << 10 | pairs >> 12 & 0x3ff << 20;
+    all.then_some(LETTERS | rewritten << 7 | word & 0x7f)
 }
 
 /// How many bytes are spelt out; `None` if it is made of two tokens.

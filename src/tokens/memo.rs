@@ -19,11 +19,11 @@ const SETS: usize = 1024;
 const WAYS: usize = 4;
 
 /// The lower half of the digest mixed with the second word; and 32 more bits of it above the count.
-type Entry = [AtomicU64; 2];
+type Slot = [AtomicU64; 2];
 
 /// The entries last used come first.
 #[repr(align(64))]
-struct Set([Entry; WAYS]);
+struct Set([Slot; WAYS]);
 
 pub(crate) struct Memo {
     digest: Digest,
@@ -70,11 +70,11 @@ fn set_of(digest: u128) -> usize {
     hash_short(digest, 16) as usize % SETS
 }
 
-fn read(entry: &Entry) -> [u64; 2] {
+fn read(entry: &Slot) -> [u64; 2] {
     [entry[0].load(Relaxed), entry[1].load(Relaxed)]
 }
 
-fn write(entry: &Entry, [mixed, data]: [u64; 2]) {
+fn write(entry: &Slot, [mixed, data]: [u64; 2]) {
     entry[0].store(mixed, Relaxed);
     entry[1].store(data, Relaxed);
 }

@@ -57,7 +57,7 @@ const fn row(part: &'static str, vocabulary: Vocabulary, percent: u64) -> Family
 /// What providers put around the texts of a prompt, in tokens, about: their own words where they
 /// have published some, else what others measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Around {
+pub(crate) struct ChatOverhead {
     /// Of every prompt.
     pub(crate) fixed: u64,
     pub(crate) message: u64,
@@ -68,26 +68,26 @@ pub(crate) struct Around {
     pub(crate) picture: Rule,
 }
 
-impl Around {
-    pub(crate) fn anthropic(model: &str) -> Around {
+impl ChatOverhead {
+    pub(crate) fn anthropic(model: &str) -> ChatOverhead {
         // Models with the newer tokenizer also see pictures at a higher resolution.
         let picture = match Family::of(model).percent {
             155 => Rule::Area { edge_max: 2576, tokens_max: 4800 },
             _ => Rule::Area { edge_max: 1568, tokens_max: 1600 },
         };
-        Around { fixed: 8, message: 4, call: 0, tools: 346, picture }
+        ChatOverhead { fixed: 8, message: 4, call: 0, tools: 346, picture }
     }
 
-    pub(crate) fn openai(model: &str) -> Around {
+    pub(crate) fn openai(model: &str) -> ChatOverhead {
         let tiles = ["gpt-4o", "gpt-4.1", "gpt-4.5", "o1", "o3"];
         let is_small = has(model, "4.1-mini") || has(model, "4.1-nano");
         let has_tiles = !is_small && tiles.iter().any(|name| has(model, name));
         let picture = if has_tiles { Rule::Tiles } else { Rule::Patches };
-        Around { fixed: 3, message: 3, call: 9, tools: 12, picture }
+        ChatOverhead { fixed: 3, message: 3, call: 9, tools: 12, picture }
     }
 
-    pub(crate) fn gemini() -> Around {
-        Around { fixed: 3, message: 3, call: 0, tools: 0, picture: Rule::LargeTiles }
+    pub(crate) fn gemini() -> ChatOverhead {
+        ChatOverhead { fixed: 3, message: 3, call: 0, tools: 0, picture: Rule::LargeTiles }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What an answer says was billed, and whether it came to its end, read as it passes.
 //!
-//! The relay shows every byte of the answer to a [`Tap`] on its way to the client; nothing is
+//! The relay shows every byte of the answer to a [`UsageObserver`] on its way to the client; nothing is
 //! changed, held back or kept but the usage object itself. Of a stream, events that cannot matter
-//! (nearly all) cost one search for a few words; the rest, and bodies, go through `skim`. So no
+//! (nearly all) cost one search for a few words; the rest, and bodies, go through `json_scanner`. So no
 //! answer is too large to be read, and a broken one still yields what was said before the break.
 
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::skim::{Skim, Wanted};
+use super::json_scanner::{JsonScanner, Wanted};
 use super::sse::{Events, Piece};
 use super::{Format, Usage, finders, usage};
 use crate::json::{Reader, Span};
@@ -32,11 +32,11 @@ pub(crate) struct Reading {
 }
 
 /// Reads one answer of a known wire format. The bytes must not be compressed.
-pub(crate) struct Tap {
+pub(crate) struct UsageObserver {
     format: Format,
     /// `None`: the answer is one JSON value.
     events: Option<Events>,
-    skim: Skim<Field>,
+    json_scanner: JsonScanner<Field>,
     /// An event without any of these words, or with `null` behind them, says nothing to us.
     words: &'static [Finder<'static>],
     seen: Seen,
@@ -172,15 +172,15 @@ fn tables(format: Format) -> (&'static [Wanted<Field>], &'static [Finder<'static
     }
 }
 
-impl Tap {
+impl UsageObserver {
     /// `streamed`: the answer is `text/event-stream`. A Gemini stream without `alt=sse` is not:
     /// it is one JSON array.
-    pub(crate) fn new(format: Format, streamed: bool) -> Tap {
+    pub(crate) fn new(format: Format, streamed: bool) -> UsageObserver {
         let (wanted, words) = tables(format);
-        Tap {
+        UsageObserver {
             format,
             events: streamed.then(Events::new),
-            skim: Skim::new(wanted),
+            json_scanner: JsonScanner::new(wanted),
             words,
             seen: Seen::default(),
         }
@@ -188,9 +188,9 @@ impl Tap {
 
     /// Shows the next bytes of the answer, cut anywhere. False: no event in them says anything.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> bool {
-        let Tap { skim, words, seen, .. } = self;
+        let UsageObserver { json_scanner, words, seen, .. } = self;
         let Some(events) = &mut self.events else {
-            skim.feed(bytes, &mut |field, json| seen.note(field, json));
+            json_scanner.feed(bytes, &mut |field, json| seen.note(field, json));
             return true;
         };
         let mut says_any = false;
@@ -205,18 +205,18 @@ impl Tap {
                     if seen.model.is_empty()
                         || words.iter().any(|word| says_something(data, word)) =>
                 {
-                    skim.feed(data, &mut |field, json| seen.note(field, json));
-                    skim.restart();
+                    json_scanner.feed(data, &mut |field, json| seen.note(field, json));
+                    json_scanner.restart();
                     seen.end_event()
                 }
                 Piece::Whole(_) => false,
                 Piece::Part(data) => {
                     seen.event.mark.extend(data);
-                    skim.feed(data, &mut |field, json| seen.note(field, json));
+                    json_scanner.feed(data, &mut |field, json| seen.note(field, json));
                     true
                 }
                 Piece::End => {
-                    skim.restart();
+                    json_scanner.restart();
                     seen.end_event();
                     true
                 }
@@ -245,7 +245,7 @@ impl Tap {
     pub(crate) fn finish(mut self) -> Reading {
         let inside = match &self.events {
             Some(events) => events.inside(),
-            None => !self.skim.complete(),
+            None => !self.json_scanner.complete(),
         };
         // Some servers leave out the empty line behind the last event.
         self.seen.end_event();
@@ -735,10 +735,10 @@ mod tests {
     }
 
     fn read(format: Format, streamed: bool, pieces: &[&[u8]]) -> Reading {
-        let mut tap = Tap::new(format, streamed);
+        let mut observer = UsageObserver::new(format, streamed);
         for piece in pieces {
-            tap.feed(piece);
+            observer.feed(piece);
         }
-        tap.finish()
+        observer.finish()
     }
 }

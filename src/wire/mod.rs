@@ -3,9 +3,9 @@
 pub(crate) mod answer;
 pub(crate) mod ask_usage;
 pub(crate) mod blocks;
+pub(crate) mod event_template;
+mod json_scanner;
 pub(crate) mod prompt;
-pub(crate) mod refrain;
-mod skim;
 mod sse;
 pub(crate) mod text_only;
 mod usage;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::Means;
-use crate::ledger::{Entry, Keeping, Ledger, Money, Ratio};
+use crate::ledger::{Entry, Ledger, Money, Ratio, WriterSettings};
 use crate::measure::{process_time, thread_time};
 use crate::trace::Trace;
 use crate::wire::Usage;
@@ -47,7 +47,7 @@ pub(crate) fn table(_: &Means) -> bool {
 /// What these rows took from the first hand-over until the last was in the file: by the clock, of
 /// processor time, and of that for the thread that handed them over.
 pub(crate) fn write(path: &Path, numbers: Range<usize>, apart_s: f64) -> [Duration; 3] {
-    let keeping = Keeping { flush_ms: 500, retention_days: 0 };
+    let keeping = WriterSettings { flush_ms: 500, retention_days: 0 };
     let ledger = Ledger::start(path, keeping, |line| println!("{line}"));
     let mut spent = [Duration::ZERO; 3];
     let mut reader = None;

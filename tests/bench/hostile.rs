@@ -11,7 +11,7 @@ use crate::compress::Mode;
 use crate::footer;
 use crate::hostile_prompts::families;
 use crate::measure::{exponent, thread_time};
-use crate::pack::{self, Plan};
+use crate::rewrite::{self, Plan};
 use crate::speed::memos;
 use crate::wire::Format;
 
@@ -79,12 +79,12 @@ fn cost(mode: Mode, format: Format, body: &[u8]) -> Cost {
     for _ in 0..2 {
         let started = thread_time();
         let spent = measure(|| {
-            let healed = footer::heal(format, body);
-            let body = healed.as_deref().unwrap_or(body);
+            let stripped = footer::strip_footers(format, body);
+            let body = stripped.as_deref().unwrap_or(body);
             let (memo, mut counter) = memos();
             for _ in 0..2 {
                 let scope = memo.scope(std::iter::empty());
-                drop(pack::pack_in(scope, &mut counter, &plan, format, body));
+                drop(rewrite::rewrite_in(scope, &mut counter, &plan, format, body));
             }
         });
         best.seconds = best.seconds.min((thread_time() - started).as_secs_f64());

@@ -22,8 +22,8 @@ mod name;
 mod number;
 #[path = "../../src/ownership.rs"]
 mod ownership;
-#[path = "../../src/pack/mod.rs"]
-mod pack;
+#[path = "../../src/rewrite/mod.rs"]
+mod rewrite;
 #[path = "../../src/route/mod.rs"]
 mod route;
 #[path = "../../src/safe_path.rs"]

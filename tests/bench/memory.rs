@@ -9,8 +9,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::Means;
 use crate::compress::Mode;
 use crate::measure::exponent;
-use crate::pack::{self, Plan};
 use crate::provider::{Provider, Script};
+use crate::rewrite::{self, Plan};
 use crate::sandbox::{Client, Sandbox};
 use crate::speed::memos;
 use crate::wire::Format;
@@ -89,8 +89,8 @@ fn row(name: &str, format: Format, body: &[u8]) -> f64 {
     let (memo, mut counter) = memos();
     let scope = memo.scope(std::iter::empty());
     let plan = Plan::of(Mode::Hybrid);
-    let mut pack = || drop(pack::pack_in(scope, &mut counter, &plan, format, body));
-    let [new, again] = [measure(&mut pack), measure(&mut pack)];
+    let mut rewrite = || drop(rewrite::rewrite_in(scope, &mut counter, &plan, format, body));
+    let [new, again] = [measure(&mut rewrite), measure(&mut rewrite)];
     let kilobytes = |bytes: u64| bytes as f64 / 1e3;
     println!(
         "{name:26.26}{:>10}{:>10.0}{:>10.2}{:>10.0}{:>12}",

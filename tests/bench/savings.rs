@@ -8,7 +8,7 @@ use crate::Means;
 use crate::compress::Mode;
 use crate::measure::Request;
 use crate::money::{self, Block, Blocks, CACHES, Cache, READS, Session};
-use crate::pack::{self, Plan};
+use crate::rewrite::{self, Plan};
 use crate::tokens::Counter;
 
 const MODES: [Mode; 3] = [Mode::Strict, Mode::Hybrid, Mode::Aggressive];
@@ -18,16 +18,16 @@ pub(crate) fn table(means: &Means) -> bool {
     let mut passes: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
     let (mut all_before, mut all_after) = (0, [0; 3]);
     for request in &means.corpus {
-        let packed = MODES.map(|mode| {
-            pack::pack(&mut Counter::new(), &Plan::of(mode), request.format, &request.body)
+        let rewritten = MODES.map(|mode| {
+            rewrite::rewrite(&mut Counter::new(), &Plan::of(mode), request.format, &request.body)
         });
-        for (at, packed) in packed.iter().enumerate() {
-            all_after[at] += packed.after;
-            for (pass, saved) in &packed.per_pass {
+        for (at, rewritten) in rewritten.iter().enumerate() {
+            all_after[at] += rewritten.after;
+            for (pass, saved) in &rewritten.per_pass {
                 passes.entry(pass).or_default()[at] += saved;
             }
         }
-        let (before, after) = (packed[0].before, packed.map(|packed| packed.after));
+        let (before, after) = (rewritten[0].before, rewritten.map(|rewritten| rewritten.after));
         all_before += before;
         line(&request.name, before, after);
     }
@@ -94,9 +94,10 @@ fn requests(request: &Request, session: &Session, mode: Option<Mode>) -> Vec<Vec
     let mut blocks = Blocks::new(&mut count);
     let one = |end: &usize| {
         let body = session.request(*end);
-        let packed = mode
-            .and_then(|mode| pack::pack(&mut counter, &Plan::of(mode), request.format, &body).body);
-        blocks.of(packed.as_deref().unwrap_or(&body))
+        let rewritten = mode.and_then(|mode| {
+            rewrite::rewrite(&mut counter, &Plan::of(mode), request.format, &body).body
+        });
+        blocks.of(rewritten.as_deref().unwrap_or(&body))
     };
     session.cuts.iter().map(one).collect()
 }

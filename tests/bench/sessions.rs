@@ -5,7 +5,7 @@ use crate::Means;
 use crate::compress::Mode;
 use crate::measure::{Request, exponent, thread_time};
 use crate::money::Session;
-use crate::pack::{self, Plan};
+use crate::rewrite::{self, Plan};
 use crate::speed::memos;
 
 /// The session is played as often, and of each turn the least is taken.
@@ -62,9 +62,9 @@ fn play(request: &Request, bodies: &[Vec<u8>]) -> Vec<f64> {
     let plan = Plan::of(Mode::Hybrid);
     let mut turn = |body: &Vec<u8>| {
         let started = thread_time();
-        let packed = pack::pack_in(scope, &mut counter, &plan, request.format, body);
+        let rewritten = rewrite::rewrite_in(scope, &mut counter, &plan, request.format, body);
         let took = thread_time() - started;
-        drop(packed);
+        drop(rewritten);
         took.as_secs_f64() * 1e6
     };
     bodies.iter().map(&mut turn).collect()

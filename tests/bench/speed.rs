@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::Means;
 use crate::compress::Mode;
 use crate::measure::{Request, best, median};
-use crate::pack::{self, Memo, Plan};
+use crate::rewrite::{self, Memo, Plan};
 use crate::tokens::{self, Counter};
 use crate::wire::Format;
 
@@ -62,7 +62,7 @@ fn least(values: &[f64]) -> f64 {
 
 pub(crate) fn cost(format: Format, mode: Mode, body: &[u8]) -> Cost {
     let new = |mode| {
-        best(RUNS, || pack::pack(&mut Counter::new(), &Plan::of(mode), format, body))
+        best(RUNS, || rewrite::rewrite(&mut Counter::new(), &Plan::of(mode), format, body))
             .0
             .as_secs_f64()
     };
@@ -70,7 +70,7 @@ pub(crate) fn cost(format: Format, mode: Mode, body: &[u8]) -> Cost {
     let (memo, mut counter) = memos();
     let scope = memo.scope(std::iter::empty());
     let plan = Plan::of(mode);
-    let (again, _) = best(RUNS, || pack::pack_in(scope, &mut counter, &plan, format, body));
+    let (again, _) = best(RUNS, || rewrite::rewrite_in(scope, &mut counter, &plan, format, body));
     Cost { added: (all - counting).max(1e-6), again: again.as_secs_f64() }
 }
 

@@ -188,7 +188,7 @@ fn log() -> String {
             n / 4 % 60,
             n * 17 % 60,
             4_100 + n,
-            ["paid", "packed", "sent"][n % 3],
+            ["paid", "rewritten", "sent"][n % 3],
             n * 53 % 400
         )
     };

@@ -16,12 +16,12 @@ use serde_json::json;
 use super::status::{health, is_stopping, place};
 use super::{ask, print};
 use crate::cli;
-use crate::config::{self, Config, Secret, Surroundings};
+use crate::config::{self, Config, Environment, Secret};
 use crate::error::{Error, reason};
 use crate::instance;
 use crate::ledger;
 use crate::name::clean;
-use crate::proxy::Trial;
+use crate::proxy::Probe;
 
 /// For each part of the way to a provider.
 const PATIENCE_S: u64 = 5;
@@ -71,7 +71,7 @@ impl Finding {
 
 /// What all checks look at.
 struct Case {
-    around: Surroundings,
+    around: Environment,
     config: Config,
 }
 
@@ -98,7 +98,7 @@ const CHECKS: &[Check] = &[
 
 /// A failure is an `Error` without words.
 pub(crate) fn run(args: &cli::Doctor) -> Result<(), Error> {
-    let around = Surroundings::of_process();
+    let around = Environment::of_process();
     let (mut findings, config) = settings(&around);
     if let Some(config) = config {
         let case = Case { around, config };
@@ -150,7 +150,7 @@ fn object(findings: &[(&str, Finding)]) -> String {
 }
 
 /// The settings, and whether there are any to go on with.
-fn settings(around: &Surroundings) -> (Vec<(&'static str, Finding)>, Option<Config>) {
+fn settings(around: &Environment) -> (Vec<(&'static str, Finding)>, Option<Config>) {
     let named = |finding| ("config", finding);
     let (config, warnings) = match config::load(around, None, &[]) {
         Ok(loaded) => loaded,
@@ -258,15 +258,15 @@ fn strangers(case: &Case, place: SocketAddr) -> Vec<Finding> {
 
 /// Whether every provider answers, by the way that requests take. What it answers is its affair.
 fn upstream(case: &Case) -> Vec<Finding> {
-    let trial = match Trial::new(&case.config, PATIENCE_S) {
-        Ok(trial) => trial,
+    let probe = match Probe::new(&case.config, PATIENCE_S) {
+        Ok(probe) => probe,
         Err(error) => return vec![Finding::fail(error.words())],
     };
     let urls = case.config.providers.values().chain(&case.config.passthrough_url);
     let try_out = |url: &String| {
         let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
         let certificate = if url.starts_with("https:") { ", certificate valid" } else { "" };
-        match trial.reach(url) {
+        match probe.connect(url) {
             Ok(took) => {
                 Finding::ok(format!("{host} reached in {} ms{certificate}", took.as_millis()))
             }

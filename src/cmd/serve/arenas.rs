@@ -10,14 +10,14 @@ use std::process::Command;
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::config::Surroundings;
+use crate::config::Environment;
 
 const VARIABLE: &str = "MALLOC_ARENA_MAX";
 /// Room for all arenas of sixteen processors, in bytes.
 const ENOUGH: u64 = 8 << 30;
 
 /// Starts this very process again with one arena, where addresses are short and nothing else is set.
-pub(super) fn share_one(around: &Surroundings) {
+pub(super) fn share_one(around: &Environment) {
     let is_short = getrlimit(Resource::As).current.is_some_and(|bytes| bytes < ENOUGH);
     if cfg!(target_env = "gnu") && is_short && around.variable(VARIABLE).is_none() {
         let mut all = env::args_os();

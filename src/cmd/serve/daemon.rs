@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::config::Surroundings;
+use crate::config::Environment;
 use crate::error::{Error, say};
 use crate::ownership;
 
@@ -24,7 +24,7 @@ const START: Duration = Duration::from_secs(10);
 const READY: &str = "ready ";
 
 /// Whether this process is the one in the background.
-pub(super) fn is_child(around: &Surroundings) -> bool {
+pub(super) fn is_child(around: &Environment) -> bool {
     around.variable(CHILD).is_some()
 }
 
@@ -93,7 +93,7 @@ fn log_or_nothing(home: &Path) -> Result<(PathBuf, File), Error> {
 }
 
 /// Starts the child and says where it listens, or what it said before it ended.
-pub(super) fn start(around: &Surroundings) -> Result<(), Error> {
+pub(super) fn start(around: &Environment) -> Result<(), Error> {
     let (path, mut log) = log_or_nothing(&around.home())?;
     let failed = |error| Error::system("cannot start", error);
     let begin = log.seek(SeekFrom::End(0)).map_err(failed)?;

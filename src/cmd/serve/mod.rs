@@ -2,10 +2,10 @@
 
 mod arenas;
 mod daemon;
+mod logger;
 mod notify;
 mod reload;
 mod repeats;
-mod voice;
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -16,17 +16,17 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::ask;
 use crate::cli;
-use crate::config::{self, Config, Flag, InForce, Surroundings, TEST_VARIABLE};
+use crate::config::{self, Config, EffectiveSettings, Environment, Flag, TEST_VARIABLE};
 use crate::error::{self, Error};
-use crate::instance::{self, Claim, Running};
-use crate::ledger::{Keeping, Ledger};
-use crate::proxy::{self, Context, Done, Setup, deadlines};
+use crate::instance::{self, PidFile, Running};
+use crate::ledger::{Ledger, WriterSettings};
+use crate::proxy::{self, Context, Finished, Setup, deadlines};
 use daemon::Starter;
+use logger::Logger;
 use reload::Reload;
-use voice::Voice;
 
 pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
-    let around = Surroundings::of_process();
+    let around = Environment::of_process();
     arenas::share_one(&around);
     if let (true, Some(text)) = (cfg!(debug_assertions), around.variable(TEST_VARIABLE)) {
         deadlines::replace(text)?;
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
 /// From the sockets to the last line. `starter` waits for the first word.
 fn serve(
     args: &cli::Serve,
-    around: Surroundings,
+    around: Environment,
     mut config: Config,
     mut starter: Option<&mut Starter>,
 ) -> Result<(), Error> {
@@ -64,37 +64,38 @@ fn serve(
     config.port = address.port();
     let setup = Setup::new(config)?;
     let config = &setup.config;
-    let voice = Voice::of_process(config.log);
-    let claim = claim(&around, &voice, address);
-    let warnings = voice.clone();
-    let keeping = Keeping { flush_ms: config.flush_ms, retention_days: config.retention_days };
+    let logger = Logger::of_process(config.log);
+    let claim = claim(&around, &logger, address);
+    let warnings = logger.clone();
+    let keeping =
+        WriterSettings { flush_ms: config.flush_ms, retention_days: config.retention_days };
     let ledger = Ledger::start(&config.database, keeping, move |text| warnings.warn(text));
-    say_settings(claim.as_deref(), (config, &around, &flags(args)), &voice);
+    say_settings(claim.as_deref(), (config, &around, &flags(args)), &logger);
     if !ledger.wait_until_open() {
-        voice.warn("the database takes long to open; requests are served meanwhile");
+        logger.warn("the database takes long to open; requests are served meanwhile");
     }
     if ![0, address.port()].contains(&first.port) {
         let (set, now) = (first.port, address.port());
-        voice.warn(&format!(
+        logger.warn(&format!(
             "proxy.port is {set}, but systemd's socket is at {now}: tokenpak service install --force"
         ));
     }
-    voice.started(config, address);
-    let lines = voice.clone();
+    logger.started(config, address);
+    let lines = logger.clone();
     let database = config.database.clone();
     let stats = Box::new(move |json| super::stats::of_database(&database, json));
-    let report = Box::new(move |done: &Done| lines.done(done));
+    let report = Box::new(move |done: &Finished| lines.done(done));
     let context = Arc::new(Context::new(setup, ledger, report, stats));
     let reload = Reload {
         file: args.config.as_deref().map(PathBuf::from),
         flags: flags(args).into_iter().map(|(key, value)| (key, value.to_owned())).collect(),
-        around: Surroundings::of_process(),
+        around: Environment::of_process(),
         port: address.port(),
         first,
         has_log: starter.is_some(),
         claim: claim.clone(),
     };
-    reload.listen(signals.reload, Arc::clone(&context), voice.clone());
+    reload.listen(signals.reload, Arc::clone(&context), logger.clone());
     notify::send(&around, "READY=1");
     if let Some(starter) = &mut starter {
         starter.ready(address);
@@ -102,7 +103,7 @@ fn serve(
     let served = proxy::serve(&context, listeners, signals.stop);
     notify::send(&around, "STOPPING=1");
     context.ledger.close();
-    voice.stopped(&context);
+    logger.stopped(&context);
     if let Some(claim) = claim {
         claim.release();
     }
@@ -122,7 +123,7 @@ fn flags(args: &cli::Serve) -> Vec<(&'static str, &str)> {
 }
 
 /// How many sockets systemd has opened for this process; those of another are not ours.
-fn handed(around: &Surroundings) -> usize {
+fn handed(around: &Environment) -> usize {
     let number = |name: &str| around.variable(name).and_then(|text| text.parse::<usize>().ok());
     let is_for_us = number("LISTEN_PID") == Some(std::process::id() as usize);
     number("LISTEN_FDS").filter(|_| is_for_us).unwrap_or(0)
@@ -152,7 +153,7 @@ fn signals() -> std::io::Result<Signals> {
 }
 
 /// Adds to an address that is in use who uses it, as far as it can be known.
-fn name_holder(error: Error, around: &Surroundings) -> Error {
+fn name_holder(error: Error, around: &Environment) -> Error {
     let Some(place) = error.address_in_use() else { return error };
     if let Some(uid) = ask::stranger(place, &around.home()) {
         return error.held_by(format!("another user, uid {uid}, who would get your keys"));
@@ -167,10 +168,10 @@ fn name_holder(error: Error, around: &Surroundings) -> Error {
 
 /// Writes the file by which `stop` and `status` find us. Without it we serve all the same.
 fn claim(
-    around: &Surroundings,
-    voice: &Voice,
+    around: &Environment,
+    logger: &Logger,
     address: std::net::SocketAddr,
-) -> Option<Arc<Claim>> {
+) -> Option<Arc<PidFile>> {
     let claimed = instance::claim(&around.home()).and_then(|claimed| match claimed {
         Ok(mut claim) => claim.listening(address).map(|()| Ok(claim)),
         Err(running) => Ok(Err(running)),
@@ -181,19 +182,19 @@ fn claim(
             .map_or("another proxy has it".into(), |running| format!("pid {} has it", running.pid)),
         Err(error) => error::reason(&error),
     };
-    voice.warn(&format!("tokenpak.pid: {why}; stop and status will not find this proxy"));
+    logger.warn(&format!("tokenpak.pid: {why}; stop and status will not find this proxy"));
     None
 }
 
 /// Writes down with which settings we run, for `status`.
 fn say_settings(
-    claim: Option<&Claim>,
-    (config, around, flags): (&Config, &Surroundings, &[Flag]),
-    voice: &Voice,
+    claim: Option<&PidFile>,
+    (config, around, flags): (&Config, &Environment, &[Flag]),
+    logger: &Logger,
 ) {
     let Some(claim) = claim else { return };
-    if let Err(error) = claim.running_with(&InForce::of(config, around, flags)) {
+    if let Err(error) = claim.running_with(&EffectiveSettings::of(config, around, flags)) {
         let why = error::reason(&error);
-        voice.warn(&format!("tokenpak.pid: {why}; status will not show the settings"));
+        logger.warn(&format!("tokenpak.pid: {why}; status will not show the settings"));
     }
 }

@@ -3,10 +3,10 @@
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-use crate::config::Surroundings;
+use crate::config::Environment;
 
 /// Sends a state if somebody asked for it. That nobody hears it is no fault of ours.
-pub(super) fn send(around: &Surroundings, state: &str) {
+pub(super) fn send(around: &Environment, state: &str) {
     let Some(name) = around.variable("NOTIFY_SOCKET") else { return };
     let address = match name.strip_prefix('@') {
         Some(name) => SocketAddr::from_abstract_name(name),

@@ -11,16 +11,16 @@ use std::sync::Arc;
 use rustix::time::{ClockId, clock_gettime};
 use signal_hook::low_level::raise;
 
-use super::voice::Voice;
+use super::logger::Logger;
 use super::{daemon, notify, say_settings};
-use crate::config::{self, Config, Flag, Surroundings};
+use crate::config::{self, Config, Environment, Flag};
 use crate::error::Error;
-use crate::instance::Claim;
+use crate::instance::PidFile;
 use crate::proxy::{Context, Setup};
 
 /// How the settings were read at the start, and so are read again.
 pub(super) struct Reload {
-    pub(super) around: Surroundings,
+    pub(super) around: Environment,
     /// The file and the flags of the command line.
     pub(super) file: Option<PathBuf>,
     pub(super) flags: Vec<(&'static str, String)>,
@@ -29,24 +29,24 @@ pub(super) struct Reload {
     pub(super) port: u16,
     /// Standard error is `tokenpak.log`, which may have been moved away.
     pub(super) has_log: bool,
-    pub(super) claim: Option<Arc<Claim>>,
+    pub(super) claim: Option<Arc<PidFile>>,
 }
 
 impl Reload {
     /// Waits for signals as long as the process lives.
-    pub(super) fn listen(self, mut signals: UnixStream, context: Arc<Context>, voice: Voice) {
+    pub(super) fn listen(self, mut signals: UnixStream, context: Arc<Context>, logger: Logger) {
         let run = move || {
             // Several that came meanwhile are one.
             while signals.read(&mut [0; 64]).is_ok_and(|count| count > 0) {
-                self.on_signal(&context, &voice);
+                self.on_signal(&context, &logger);
             }
         };
         // Without the thread the signal is heard by nobody, and the settings stay.
         let _ = std::thread::Builder::new().name("reload".into()).spawn(run);
     }
 
-    fn on_signal(&self, context: &Context, voice: &Voice) {
-        if voice.has_lost_its_terminal() {
+    fn on_signal(&self, context: &Context, logger: &Logger) {
+        if logger.has_lost_its_terminal() {
             // It was the terminal that hung up, not somebody who changed the settings.
             let _ = raise(signal_hook::consts::SIGTERM);
             return;
@@ -57,20 +57,20 @@ impl Reload {
         if self.has_log
             && let Err(error) = daemon::reopen_log(&self.around.home())
         {
-            voice.warn(&format!("{}; the old log is written on", error.words()));
+            logger.warn(&format!("{}; the old log is written on", error.words()));
         }
-        match self.read(voice) {
+        match self.read(logger) {
             Ok(setup) => {
                 let config = setup.config.clone();
                 context.reload(setup);
-                say_settings(self.claim.as_deref(), (&config, &self.around, &self.flags()), voice);
-                voice.set_level(config.log);
+                say_settings(self.claim.as_deref(), (&config, &self.around, &self.flags()), logger);
+                logger.set_level(config.log);
                 // Whoever reads this line can rely on it.
-                voice.reloaded(&config);
+                logger.reloaded(&config);
             }
             Err(error) => {
                 let words = error.words().replace("\ntokenpak: ", "; ");
-                voice.warn(&format!("the settings stay as they were: {words}"));
+                logger.warn(&format!("the settings stay as they were: {words}"));
             }
         }
         notify::send(&self.around, "READY=1");
@@ -80,12 +80,12 @@ impl Reload {
         self.flags.iter().map(|(key, value)| (*key, value.as_str())).collect()
     }
 
-    fn read(&self, voice: &Voice) -> Result<Setup, Error> {
+    fn read(&self, logger: &Logger) -> Result<Setup, Error> {
         let (mut config, warnings) =
             config::load(&self.around, self.file.as_deref(), &self.flags())?;
-        warnings.iter().for_each(|warning| voice.warn(warning));
+        warnings.iter().for_each(|warning| logger.warn(warning));
         for key in config::keep_fixed(&mut config, &self.first)? {
-            voice.warn(&format!("{key} stays as it was; a new value needs a restart"));
+            logger.warn(&format!("{key} stays as it was; a new value needs a restart"));
         }
         config.port = self.port;
         Setup::new(config)

@@ -9,7 +9,7 @@ use crate::ledger::Column;
 use crate::report::alert::Limits;
 use crate::report::calendar::Unit;
 use crate::report::group::Key;
-use crate::report::range::{Here, PERIOD, WHEN};
+use crate::report::range::{Now, PERIOD, WHEN};
 
 pub(super) const DAY: Key = Key::Time(Unit::Day);
 pub(super) const MODEL: Key = Key::Name(Column::Model);
@@ -25,7 +25,7 @@ pub(super) enum Form {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Ask {
+pub(super) struct Query {
     /// Empty: none were named.
     pub(super) keys: Vec<Key>,
     pub(super) form: Form,
@@ -36,9 +36,9 @@ pub(super) struct Ask {
     on: Option<String>,
 }
 
-impl Ask {
-    pub(super) fn of(args: &cli::Stats) -> Result<Ask, Error> {
-        let mut ask = Ask {
+impl Query {
+    pub(super) fn of(args: &cli::Stats) -> Result<Query, Error> {
+        let mut ask = Query {
             keys: keys(args)?,
             form: form(args)?,
             quiet: args.quiet,
@@ -62,8 +62,8 @@ impl Ask {
     }
 
     /// The default report.
-    pub(super) fn usual(form: Form) -> Ask {
-        Ask { form, ..Ask::default() }
+    pub(super) fn usual(form: Form) -> Query {
+        Query { form, ..Query::default() }
     }
 
     fn has_range(&self) -> bool {
@@ -77,29 +77,29 @@ impl Ask {
 
     /// The Unix times that the report is about. Where nothing is said, a report by time goes back
     /// as far as is usual for it, and one by name to the first request.
-    pub(super) fn range(&self, here: Here, first: Option<i64>) -> Result<Range<i64>, Error> {
+    pub(super) fn range(&self, now: Now, first: Option<i64>) -> Result<Range<i64>, Error> {
         if let Some(word) = &self.on {
-            let range = here.period(word).ok_or_else(|| unknown("--on", word, PERIOD))?;
-            return Ok(here.told(range));
+            let range = now.period(word).ok_or_else(|| unknown("--on", word, PERIOD))?;
+            return Ok(now.aligned(range));
         }
-        let end = here.days(here.today(), here.today()).end;
+        let end = now.days(now.today(), now.today()).end;
         let until = match &self.until {
-            Some(word) => here.when(word).ok_or_else(|| unknown("--until", word, WHEN))?.end,
+            Some(word) => now.when(word).ok_or_else(|| unknown("--until", word, WHEN))?.end,
             None => end,
         };
-        let first = first.unwrap_or(here.now).min(here.now);
-        let first_day = here.zone.midnight(here.zone.day(first));
+        let first = first.unwrap_or(now.now).min(now.now);
+        let first_day = now.zone.midnight(now.zone.day(first));
         let since = match &self.since {
-            Some(word) => here.when(word).ok_or_else(|| unknown("--since", word, WHEN))?.start,
+            Some(word) => now.when(word).ok_or_else(|| unknown("--since", word, WHEN))?.start,
             None => match (self.unit(), &self.until) {
-                (Some(unit), None) => here.usual_start(unit).max(first_day),
+                (Some(unit), None) => now.usual_start(unit).max(first_day),
                 _ => first_day.min(until - 1),
             },
         };
         if since >= until {
             return Err(Error::usage("--since is not before --until"));
         }
-        Ok(here.told(since..until))
+        Ok(now.aligned(since..until))
     }
 
     fn unit(&self) -> Option<Unit> {

@@ -12,14 +12,14 @@ use crate::ledger::{Column, Fault, Groups, Reader, Reasons};
 use crate::report::calendar::Zone;
 use crate::report::group::{self, Key, Table};
 use crate::report::overview::{self, Overview};
-use crate::report::range::Here;
+use crate::report::range::Now;
 use crate::report::zone;
 
 /// Where zone files are, for names in `TZ`.
 const ZONE_FILES: &str = "/usr/share/zoneinfo";
 
 /// All databases at one moment, and where the reader is.
-pub(super) struct Books {
+pub(super) struct Ledgers {
     readers: Vec<Reader>,
     zone: Zone,
     /// Unix seconds.
@@ -27,9 +27,9 @@ pub(super) struct Books {
     first: Option<i64>,
 }
 
-impl Books {
-    pub(super) fn open(paths: &[PathBuf]) -> Result<Books, Error> {
-        Books::read(paths).map_err(|fault| {
+impl Ledgers {
+    pub(super) fn open(paths: &[PathBuf]) -> Result<Ledgers, Error> {
+        Ledgers::read(paths).map_err(|fault| {
             let fault = match env::var_os("HOME") {
                 Some(home) if !home.is_empty() => fault.seen_from(Path::new(&home)),
                 _ => fault,
@@ -38,7 +38,7 @@ impl Books {
         })
     }
 
-    fn read(paths: &[PathBuf]) -> Result<Books, Fault> {
+    fn read(paths: &[PathBuf]) -> Result<Ledgers, Fault> {
         let readers =
             paths.iter().map(|path| Reader::open(path)).collect::<Result<Vec<_>, Fault>>()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -49,11 +49,11 @@ impl Books {
         })?;
         let firsts = readers.iter().map(Reader::first).collect::<Result<Vec<_>, Fault>>()?;
         let first = firsts.into_iter().flatten().min();
-        Ok(Books { readers, zone, now, first })
+        Ok(Ledgers { readers, zone, now, first })
     }
 
-    pub(super) fn here(&self) -> Here<'_> {
-        Here { now: self.now, zone: &self.zone }
+    pub(super) fn now(&self) -> Now<'_> {
+        Now { now: self.now, zone: &self.zone }
     }
 
     /// The Unix time of the first request.
@@ -62,7 +62,7 @@ impl Books {
     }
 
     pub(super) fn overview(&self) -> Result<Overview, Error> {
-        let mut windows = overview::windows(self.here(), self.first);
+        let mut windows = overview::windows(self.now(), self.first);
         for reader in &self.readers {
             let each = |start, sums: &_, latency: &_| {
                 windows.iter_mut().for_each(|window| window.add(start, sums, latency));
@@ -71,15 +71,15 @@ impl Books {
         }
         let models = self.groups(&[MODEL], &(i64::MIN..i64::MAX))?;
         let zone = zone_name(self.zone.offset(self.now));
-        Ok(Overview::of(self.here(), (&host(), &zone), windows, group::unpriced(&models)))
+        Ok(Overview::of(self.now(), (&host(), &zone), windows, group::unpriced(&models)))
     }
 
     /// Today's reasons in the first database, and how many rows it has.
     pub(super) fn decisions(&self) -> Result<(Reasons, i64), Error> {
-        let (here, Some(reader)) = (self.here(), self.readers.first()) else {
+        let (now, Some(reader)) = (self.now(), self.readers.first()) else {
             return Ok((Reasons::default(), 0));
         };
-        let today = here.days(here.today(), here.today());
+        let today = now.days(now.today(), now.today());
         let read = || Ok((reader.reasons(&today)?, reader.rows()?));
         read().map_err(error)
     }
@@ -89,7 +89,7 @@ impl Books {
         let models = self.groups(&[MODEL], range)?;
         let groups = if keys == [MODEL] { models.clone() } else { self.groups(keys, range)? };
         let zone = self.zone_names(range);
-        Ok(Table::of(keys, (range, self.here()), &zone, groups, &models))
+        Ok(Table::of(keys, (range, self.now()), &zone, groups, &models))
     }
 
     fn groups(&self, keys: &[Key], range: &Range<i64>) -> Result<Groups, Error> {

@@ -11,21 +11,21 @@ use crate::error::{Error, say};
 use crate::ledger::{Reasons, Sums};
 use crate::name::clean_lines;
 use crate::report::{self, Page, alert::Alert, overview::Overview};
-use ask::{Ask, Form};
-use gather::Books;
+use ask::{Form, Query};
+use gather::Ledgers;
 pub(super) use gather::zone_name;
 
 /// Prints what was asked for; an alert that fired is an `Error` without words.
 pub(crate) fn run(args: &cli::Stats) -> Result<(), Error> {
-    let ask = Ask::of(args)?;
+    let ask = Query::of(args)?;
     let paths = match args.db.as_slice() {
         [] => vec![super::settings(None, &[])?.database],
         named => distinct(named),
     };
-    let books = Books::open(&paths)?;
+    let ledgers = Ledgers::open(&paths)?;
     let report = match ask.is_overview() {
-        true => of_windows(&books, &ask)?,
-        false => of_range(&books, &ask)?,
+        true => of_windows(&ledgers, &ask)?,
+        false => of_range(&ledgers, &ask)?,
     };
     if !ask.quiet || !report.alerts.is_empty() {
         super::print(&report.text)?;
@@ -49,9 +49,9 @@ fn distinct(named: &[String]) -> Vec<PathBuf> {
 
 /// A report for whoever asks the running proxy: the default one as JSON, or the page.
 pub(crate) fn of_database(database: &Path, json: bool) -> Result<String, Error> {
-    let books = Books::open(&[database.to_path_buf()])?;
+    let ledgers = Ledgers::open(&[database.to_path_buf()])?;
     let form = if json { Form::Json } else { Form::Html };
-    of_windows(&books, &Ask::usual(form)).map(|report| clean_lines(&report.text).into_owned())
+    of_windows(&ledgers, &Query::usual(form)).map(|report| clean_lines(&report.text).into_owned())
 }
 
 /// What the ledger knows of the present day.
@@ -66,9 +66,9 @@ pub(crate) struct Today {
 
 /// The same figures as in the first column of the default report, and why they are what they are.
 pub(crate) fn today(database: &Path) -> Result<Today, Error> {
-    let books = Books::open(&[database.to_path_buf()])?;
-    let overview = books.overview()?;
-    let (reasons, rows) = books.decisions()?;
+    let ledgers = Ledgers::open(&[database.to_path_buf()])?;
+    let overview = ledgers.overview()?;
+    let (reasons, rows) = ledgers.decisions()?;
     let sums = overview.windows[0].sums.clone();
     Ok(Today { sums, reasons, zone: overview.zone, rows })
 }
@@ -78,27 +78,27 @@ struct Report {
     alerts: Vec<String>,
 }
 
-fn of_windows(books: &Books, ask: &Ask) -> Result<Report, Error> {
-    let overview = books.overview()?;
+fn of_windows(ledgers: &Ledgers, ask: &Query) -> Result<Report, Error> {
+    let overview = ledgers.overview()?;
     let today = overview.windows[0].sums.clone();
     let alerts = ask.limits.passed(&today);
-    let here = books.here();
-    let day = format!("({}, {})", report::calendar::date(here.today()), overview.zone);
+    let now = ledgers.now();
+    let day = format!("({}, {})", report::calendar::date(now.today()), overview.zone);
     let lines: Vec<String> = alerts.iter().map(|alert| alert.line(&day)).collect();
     let text = match ask.form {
         Form::Text => report::overview::text(&overview, &lines),
         Form::Json => report::overview_json(&overview, &alerts),
         Form::Csv => report::overview_csv(&overview),
         Form::Oneline => report::oneline(&today),
-        Form::Html => page(books, ask, &overview, &lines)?,
+        Form::Html => page(ledgers, ask, &overview, &lines)?,
     };
     Ok(Report { text, alerts: lines })
 }
 
-fn of_range(books: &Books, ask: &Ask) -> Result<Report, Error> {
-    let here = books.here();
-    let range = ask.range(here, books.first())?;
-    let table = books.table(&ask.keys, &range)?;
+fn of_range(ledgers: &Ledgers, ask: &Query) -> Result<Report, Error> {
+    let now = ledgers.now();
+    let range = ask.range(now, ledgers.first())?;
+    let table = ledgers.table(&ask.keys, &range)?;
     let alerts: Vec<Alert> = ask.limits.passed(&table.total);
     let title = match table.days.0 == table.days.1 {
         true => format!("({}, {})", table.days.0, table.zone),
@@ -111,17 +111,22 @@ fn of_range(books: &Books, ask: &Ask) -> Result<Report, Error> {
         Form::Json => report::table_json(&table, &alerts),
         Form::Csv => report::table_csv(&table),
         Form::Oneline => report::oneline(&table.total),
-        Form::Html => page(books, ask, &books.overview()?, &lines)?,
+        Form::Html => page(ledgers, ask, &ledgers.overview()?, &lines)?,
     };
     Ok(Report { text, alerts: lines })
 }
 
-fn page(books: &Books, ask: &Ask, overview: &Overview, alerts: &[String]) -> Result<String, Error> {
-    let range = ask.range(books.here(), books.first())?;
-    let days = books.table(&[ask::DAY], &range)?;
+fn page(
+    ledgers: &Ledgers,
+    ask: &Query,
+    overview: &Overview,
+    alerts: &[String],
+) -> Result<String, Error> {
+    let range = ask.range(ledgers.now(), ledgers.first())?;
+    let days = ledgers.table(&[ask::DAY], &range)?;
     let groups = match ask.keys.as_slice() {
-        [] => books.table(&[ask::MODEL], &range)?,
-        keys => books.table(keys, &range)?,
+        [] => ledgers.table(&[ask::MODEL], &range)?,
+        keys => ledgers.table(keys, &range)?,
     };
     Ok(report::html(&Page { overview, days: &days, groups: &groups, alerts }))
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::stats::{self, Today};
 use super::{ask, print};
 use crate::cli;
-use crate::config::{Config, InForce, Secret, Surroundings};
+use crate::config::{Config, EffectiveSettings, Environment, Secret};
 use crate::error::Error;
 use crate::instance;
 use crate::ledger::Reason;
@@ -24,9 +24,9 @@ const CONNECT_WAIT: Duration = Duration::from_secs(2);
 /// All there is to say about a proxy that runs.
 struct Facts {
     /// `None` if the proxy has not written them down, or has in another version's words.
-    settings: Option<InForce>,
+    settings: Option<EffectiveSettings>,
     /// The settings as this shell and the file have them.
-    here: InForce,
+    here: EffectiveSettings,
     pid: i32,
     address: SocketAddr,
     /// `None` where the proxy does not show its pages (`proxy.endpoints`).
@@ -43,7 +43,7 @@ struct Facts {
 }
 
 pub(crate) fn run(args: &cli::Status) -> Result<(), Error> {
-    let around = Surroundings::of_process();
+    let around = Environment::of_process();
     let config = super::settings(None, &[])?;
     instance::check(&config.home)?;
     let Some(running) = instance::running(&config.home) else {
@@ -131,7 +131,7 @@ pub(super) fn health(address: SocketAddr, token: Option<&str>) -> Option<Health>
 
 impl Facts {
     fn gather(
-        around: &Surroundings,
+        around: &Environment,
         config: Config,
         pid: i32,
         address: SocketAddr,
@@ -139,8 +139,8 @@ impl Facts {
         let health = health(address, token(&config));
         let metrics = ask::page(address, "/metrics", token(&config)).ok();
         let metrics = metrics.filter(|(status, _)| *status == 200).map(|(_, text)| text);
-        let settings = instance::in_force(&config.home);
-        let here = InForce::of(&config, around, &[]);
+        let settings = instance::effective(&config.home);
+        let here = EffectiveSettings::of(&config, around, &[]);
         let database = &settings.as_ref().unwrap_or(&here).database;
         let log = format!("{}-wal", database.display());
         let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
@@ -159,7 +159,7 @@ impl Facts {
     }
 
     /// The settings in force, or those that would be, if the proxy does not say.
-    fn likely(&self) -> &InForce {
+    fn likely(&self) -> &EffectiveSettings {
         self.settings.as_ref().unwrap_or(&self.here)
     }
 

@@ -1,7 +1,7 @@
 use super::*;
-use crate::footer::amend::{Edit, Passage};
+use crate::footer::response_filter::{Edit, ResponseFilter};
 use crate::wire::Usage;
-use crate::wire::answer::Tap;
+use crate::wire::answer::UsageObserver;
 
 const FOOTER: &str = r"\n\n[TokenPak: 2→1 tokens | saved 50% | $0.002]";
 
@@ -29,13 +29,13 @@ fn check(format: Format, stream: &str, want: &str, outcome: Refusal) {
 
 fn pass(format: Format, pieces: &[&[u8]], is_whole: bool) -> (String, Refusal) {
     let edit = Edit::new(Some((Stream::new(format), &text)), false);
-    let mut passage = Passage::new(Some(Tap::new(format, true)), edit);
+    let mut filter = ResponseFilter::new(Some(UsageObserver::new(format, true)), edit);
     let mut out = Vec::new();
     for piece in pieces {
-        out.extend_from_slice(passage.feed(piece).unwrap_or(piece));
+        out.extend_from_slice(filter.feed(piece).unwrap_or(piece));
     }
-    out.extend_from_slice(passage.rest(is_whole));
-    (String::from_utf8(out).unwrap(), passage.finish().1.unwrap())
+    out.extend_from_slice(filter.rest(is_whole));
+    (String::from_utf8(out).unwrap(), filter.finish().1.unwrap())
 }
 
 fn chunk(delta: &str, reason: &str) -> String {

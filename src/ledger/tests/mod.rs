@@ -56,7 +56,7 @@ type Said = Arc<Mutex<Vec<String>>>;
 fn start(path: &Path) -> (Ledger, Said) {
     let said = Said::default();
     let hear = Arc::clone(&said);
-    let keeping = Keeping { flush_ms: FLUSH_MS, retention_days: 0 };
+    let keeping = WriterSettings { flush_ms: FLUSH_MS, retention_days: 0 };
     (Ledger::start(path, keeping, move |line| hear.lock().unwrap().push(line.into())), said)
 }
 
@@ -70,7 +70,7 @@ fn write(path: &Path, entries: impl IntoIterator<Item = Entry>) {
 
 /// As a worker hands it over.
 fn priced(entry: Entry) -> Entry {
-    let money = entry.usage.and_then(|usage| entry.appraise(&Prices::default(), &usage));
+    let money = entry.usage.and_then(|usage| entry.price(&Prices::default(), &usage));
     Entry { money, ..entry }
 }
 

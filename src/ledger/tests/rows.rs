@@ -114,7 +114,7 @@ fn old_requests_go_and_reports_still_know_of_them() {
     let size = || read(&scratch.db(), "PRAGMA page_count")[0].parse::<i64>().unwrap();
     let full = size();
     // Kept for ever unless told otherwise; then what is too old goes, in steps.
-    let keeping = Keeping { flush_ms: FLUSH_MS, retention_days: 30 };
+    let keeping = WriterSettings { flush_ms: FLUSH_MS, retention_days: 30 };
     let ledger = Ledger::start(&scratch.db(), keeping, |_| {});
     let mut number = 0;
     until("the old ones are gone", || {

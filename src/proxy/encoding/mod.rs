@@ -11,10 +11,10 @@ mod zstd;
 
 use std::sync::Arc;
 
-use super::front::client::Incoming;
-use super::front::memory::{Held, Memory};
-use super::large::Large;
-use super::mishap::caught;
+use super::catch_panic::catch_panic;
+use super::event_loop::client::Incoming;
+use super::event_loop::memory::{BodyBuffer, Memory};
+use super::large_bodies::LargeBodyThread;
 use super::request::Head;
 use crate::wire::Format;
 
@@ -37,7 +37,7 @@ struct Size {
 pub(crate) fn open(
     head: &mut Head,
     body: Incoming,
-    (memory, large): (&Arc<Memory>, &Large),
+    (memory, large): (&Arc<Memory>, &LargeBodyThread),
     max: usize,
 ) -> Incoming {
     let Incoming::Whole(encoded) = body else { return body };
@@ -59,7 +59,7 @@ pub(crate) fn open(
     }
 }
 
-fn decode(coding: Coding, encoded: &[u8], memory: &Arc<Memory>, max: usize) -> Option<Held> {
+fn decode(coding: Coding, encoded: &[u8], memory: &Arc<Memory>, max: usize) -> Option<BodyBuffer> {
     let mut out = Output::new(memory, max);
     let run = || {
         let usual = encoded.len().saturating_mul(USUAL_RATIO);
@@ -70,7 +70,7 @@ fn decode(coding: Coding, encoded: &[u8], memory: &Arc<Memory>, max: usize) -> O
         }
     };
     // A decoder that panics is a doubt like any other.
-    caught(run).flatten()?;
+    catch_panic(run).flatten()?;
     Some(out.held)
 }
 
@@ -104,15 +104,15 @@ fn coding(head: &Head) -> Option<Coding> {
 
 /// What has been decoded, within its limits.
 struct Output {
-    held: Held,
+    held: BodyBuffer,
     /// Nothing but the share of the memory that is the decoder's.
-    window: Held,
+    window: BodyBuffer,
     max: usize,
 }
 
 impl Output {
     fn new(memory: &Arc<Memory>, max: usize) -> Output {
-        Output { held: Held::new(memory), window: Held::new(memory), max }
+        Output { held: BodyBuffer::new(memory), window: BodyBuffer::new(memory), max }
     }
 
     fn push(&mut self, piece: &[u8]) -> Option<()> {
@@ -193,7 +193,7 @@ mod tests {
         for (share, works) in [(3, false), (5, true)] {
             let memory = Memory::new(share * MAX);
             assert_eq!(zstd::decode(&encoded, &mut output(&memory)).is_some(), works, "{share}");
-            assert!(Held::new(&memory).reserve(MAX), "it is given back");
+            assert!(BodyBuffer::new(&memory).reserve(MAX), "it is given back");
         }
     }
 

@@ -20,7 +20,7 @@ use crate::wire::Format;
 const RETRY_AFTER: (&str, &str) = ("retry-after", "1");
 
 /// An error of the proxy itself.
-pub(crate) struct Trouble<'a> {
+pub(crate) struct ErrorReply<'a> {
     pub(crate) status: u16,
     /// For programs, in `x-tokenpak-error`.
     pub(crate) code: &'static str,
@@ -29,28 +29,27 @@ pub(crate) struct Trouble<'a> {
 }
 
 /// A whole answer in the dialect that the client's library parses.
-pub(crate) fn error(format: Option<Format>, trouble: &Trouble) -> Vec<u8> {
-    let text = format!("tokenpak: {}", trouble.text);
+pub(crate) fn error(format: Option<Format>, reply: &ErrorReply) -> Vec<u8> {
+    let text = format!("tokenpak: {}", reply.text);
     let body = match format {
         Some(Format::Messages) | None => serde_json::json!({
-            "type": "error", "error": {"type": kind(trouble.status), "message": text}
+            "type": "error", "error": {"type": kind(reply.status), "message": text}
         }),
         Some(Format::Chat | Format::Responses) => serde_json::json!({
-            "error": {"message": text, "type": kind(trouble.status), "param": null, "code": trouble.code}
+            "error": {"message": text, "type": kind(reply.status), "param": null, "code": reply.code}
         }),
         Some(Format::Gemini) => serde_json::json!({
-            "error": {"code": trouble.status, "message": text, "status": google_status(trouble.status)}
+            "error": {"code": reply.status, "message": text, "status": google_status(reply.status)}
         }),
     };
-    let third = match trouble.status {
+    let third = match reply.status {
         401 => Some(("www-authenticate", "Bearer realm=\"tokenpak\"")),
         503 => Some(RETRY_AFTER),
         _ => None,
     };
-    let headers =
-        [("x-tokenpak-error", trouble.code), ("x-tokenpak-request-id", trouble.request_id)];
+    let headers = [("x-tokenpak-error", reply.code), ("x-tokenpak-request-id", reply.request_id)];
     let headers: Vec<_> = headers.into_iter().chain(third).collect();
-    print(trouble.status, "application/json", &headers, body.to_string())
+    print(reply.status, "application/json", &headers, body.to_string())
 }
 
 /// Why a request goes nowhere, and the way out.
@@ -81,16 +80,16 @@ pub(crate) fn no_route(why: Unrouted) -> Cow<'static, str> {
 
 /// What an answer of ours depends on in the request that it answers.
 #[derive(Clone, Copy)]
-pub(crate) struct Asker {
+pub(crate) struct ErrorContext {
     /// `None`: there is no whole head, and what there is of it names no dialect.
     dialect: Option<Option<Format>>,
     is_head: bool,
     is_http10: bool,
 }
 
-impl Asker {
-    pub(crate) fn of(head: &Head) -> Asker {
-        Asker {
+impl ErrorContext {
+    pub(crate) fn of(head: &Head) -> ErrorContext {
+        ErrorContext {
             dialect: Some(Format::of_path(head.target())),
             is_head: head.method() == "HEAD",
             is_http10: head.is_http10,
@@ -98,13 +97,13 @@ impl Asker {
     }
 
     /// As far as the request line tells, of which not all need have come.
-    pub(crate) fn of_start(bytes: &[u8]) -> Asker {
+    pub(crate) fn of_start(bytes: &[u8]) -> ErrorContext {
         let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let line = bytes[blank..].split(|byte| *byte == b'\r').next().unwrap_or_default();
         let mut words = line.split(|byte| *byte == b' ');
         let is_head = words.next() == Some(b"HEAD");
         let target = words.next().and_then(|word| std::str::from_utf8(word).ok());
-        Asker {
+        ErrorContext {
             dialect: target.and_then(Format::of_path).map(Some),
             is_head,
             is_http10: words.next() == Some(b"HTTP/1.0"),
@@ -113,11 +112,11 @@ impl Asker {
 }
 
 /// A refusal in the dialect that the client's library parses, or as a line of text.
-pub(crate) fn refusal(asker: &Asker, refusal: Refusal, request_id: &str) -> Vec<u8> {
+pub(crate) fn refusal(asked_by: &ErrorContext, refusal: Refusal, request_id: &str) -> Vec<u8> {
     let Refusal { status, why } = refusal;
     let code = guard::code(refusal);
-    match asker.dialect {
-        Some(format) => error(format, &Trouble { status, code, text: why, request_id }),
+    match asked_by.dialect {
+        Some(format) => error(format, &ErrorReply { status, code, text: why, request_id }),
         None => {
             let headers = [("x-tokenpak-error", code), RETRY_AFTER];
             let headers = if status == 503 { &headers[..] } else { &headers[..1] };
@@ -129,10 +128,14 @@ pub(crate) fn refusal(asker: &Asker, refusal: Refusal, request_id: &str) -> Vec<
 /// An answer of ours as this client has to get it: every one passes here. Without its body if the request
 /// is HEAD's, since a client would take that for the next answer's head; and with the fate of the
 /// connection, where the version does not imply it.
-pub(crate) fn fit<'a>(answer: &'a [u8], asker: &Asker, keep_alive: bool) -> Cow<'a, [u8]> {
+pub(crate) fn fit<'a>(
+    answer: &'a [u8],
+    asked_by: &ErrorContext,
+    keep_alive: bool,
+) -> Cow<'a, [u8]> {
     let end = memchr::memmem::find(answer, b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
-    let answer = if asker.is_head { &answer[..end] } else { answer };
-    let fate: &[u8] = match (keep_alive, asker.is_http10) {
+    let answer = if asked_by.is_head { &answer[..end] } else { answer };
+    let fate: &[u8] = match (keep_alive, asked_by.is_http10) {
         (true, false) => return answer.into(),
         (true, true) => b"connection: keep-alive\r\n",
         (false, _) => b"connection: close\r\n",

@@ -1,5 +1,5 @@
 //! `GET /metrics` and `GET /stats`: what has been counted, for programs and for people. Workers
-//! answer them, since a report reads the database and the front thread must not wait for a disk.
+//! answer them, since a report reads the database and the event loop must not wait for a disk.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::metrics::Gauges;
 use crate::config::Config;
-use crate::proxy::front::client::{Client, Incoming};
+use crate::proxy::event_loop::client::{Client, Incoming};
 use crate::proxy::request::Head;
 use crate::proxy::{Context, local};
 

@@ -27,14 +27,14 @@ enum Body {
     ChunkSize,
     ChunkEnd,
     Trailers { bytes: usize },
-    Done,
+    Finished,
 }
 
 impl BodyReader {
     /// A body of at most `max` bytes.
     pub(crate) fn new(framing: Framing, max: u64) -> BodyReader {
         let state = match framing {
-            Framing::Length(0) => Body::Done,
+            Framing::Length(0) => Body::Finished,
             Framing::Length(left) => Body::Data { left, is_chunk: false },
             Framing::Chunked => Body::ChunkSize,
         };
@@ -42,7 +42,7 @@ impl BodyReader {
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.state == Body::Done
+        self.state == Body::Finished
     }
 
     /// Bytes that are the body's own if they come next; 0 between chunks.
@@ -58,7 +58,7 @@ impl BodyReader {
         if let Body::Data { left, is_chunk } = self.state {
             self.state = match left - count {
                 0 if is_chunk => Body::ChunkEnd,
-                0 => Body::Done,
+                0 => Body::Finished,
                 left => Body::Data { left, is_chunk },
             };
         }
@@ -107,7 +107,7 @@ impl BodyReader {
                 }
             },
             Body::ChunkEnd if line.is_empty() => Body::ChunkSize,
-            Body::Trailers { .. } if line.is_empty() => Body::Done,
+            Body::Trailers { .. } if line.is_empty() => Body::Finished,
             Body::Trailers { bytes } if bytes + line.len() < HEAD_BYTES_MAX && is_field(line) => {
                 Body::Trailers { bytes: bytes + line.len() }
             }

@@ -23,7 +23,7 @@ struct Request {
 /// What the bytes of one connection come to: requests, then a refusal or a wait for more.
 type Outcome = (Vec<Request>, Option<u16>);
 
-/// The reader as the front thread drives it.
+/// The reader as the event loop drives it.
 #[derive(Default)]
 struct Driver {
     buffer: Vec<u8>,

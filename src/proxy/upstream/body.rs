@@ -26,7 +26,7 @@ pub(crate) struct Reply {
 }
 
 /// Why there is no answer on a connection.
-pub(crate) enum Lost {
+pub(crate) enum ReceiveError {
     /// The connection has died before the provider got anything of the request.
     Unread(Error),
     Broken(Error),
@@ -50,26 +50,26 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    pub(crate) fn read(mut self, mut connection: Connection) -> Result<Reply, Lost> {
+    pub(crate) fn read(mut self, mut connection: Connection) -> Result<Reply, ReceiveError> {
         let wait = timeout(self.first_byte, Timeout::RecvResponse);
         for _ in 0..INTERIM_MAX {
             let head = match next_head(&mut connection, wait) {
-                Err(Lost::Broken(Error::Io(error)))
+                Err(ReceiveError::Broken(Error::Io(error)))
                     if self.may_repeat && connection.is_unread(&error) =>
                 {
-                    return Err(Lost::Unread(error.into()));
+                    return Err(ReceiveError::Unread(error.into()));
                 }
                 head => head?,
             };
-            self.go_on(&mut connection, head.status())
-                .map_err(|error| Lost::Broken(error.into()))?;
+            self.resume(&mut connection, head.status())
+                .map_err(|error| ReceiveError::Broken(error.into()))?;
             match head.status() {
                 // Nobody has asked for another protocol.
-                101 => return Err(Lost::Malformed(Malformed("it switches protocols"))),
+                101 => return Err(ReceiveError::Malformed(Malformed("it switches protocols"))),
                 100..=199 => continue,
                 _ => {}
             }
-            let framing = head.framing(self.method).map_err(Lost::Malformed)?;
+            let framing = head.framing(self.method).map_err(ReceiveError::Malformed)?;
             connection.room.expect(framing);
             let is_reusable = head.is_persistent() && framing != Framing::Close;
             let mut body = Body {
@@ -83,11 +83,11 @@ impl Reader<'_> {
             body.end_if_done();
             return Ok(Reply { head, framing, body });
         }
-        Err(Lost::Malformed(Malformed("it has too many interim answers")))
+        Err(ReceiveError::Malformed(Malformed("it has too many interim answers")))
     }
 
     /// A provider that refuses does not read on; any other has only begun to answer early.
-    fn go_on(&mut self, connection: &mut Connection, status: u16) -> io::Result<()> {
+    fn resume(&mut self, connection: &mut Connection, status: u16) -> io::Result<()> {
         let left = std::mem::take(&mut self.left);
         match status {
             // Copied, as an answer may take much longer than its request is kept.
@@ -105,12 +105,12 @@ fn timeout(limit: Duration, reason: Timeout) -> NextTimeout {
     NextTimeout { after: Wait::from(limit), reason, ..NextTimeout::default() }
 }
 
-fn next_head(connection: &mut Connection, wait: NextTimeout) -> Result<ReplyHead, Lost> {
+fn next_head(connection: &mut Connection, wait: NextTimeout) -> Result<ReplyHead, ReceiveError> {
     let mut reader = HeadReader::default();
     loop {
         let buffers = &mut connection.room;
         if !buffers.input().is_empty() {
-            let (used, head) = reader.feed(buffers.input()).map_err(Lost::Malformed)?;
+            let (used, head) = reader.feed(buffers.input()).map_err(ReceiveError::Malformed)?;
             buffers.input_consume(used);
             if let Some(head) = head {
                 return Ok(head);
@@ -119,9 +119,11 @@ fn next_head(connection: &mut Connection, wait: NextTimeout) -> Result<ReplyHead
         match connection.receive(wait) {
             Ok(true) => {}
             Ok(false) => {
-                return Err(Lost::Broken(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
+                return Err(ReceiveError::Broken(
+                    io::Error::from(io::ErrorKind::UnexpectedEof).into(),
+                ));
             }
-            Err(error) => return Err(Lost::Broken(error)),
+            Err(error) => return Err(ReceiveError::Broken(error)),
         }
     }
 }
@@ -205,7 +207,7 @@ impl Body {
     }
 
     fn end_if_done(&mut self) {
-        if self.left == Unframer::Done
+        if self.left == Unframer::Finished
             && let Some(connection) = self.connection.take()
         {
             let (pool, watch) = (self.pool.take(), Arc::clone(&self.watch));
@@ -236,7 +238,7 @@ impl Read for Body {
                 .take(buffers.input(), out)
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?;
             buffers.input_consume(used);
-            if filled > 0 || self.left == Unframer::Done {
+            if filled > 0 || self.left == Unframer::Finished {
                 self.end_if_done();
                 return Ok(filled);
             }

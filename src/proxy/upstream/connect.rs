@@ -17,17 +17,19 @@ use ureq::config::Config as Settings;
 use ureq::http::Uri;
 use ureq::http::uri::Authority;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector as UreqConnector, NextTimeout, Transport,
+};
 use ureq::{Error, Timeout};
 
 use super::ForwardProxy;
 use super::dial;
-use super::room::Room;
+use super::read_buffer::ReadBuffer;
 use super::tls::{Session, Settings as Tls};
 use super::transport::{Attempt, Socket, attempt};
 use super::uploading::Uploading;
+use crate::proxy::buffer_pool;
 use crate::proxy::deadlines::deadlines;
-use crate::proxy::spare;
 
 /// The time since the machine started, its sleep included: what a connection's other side has lived through.
 fn now() -> Duration {
@@ -45,7 +47,7 @@ fn key(uri: &Uri) -> Option<Key> {
 /// A connection to a provider, with what has been received on it and not read yet.
 pub(crate) struct Connection {
     line: Line,
-    pub(super) room: Room,
+    pub(super) room: ReadBuffer,
     /// A head that waits for the first piece of its body.
     head: Vec<u8>,
     /// Between the end of one request and the start of the next.
@@ -64,7 +66,7 @@ enum Line {
 
 impl Connection {
     fn new(line: Line, key: Key) -> Connection {
-        let (room, head) = (Room::new(), Vec::new());
+        let (room, head) = (ReadBuffer::new(), Vec::new());
         Connection { line, room, head, is_idle: true, upload: None, is_cut: false, key }
     }
 
@@ -108,7 +110,7 @@ impl Connection {
                 Line::Secure(session) => session.leave(part)?,
             }
         }
-        spare::keep(head);
+        buffer_pool::keep(head);
         Ok(())
     }
 
@@ -248,15 +250,15 @@ impl Pool {
 }
 
 /// Finds a connection for each request; ureq's connector.
-pub(crate) struct Ways {
+pub(crate) struct Connector {
     pub(crate) pool: Arc<Pool>,
     proxy: Option<ForwardProxy>,
     tls: Tls,
 }
 
-impl Ways {
-    pub(crate) fn new(pool: Arc<Pool>, proxy: Option<ForwardProxy>, tls: Tls) -> Ways {
-        Ways { pool, proxy, tls }
+impl Connector {
+    pub(crate) fn new(pool: Arc<Pool>, proxy: Option<ForwardProxy>, tls: Tls) -> Connector {
+        Connector { pool, proxy, tls }
     }
 
     /// A new connection, with its TLS, in the time there is.
@@ -284,7 +286,7 @@ impl Ways {
     }
 }
 
-impl Connector<()> for Ways {
+impl UreqConnector<()> for Connector {
     type Out = Handover;
 
     fn connect(
@@ -306,7 +308,11 @@ impl Connector<()> for Ways {
             None => self.open(details, key)?,
         };
         attempt(|attempt| attempt.is_connected = true);
-        Ok(Some(Handover { connection: Some(connection), has_head: false, nothing: Room::new() }))
+        Ok(Some(Handover {
+            connection: Some(connection),
+            has_head: false,
+            nothing: ReadBuffer::new(),
+        }))
     }
 }
 
@@ -316,9 +322,9 @@ fn hold(attempt: &Attempt, stream: &Arc<TcpStream>) {
     }
 }
 
-impl fmt::Debug for Ways {
+impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ways")
+        f.write_str("Connector")
     }
 }
 
@@ -340,7 +346,7 @@ pub(crate) struct Handover {
     /// All of the head was noted.
     has_head: bool,
     /// What ureq gets to see without a connection.
-    nothing: Room,
+    nothing: ReadBuffer,
 }
 
 impl Handover {
@@ -382,7 +388,7 @@ impl Transport for Handover {
         let sent = match std::mem::take(&mut connection.is_idle) && attempt(|it| it.has_body) {
             true => {
                 let head = connection.room.sent(amount);
-                connection.head = spare::take(0);
+                connection.head = buffer_pool::take(0);
                 connection.head.extend_from_slice(head);
                 Ok(())
             }

@@ -10,8 +10,8 @@ use ureq::http::{HeaderName, HeaderValue, Method, Request, Uri};
 use ureq::{Agent, SendBody, Timeout};
 
 use super::transport::{self, Attempt, Watch, begin};
-use super::uploading::{Left, SharedUpload, Uploading};
-use super::{Lost, Pool, Reader, Reply, Tls, Unresolved, Ways};
+use super::uploading::{Leftover, SharedUpload, Uploading};
+use super::{Connector, Pool, Reader, ReceiveError, Reply, Tls, Unresolved};
 use crate::config::Config;
 use crate::error::Error;
 use crate::proxy::request::{Framing, Head, Refusal};
@@ -114,7 +114,7 @@ impl Upstream {
     pub(crate) fn new(config: &Config) -> Result<Upstream, Error> {
         let pool = Arc::new(Pool::new(config.workers));
         let tls = Tls::new(super::load_roots(&config.tls_roots)?);
-        let ways = Ways::new(Arc::clone(&pool), super::forward_proxy(config)?, tls);
+        let ways = Connector::new(Arc::clone(&pool), super::forward_proxy(config)?, tls);
         Ok(Upstream {
             agent: Agent::with_parts(settings(config), ways, Unresolved),
             pool,
@@ -154,7 +154,7 @@ impl Upstream {
                     ..Attempt::default()
                 });
                 let method = parts.method().clone();
-                let mut none = Left;
+                let mut none = Leftover;
                 let sent = self.agent.run(parts.map(|()| SendBody::from_reader(&mut none)));
                 let uploading = || Uploading::new(Arc::clone(upload), framing == Framing::Chunked);
                 let left = (Some(uploading()), &[][..]);
@@ -191,12 +191,14 @@ impl Upstream {
             let sent = self.run(parts, &mut left);
             meanwhile();
             match (self.receive((sent, (None, left)), &method, watch), before.take()) {
-                (Err(Lost::Unread(error)), None) if !watch.is_gone() => before = Some(error),
+                (Err(ReceiveError::Unread(error)), None) if !watch.is_gone() => {
+                    before = Some(error)
+                }
                 // Nothing came back on the old connection, and there is no new one either.
                 (Err(_), Some(first))
                     if has_vanished(&first) && !transport::attempt(|it| it.is_connected) =>
                 {
-                    return Err(failure(Lost::Broken(first), watch));
+                    return Err(failure(ReceiveError::Broken(first), watch));
                 }
                 (outcome, _) => return outcome.map_err(|lost| failure(lost, watch)),
             }
@@ -226,7 +228,7 @@ impl Upstream {
         (sent, (uploading, left)): (Result<(), ureq::Error>, Rest),
         method: &Method,
         watch: &Arc<Watch>,
-    ) -> Result<Reply, Lost> {
+    ) -> Result<Reply, ReceiveError> {
         let (connection, is_refused, leaves_body) = transport::attempt(|attempt| {
             (attempt.connection.take(), attempt.is_refused, attempt.leaves_body)
         });
@@ -235,7 +237,11 @@ impl Upstream {
         let Some(mut connection) = connection else {
             let error = sent.err().unwrap_or(ureq::Error::ConnectionFailed);
             let is_unread = !is_connected && has_died(&error);
-            return Err(if is_unread { Lost::Unread(error) } else { Lost::Broken(error) });
+            return Err(if is_unread {
+                ReceiveError::Unread(error)
+            } else {
+                ReceiveError::Broken(error)
+            });
         };
         connection.is_cut = is_refused;
         connection.upload = uploading.filter(|_| leaves_body);
@@ -358,14 +364,16 @@ fn has_vanished(error: &ureq::Error) -> bool {
 }
 
 /// What went wrong.
-fn failure(lost: Lost, watch: &Watch) -> Failure {
+fn failure(lost: ReceiveError, watch: &Watch) -> Failure {
     use ureq::Error;
     if watch.is_gone() {
         return Failure::ClientGone;
     }
     let error = match lost {
-        Lost::Malformed(why) => return Failure::Unreachable(format!("bad answer: {}", why.0)),
-        Lost::Unread(error) | Lost::Broken(error) => error,
+        ReceiveError::Malformed(why) => {
+            return Failure::Unreachable(format!("bad answer: {}", why.0));
+        }
+        ReceiveError::Unread(error) | ReceiveError::Broken(error) => error,
     };
     match error {
         Error::Timeout(Timeout::RecvResponse) => Failure::TimedOut,

@@ -18,8 +18,8 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureSch
 use ureq::unversioned::transport::{Buffers, NextTimeout};
 use ureq::{Error, Timeout};
 
+use super::read_buffer::ReadBuffer;
 use super::reason;
-use super::room::Room;
 use super::roots::Trust;
 use super::transport::{Socket, wait_for_room};
 
@@ -117,7 +117,7 @@ pub(super) struct Session {
     pub(super) socket: Socket,
     tls: ClientConnection,
     /// Received, and still encrypted.
-    received: Room,
+    received: ReadBuffer,
     /// The other side has closed.
     is_ended: bool,
     /// What is wrong with the bytes behind those that can be read.
@@ -137,7 +137,7 @@ impl Session {
         let name = name.map_err(|_| Error::Tls("the host is no name"))?;
         let tls = ClientConnection::new(Arc::clone(&settings.0), name).map_err(invalid)?;
         let mut session =
-            Session { socket, tls, received: Room::new(), is_ended: false, fault: None };
+            Session { socket, tls, received: ReadBuffer::new(), is_ended: false, fault: None };
         // What is sent at once is bounded by whoever sends.
         session.tls.set_buffer_limit(None);
         while session.tls.is_handshaking() {

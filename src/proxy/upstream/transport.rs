@@ -34,7 +34,7 @@ const END_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 /// What ends a request's head.
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
-/// Lets the front thread end an upstream request whose client has left, or which the proxy does not
+/// Lets the event loop end an upstream request whose client has left, or which the proxy does not
 /// wait for any more.
 #[derive(Default)]
 pub(crate) struct Watch {

@@ -30,13 +30,13 @@ pub(crate) enum Unframer {
     /// In a trailer line of so many bytes, with so many in all trailers.
     Trailer(u32, u32),
     TrailerLf(u32, u32),
-    Done,
+    Finished,
 }
 
 impl Unframer {
     pub(crate) fn new(framing: Framing) -> Unframer {
         match framing {
-            Framing::None | Framing::Length(0) => Unframer::Done,
+            Framing::None | Framing::Length(0) => Unframer::Finished,
             Framing::Length(length) => Unframer::Length(length),
             Framing::Chunks => Unframer::Size(None),
             Framing::Close => Unframer::Close,
@@ -51,7 +51,7 @@ impl Unframer {
         out: &mut [u8],
     ) -> Result<(usize, usize), Malformed> {
         let (mut used, mut filled) = (0, 0);
-        while used < input.len() && *self != Unframer::Done {
+        while used < input.len() && *self != Unframer::Finished {
             let left = match self {
                 Unframer::Length(left) | Unframer::Chunk(left) => *left,
                 Unframer::Close => u64::MAX,
@@ -81,7 +81,7 @@ impl Unframer {
 
     fn passed(&mut self, count: u64) {
         *self = match *self {
-            Unframer::Length(left) if left == count => Unframer::Done,
+            Unframer::Length(left) if left == count => Unframer::Finished,
             Unframer::Length(left) => Unframer::Length(left - count),
             Unframer::Chunk(left) if left == count => Unframer::ChunkEnd,
             Unframer::Chunk(left) => Unframer::Chunk(left - count),
@@ -123,7 +123,7 @@ impl Unframer {
                 TRAILERS_BYTES_MAX => Err(BAD),
                 _ => Ok(Unframer::Trailer(bytes + 1, all + 1)),
             },
-            (Unframer::TrailerLf(0, _), b'\n', _) => Ok(Unframer::Done),
+            (Unframer::TrailerLf(0, _), b'\n', _) => Ok(Unframer::Finished),
             (Unframer::TrailerLf(_, all), b'\n', _) => Ok(Unframer::Trailer(0, all)),
             _ => Err(BAD),
         }

@@ -1,7 +1,7 @@
 //! A body on its way from client to provider while the answer is on its way back: one worker has an eye
 //! on both, so that neither waits for the other.
 //!
-//! ureq sends all of a request before it reads. So it writes the head and stops (`Left`); the body is sent
+//! ureq sends all of a request before it reads. So it writes the head and stops (`Leftover`); the body is sent
 //! by whoever waits for the answer.
 
 use std::io::{self, Read};
@@ -16,7 +16,7 @@ use ureq::unversioned::transport::NextTimeout;
 use super::transport::{WRITE_STALL, attempt};
 use super::{Connection, PIECE_BYTES_MAX};
 use crate::proxy::deadlines::deadlines;
-use crate::proxy::front::client::Upload;
+use crate::proxy::event_loop::client::Upload;
 use crate::proxy::relay::{CHUNK_HEAD_BYTES, frame};
 use crate::proxy::upstream::forward::Failure;
 
@@ -30,9 +30,9 @@ pub(crate) fn locked(upload: &Mutex<Upload>) -> MutexGuard<'_, Upload> {
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// The body that ureq gets: none.
-pub(super) struct Left;
+pub(super) struct Leftover;
 
-impl Read for Left {
+impl Read for Leftover {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         attempt(|attempt| attempt.leaves_body = true);
         Err(io::ErrorKind::BrokenPipe.into())

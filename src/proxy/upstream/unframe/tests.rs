@@ -22,7 +22,7 @@ fn unframe(
         }
         left += piece.len() - at;
     }
-    Ok((body, left, unframer == Unframer::Done))
+    Ok((body, left, unframer == Unframer::Finished))
 }
 
 #[test]

@@ -1,0 +1,486 @@
+//! Where wire, compress and tokens meet: a request body to a shorter one, and back.
+//!
+//! The client's own bytes are kept; only string literals of texts that became shorter are
+//! replaced. Whatever is not understood, or gains nothing, is sent as it came.
+
+mod calls;
+pub(crate) mod cuts;
+mod expand;
+mod inputs;
+mod memo;
+mod untouched;
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::compress::{
+    self, Candidate, Level, Mode, Place, Recipe, Rules, Source, Unchanged, Walk,
+};
+use crate::json::{self, Span};
+use crate::tokens::model::ChatOverhead;
+use crate::tokens::{Counter, image};
+use crate::wire::Format;
+use crate::wire::prompt::{self, Part, Prompt, Role, ToolResult};
+use calls::Calls;
+pub(crate) use expand::{Unexpanded, expand};
+use memo::{Known, Progress};
+pub(crate) use memo::{Memo, Scope};
+pub(crate) use untouched::Untouched;
+
+/// The threshold of strict and hybrid unless it is set, in tokens.
+const THRESHOLD_TOKENS: u64 = 4500;
+
+/// What the settings say about compression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Off counts and changes nothing.
+    pub(crate) mode: Mode,
+    pub(crate) level: Level,
+    /// Tokens that a prompt must exceed.
+    pub(crate) threshold: u64,
+    /// Leave JSON as it is spelled.
+    pub(crate) preserve_json: bool,
+    /// Leave code as it is, but for exact repeats.
+    pub(crate) preserve_code: bool,
+}
+
+impl Plan {
+    /// A mode with the level and threshold that it brings.
+    pub(crate) fn of(mode: Mode) -> Plan {
+        let threshold = if mode == Mode::Aggressive { 0 } else { THRESHOLD_TOKENS };
+        Plan { mode, level: mode.level(), threshold, preserve_json: false, preserve_code: true }
+    }
+}
+
+/// Why a request went out as it came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skip {
+    Off,
+    Unreadable,
+    BelowThreshold,
+    NothingToGain,
+    /// The body is compressed by HTTP means. The caller decides this one and the next.
+    Encoded,
+    Large,
+    /// The provider has refused changed bodies. The caller decides this one too.
+    Refused,
+}
+
+impl Skip {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Skip::Off => "off",
+            Skip::Unreadable => "unreadable",
+            Skip::BelowThreshold => "below-threshold",
+            Skip::NothingToGain => "nothing-to-gain",
+            Skip::Encoded => "encoded",
+            Skip::Large => "large",
+            Skip::Refused => "refused",
+        }
+    }
+}
+
+/// One place where tokens were saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Tokens of the prompt as sent before this place.
+    pub(crate) at: u64,
+    /// Negative where a text had to be escaped.
+    pub(crate) saved: i64,
+}
+
+/// What became of one text that might have been changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TextOutcome {
+    pub(crate) place: Place,
+    /// Tokens as received and as sent.
+    pub(crate) before: u64,
+    pub(crate) after: u64,
+    /// Tokens saved by each pass that was kept, in running order.
+    pub(crate) saved: Vec<(&'static str, u64)>,
+    /// `None` if a pass was kept.
+    pub(crate) left: Option<Unchanged>,
+}
+
+/// What became of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Rewritten {
+    /// `None`: send what the client sent.
+    pub(crate) body: Option<Vec<u8>>,
+    /// Tokens of the prompt as received and as sent. Both 0 if it is unreadable.
+    pub(crate) before: u64,
+    pub(crate) after: u64,
+    /// In prefix order.
+    pub(crate) cuts: Vec<Cut>,
+    /// Tokens saved by each pass.
+    pub(crate) per_pass: BTreeMap<&'static str, u64>,
+    /// Every text of a tool or the user, in prefix order. Empty if the mode is off, and where a
+    /// memo is at work.
+    #[allow(dead_code)]
+    pub(crate) texts: Vec<TextOutcome>,
+    /// `None` if something was saved.
+    pub(crate) skip: Option<Skip>,
+    /// `None` if the body does not say; for Gemini it stands in the path.
+    pub(crate) model: Option<String>,
+    /// Whether the body asks for a stream; for Gemini the path says so.
+    pub(crate) stream: bool,
+}
+
+/// Counts a request and makes it smaller if the plan wants that and it pays.
+pub(crate) fn rewrite(
+    counter: &mut Counter,
+    plan: &Plan,
+    format: Format,
+    body: &[u8],
+) -> Rewritten {
+    run(counter, plan, format, body, None)
+}
+
+/// The same with the same result, in less time if the beginning of this prompt was rewritten before.
+pub(crate) fn rewrite_in(
+    scope: Scope,
+    counter: &mut Counter,
+    plan: &Plan,
+    format: Format,
+    body: &[u8],
+) -> Rewritten {
+    run(counter, plan, format, body, Some(scope))
+}
+
+fn read(format: Format, body: &[u8]) -> Option<(&str, Prompt)> {
+    let body = std::str::from_utf8(body).ok()?;
+    Some((body, prompt::read_text(format, body)?))
+}
+
+fn run(
+    counter: &mut Counter,
+    plan: &Plan,
+    format: Format,
+    body: &[u8],
+    scope: Option<Scope>,
+) -> Rewritten {
+    match read(format, body) {
+        Some((body, prompt)) => walk(counter, (plan, format), body, &prompt, scope),
+        None => Rewritten { skip: Some(Skip::Unreadable), ..Rewritten::default() },
+    }
+}
+
+fn walk(
+    counter: &mut Counter,
+    (plan, format): (&Plan, Format),
+    body: &str,
+    prompt: &Prompt,
+    scope: Option<Scope>,
+) -> Rewritten {
+    let chat_overhead = chat_overhead(format, &prompt.model);
+    let walker = Walker { plan, format, body, prompt, chat_overhead: &chat_overhead };
+    let mut rewritten = match scope.filter(|scope| scope.holds_any() && plan.mode != Mode::Off) {
+        Some(scope) => walker.resume(counter, scope),
+        None => walker.walk(counter),
+    };
+    rewritten.skip = match rewritten.per_pass.is_empty() {
+        _ if plan.mode == Mode::Off => Some(Skip::Off),
+        false => None,
+        true if rewritten.before <= plan.threshold => Some(Skip::BelowThreshold),
+        true => Some(Skip::NothingToGain),
+    };
+    Rewritten { model: prompt.model.clone(), stream: prompt.stream, ..rewritten }
+}
+
+/// Of calls, by their parts: the texts in their inputs that later ones point at.
+type Inputs<'b> = RefCell<HashMap<usize, HashMap<Option<Arc<str>>, Cow<'b, str>>>>;
+
+/// What is rewritten, and by which plan.
+#[derive(Clone, Copy)]
+struct Walker<'b> {
+    plan: &'b Plan,
+    format: Format,
+    body: &'b str,
+    prompt: &'b Prompt,
+    /// Tokens that the provider puts around the texts.
+    chat_overhead: &'b ChatOverhead,
+}
+
+/// Texts as they are sent, with the numbers of their parts, which rise.
+type Made = Vec<(usize, Rc<String>)>;
+
+/// Of larger bodies the texts are not kept until the body is put together: they are made once more.
+const MADE_BYTES_MAX: usize = 1024 * 1024;
+
+impl<'b> Walker<'b> {
+    /// All the way from the beginning.
+    fn walk(self, counter: &mut Counter) -> Rewritten {
+        let mut made = Made::default();
+        let mut texts = Vec::new();
+        let mut progress = Progress::default();
+        let mut walk = Walk::new(rules(self.plan, self.format, self.prompt));
+        walk.fixed(self.chat_overhead.fixed);
+        self.feed(counter, &mut walk, &mut progress, |number, text, looked| {
+            self.keep(&mut made, number, text);
+            texts.push(looked);
+        });
+        let rewritten = self.rewritten(&walk, &progress);
+        // Its texts are not looked at any more.
+        drop(walk);
+        Rewritten { texts, body: self.sent(&progress, made), ..rewritten }
+    }
+
+    /// From where an earlier prompt ended that this one begins with.
+    fn resume(self, counter: &mut Counter, scope: Scope) -> Rewritten {
+        let keys = scope.keys(
+            &memo::settings(self.plan, self.format, self.prompt),
+            self.body,
+            self.prompt,
+        );
+        let rules = rules(self.plan, self.format, self.prompt);
+        let (mut walk, mut progress) = match scope.longest(&keys) {
+            None => {
+                let mut walk = Walk::new(rules);
+                walk.fixed(self.chat_overhead.fixed);
+                (walk, Progress::default())
+            }
+            Some(known) => {
+                let progress = known.progress.clone();
+                let inputs = Inputs::default();
+                let load = Box::new({
+                    let known = Arc::clone(&known);
+                    move |part, source: &Source| match source {
+                        Source::Input { key, .. } => self.input(&inputs, part, key),
+                        Source::Text(_) => self.as_sent(&known.progress, part),
+                    }
+                });
+                (Walk::resume(rules, &known.mark, load), progress)
+            }
+        };
+        let is_new = progress.parts < keys.len();
+        let mut made = Made::default();
+        self.feed(counter, &mut walk, &mut progress, |number, text, _| {
+            self.keep(&mut made, number, text);
+        });
+        let rewritten = self.rewritten(&walk, &progress);
+        let mark = walk.mark();
+        let body = self.sent(&progress, made);
+        if is_new {
+            scope.keep(&keys, Known { mark, progress });
+        }
+        Rewritten { body, ..rewritten }
+    }
+
+    /// Keeps a text that was made, unless that would be too much.
+    fn keep(self, made: &mut Made, number: usize, text: Option<Rc<String>>) {
+        if self.body.len() <= MADE_BYTES_MAX {
+            made.extend(text.map(|text| (number, text)));
+        }
+    }
+
+    /// The body with all that was done to its parts; `None` if that is nothing. What was not kept, or was
+    /// done in an earlier turn, is done again.
+    fn sent(self, progress: &Progress, made: Made) -> Option<Vec<u8>> {
+        let span = |number: usize| &self.prompt.parts[number].span;
+        let mut recipes: Vec<&(usize, Arc<Recipe>)> = progress.recipes.iter().collect();
+        // The body's order is not the prefix order.
+        recipes.sort_by_key(|(number, _)| span(*number).start);
+        let edits = recipes.iter().filter_map(|(number, recipe)| {
+            let again = || {
+                let text = text_of(self.body, &self.prompt.parts[*number])?;
+                Some(Rc::new(recipe.apply(&text).into_owned()))
+            };
+            let kept = made.binary_search_by_key(number, |(number, _)| *number);
+            let text = kept.map_or_else(|_| again(), |at| Some(Rc::clone(&made[at].1)))?;
+            Some((span(*number).clone(), text))
+        });
+        (!recipes.is_empty()).then(|| splice(self.body, edits))
+    }
+
+    /// A known text in the input of a call, by its key. All of an input are read at once, since each may
+    /// be asked for.
+    fn input(
+        self,
+        inputs: &Inputs<'b>,
+        number: usize,
+        key: &Option<Arc<str>>,
+    ) -> Option<Cow<'b, str>> {
+        let mut inputs = inputs.borrow_mut();
+        let texts = inputs.entry(number).or_insert_with(|| {
+            let mut texts = HashMap::new();
+            let part = self.prompt.parts.get(number);
+            if let Some(text) = part.and_then(|part| text_of(self.body, part)) {
+                inputs::strings(text, |key, text| {
+                    if compress::can_be_pointed_at(&text) {
+                        texts.entry(key).or_insert(text);
+                    }
+                });
+            }
+            texts
+        });
+        texts.remove(key)
+    }
+
+    /// A known text as it is sent.
+    fn as_sent(self, progress: &Progress, number: usize) -> Option<Cow<'b, str>> {
+        let text = text_of(self.body, self.prompt.parts.get(number)?)?;
+        let recipe = progress.recipes.binary_search_by_key(&number, |(number, _)| *number);
+        Some(match recipe {
+            Ok(at) => Cow::Owned(progress.recipes[at].1.apply(&text).into_owned()),
+            Err(_) => text,
+        })
+    }
+
+    /// Feeds the parts that are not done yet to a walk. `each` gets what became of a text.
+    fn feed(
+        self,
+        counter: &mut Counter,
+        walk: &mut Walk<'b>,
+        progress: &mut Progress,
+        mut each: impl FnMut(usize, Option<Rc<String>>, TextOutcome),
+    ) {
+        let is_off = self.plan.mode == Mode::Off;
+        let mut calls = Calls::new(self.body, self.prompt);
+        for (number, part) in self.prompt.parts.iter().enumerate().skip(progress.parts) {
+            walk.fixed((part.message - progress.messages) * self.chat_overhead.message);
+            progress.messages = part.message;
+            match part.role {
+                Role::Image => walk.fixed(self.picture(part)),
+                Role::Tools if part.span.len() > "[]".len() => walk.fixed(self.chat_overhead.tools),
+                Role::Input { .. } => walk.fixed(self.chat_overhead.call),
+                Role::Reset => walk.reset(),
+                _ => {}
+            }
+            let Some(text) = text_of(self.body, part) else {
+                continue;
+            };
+            let Some(place) = place(part.role).filter(|_| !is_off) else {
+                let tokens = counter.count(&text) as u64;
+                walk.fixed(tokens);
+                if !is_off {
+                    visible(part.role, text, |text, source| walk.visible(text, source, number));
+                    failed(part.role, tokens)
+                        .into_iter()
+                        .for_each(|looked| each(number, None, looked));
+                }
+                continue;
+            };
+            let at = walk.sent();
+            let (is_read, language) = calls.file_read(part.role, &text);
+            let leading = calls.leading(part.role);
+            let literal_bytes = part.span.len();
+            let candidate =
+                Candidate { text, place, part: number, is_read, leading, language, literal_bytes };
+            let sent = walk.text(candidate, &mut |text| counter.count(text));
+            for (pass, saved) in &sent.saved {
+                *progress.per_pass.entry(pass).or_default() += saved;
+            }
+            let (before, after) = (sent.before, sent.after);
+            let looked = TextOutcome { place, before, after, saved: sent.saved, left: sent.left };
+            let (text, recipe) = sent.changed.unzip();
+            if let Some(recipe) = recipe {
+                progress.cuts.push(Cut { at, saved: before as i64 - after as i64 });
+                progress.recipes.push((number, Arc::new(recipe)));
+            }
+            each(number, text, looked);
+        }
+        progress.parts = self.prompt.parts.len();
+    }
+
+    fn picture(self, part: &Part) -> u64 {
+        image::tokens(self.chat_overhead.picture, &self.body[part.span.clone()])
+    }
+
+    /// The sums. Messages after the last part have a frame, too.
+    fn rewritten(self, walk: &Walk, progress: &Progress) -> Rewritten {
+        let rest = (self.prompt.messages - progress.messages) * self.chat_overhead.message;
+        let (before, after) = (walk.received() + rest, walk.sent() + rest);
+        let (cuts, per_pass) = (progress.cuts.clone(), progress.per_pass.clone());
+        Rewritten { before, after, cuts, per_pass, ..Rewritten::default() }
+    }
+}
+
+fn rules(plan: &Plan, format: Format, prompt: &Prompt) -> Rules {
+    // Prefixes shorter than this are not cached, and a cached token costs a tenth.
+    let floor = match format {
+        Format::Messages if prompt.cache_mark => 4096,
+        Format::Messages => 0,
+        Format::Chat | Format::Responses | Format::Gemini => 1024,
+    };
+    Rules {
+        level: plan.level,
+        threshold: plan.threshold,
+        floor,
+        preserve_json: plan.preserve_json,
+        preserve_code: plan.preserve_code,
+        pointers: !prompt.edits_history,
+    }
+}
+
+fn chat_overhead(format: Format, model: &Option<String>) -> ChatOverhead {
+    let model = model.as_deref().unwrap_or_default();
+    match format {
+        Format::Messages => ChatOverhead::anthropic(model),
+        Format::Chat | Format::Responses => ChatOverhead::openai(model),
+        Format::Gemini => ChatOverhead::gemini(),
+    }
+}
+
+/// The text of a part. `None` for images and resets, and for a literal that no text can be (a
+/// lone surrogate): that is neither counted nor changed.
+fn text_of<'a>(body: &'a str, part: &Part) -> Option<Cow<'a, str>> {
+    let raw = &body[part.span.clone()];
+    match part.role {
+        Role::Image | Role::Reset => None,
+        _ if raw.starts_with('"') => json::decode(raw),
+        _ => Some(Cow::Borrowed(raw)),
+    }
+}
+
+/// Where a part stands, if it may be changed at all.
+fn place(role: Role) -> Option<Place> {
+    match role {
+        Role::Typed { number } => Some(Place::Typed { number }),
+        Role::Result(ToolResult { number, part, error: false, .. }) => {
+            Some(Place::Result { number, part })
+        }
+        _ => None,
+    }
+}
+
+/// Passes on what later texts may point at although it is never changed itself: the strings in
+/// the input of a tool call, and results that report an error.
+fn visible<'b>(role: Role, text: Cow<'b, str>, mut each: impl FnMut(Cow<'b, str>, Source)) {
+    match role {
+        Role::Input { number } => {
+            inputs::strings(text, |key, text| each(text, Source::Input { number, key }));
+        }
+        Role::Result(ToolResult { number, part, error: true, .. }) => {
+            each(text, Source::Text(Place::Result { number, part }));
+        }
+        _ => {}
+    }
+}
+
+/// What there is to say of a result that reports an error: it is never changed.
+fn failed(role: Role, tokens: u64) -> Option<TextOutcome> {
+    let Role::Result(ToolResult { number, part, error: true, .. }) = role else { return None };
+    let place = Place::Result { number, part };
+    let (before, after, saved) = (tokens, tokens, Vec::new());
+    let left = Some(Unchanged::Error);
+    Some(TextOutcome { place, before, after, saved, left })
+}
+
+/// The body with the literals at these spans, in its order, replaced; every other byte as it was.
+fn splice(body: &str, edits: impl Iterator<Item = (Span, Rc<String>)>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len());
+    let mut at = 0;
+    for (span, text) in edits {
+        out.extend_from_slice(&body.as_bytes()[at..span.start]);
+        json::encode(&text, &mut out);
+        at = span.end;
+    }
+    out.extend_from_slice(&body.as_bytes()[at..]);
+    out
+}
+
+#[cfg(test)]
+mod tests;
