@@ -19,6 +19,7 @@ mod ledger;
 mod name;
 mod number;
 mod ownership;
+mod prices;
 mod proxy;
 mod report;
 mod rewrite;

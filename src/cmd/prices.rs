@@ -6,9 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{print, settings};
 use crate::cli;
 use crate::error::Error;
-use crate::ledger::{self, Except, PRICES_AS_OF, PRICES_SOURCE, Quote, Rates};
+use crate::ledger;
 use crate::name::clean;
 use crate::number::commas;
+use crate::prices::{self, Price, Quote, Rates, Terms, sections};
 use crate::tokens;
 
 pub(crate) fn run(args: &cli::Prices) -> Result<(), Error> {
@@ -16,11 +17,11 @@ pub(crate) fn run(args: &cli::Prices) -> Result<(), Error> {
     let Some(model) = &args.model else {
         return print(&table(config.prices.all()));
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
-    let quote = config.prices.quote(model);
+    let ts = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
+    let quote = config.prices.quote(model, "");
     let said = clean(model);
     let mut text = match &quote {
-        Some(quote) => of_model(&said, quote, now),
+        Some(quote) => of_model(&said, quote, ts),
         None => format!("{said}: no price; set one with prices.{said} in the configuration\n"),
     };
     text += &ratio(ledger::learnt(&config.database, model), model);
@@ -28,71 +29,98 @@ pub(crate) fn run(args: &cli::Prices) -> Result<(), Error> {
     quote.map(|_| ()).ok_or_else(|| Error::answer(""))
 }
 
-/// One row a model, those of the configuration marked.
+/// One row a model and host, those of the configuration marked.
 fn table<'a>(quotes: impl Iterator<Item = Quote<'a>>) -> String {
     let mut quotes: Vec<_> = quotes.collect();
-    quotes.sort_by(|a, b| (a.name, b.is_own).cmp(&(b.name, a.is_own)));
-    quotes.dedup_by(|later, first| later.name == first.name);
+    quotes.sort_by(|a, b| (a.name, b.is_own(), a.host).cmp(&(b.name, a.is_own(), b.host)));
+    quotes.dedup_by(|later, first| first.is_own() && later.name == first.name);
     let mut text = format!(
-        "dollars per million tokens, list prices of {PRICES_AS_OF} ({PRICES_SOURCE})\n\n\
-         model                         input  output  cache read  written   (1 h)\n{}\n",
-        "-".repeat(72)
+        "dollars per million tokens, list prices of {} ({})\n\n\
+         model                            host        input  output  cache read  written\n{}\n",
+        prices::as_of(),
+        prices::SOURCE,
+        "-".repeat(79)
     );
     for quote in quotes {
-        let Rates { input, output, write_5m, write_1h, read } = quote.base;
-        let said = |rate: Option<u32>| rate.map_or("-".to_owned(), dollars);
-        let note = match quote {
-            Quote { is_own: true, .. } => "  configured",
-            Quote { except: [_, ..], .. } => "  *",
-            _ => "",
+        let Some(Rates { input, output, read, write, .. }) = quote.rates(&Terms::default()) else {
+            continue;
         };
+        let said = |rate: Option<u32>| rate.map_or("-".to_owned(), dollars);
+        let (host, more) = match quote.price {
+            Price::Own(_) => ("configured", ""),
+            Price::Listed(spec) => (quote.host, if spec.contains('[') { " *" } else { "" }),
+        };
+        let name = [&clean(quote.name), more].concat();
         let (input, output) = (dollars(input), dollars(output));
-        let (read, write_5m, write_1h) = (said(read), said(write_5m), said(write_1h));
+        let (read, write) = (said(read), said(write));
         // Writing to a string does not fail.
-        let _ = writeln!(
-            text,
-            "{:<28} {input:>6} {output:>7} {read:>11} {write_5m:>8} {write_1h:>7}{note}",
-            clean(quote.name)
-        );
+        let _ =
+            writeln!(text, "{name:<32} {host:<10} {input:>6} {output:>7} {read:>11} {write:>8}");
     }
-    text + "\n-: at the input's price, an hour's writes at those of five minutes.\n\
-            *: other prices for large requests, from a date on, or by the hour: tokenpak prices MODEL\n"
+    text + "\n-: at the input's price.\n\
+            *: other prices for large requests, tiers, days or hours: tokenpak prices MODEL\n"
 }
 
-fn of_model(model: &str, quote: &Quote, now: i64) -> String {
-    let source = match quote.is_own {
-        true => "configuration".to_owned(),
-        false => format!("list prices of {PRICES_AS_OF}, {PRICES_SOURCE}"),
+fn of_model(model: &str, quote: &Quote, ts: i64) -> String {
+    let source = match quote.price {
+        Price::Own(_) => "configuration".to_owned(),
+        Price::Listed(_) => {
+            format!("at {}, list prices of {}, {}", quote.host, prices::as_of(), prices::SOURCE)
+        }
     };
     let mut text = format!("{model}: the price of {} ({source})\n", clean(quote.name));
-    let mut line = |when: &str, rates: &Rates| {
-        let _ = writeln!(text, "  {when:<30} {}", said(rates));
+    let mut line = |when: &str, rates: &str| {
+        let _ = writeln!(text, "  {when:<30} {rates}");
     };
-    line("now, per million tokens", &quote.at(now, 0));
-    for except in quote.except {
-        match except {
-            Except::Above(limit, rates) => {
-                line(&format!("over {} input tokens", commas(*limit)), rates);
-            }
-            Except::From(ts, rates) if *ts > now => line(&format!("from {}", date(*ts)), rates),
-            Except::From(..) => {}
-            Except::Daily(from, to, rates) => {
-                line(&format!("from {} to {} UTC", clock(*from), clock(*to)), rates);
-            }
+    let now = quote.rates(&Terms { ts, ..Terms::default() });
+    line("now, per million tokens", &now.as_ref().map_or(String::new(), said));
+    if let Price::Listed(spec) = quote.price {
+        for (conditions, words) in sections(spec).skip(1) {
+            line(&when(conditions), &prices::words(words).map(word).collect::<Vec<_>>().join(", "));
         }
     }
-    if quote.except.iter().any(|except| matches!(except, Except::Daily(..))) {
-        line("at other hours", &quote.base);
-    }
     text
+}
+
+/// The conditions of a section, for people.
+fn when(conditions: &str) -> String {
+    let said = conditions.split(',').map(|condition| {
+        if let Some(limit) = condition.strip_prefix('>') {
+            return format!("over {} input tokens", commas(limit.parse().unwrap_or(0)));
+        }
+        match condition.split_once('=') {
+            Some(("daily", minutes)) => {
+                let clock = |minute: &str| clock(minute.parse().unwrap_or(0));
+                let (from, to) = minutes.split_once('-').unwrap_or((minutes, minutes));
+                format!("from {} to {} UTC", clock(from), clock(to))
+            }
+            Some((_, day)) => format!("from {day}"),
+            None if condition == "us" => "in the US only".to_owned(),
+            None => condition.to_owned(),
+        }
+    });
+    said.collect::<Vec<_>>().join(", ")
+}
+
+/// One rate, for people; of a factor what it is.
+fn word((kind, rate): (&str, u32)) -> String {
+    match kind {
+        "times" => format!("all times {}", dollars(rate)),
+        _ => format!("{kind} ${}", dollars(rate)),
+    }
 }
 
 fn said(rates: &Rates) -> String {
     let mut text = format!("input ${}, output ${}", dollars(rates.input), dollars(rates.output));
     for (name, rate) in [
         ("cache read", rates.read),
-        ("cache write", rates.write_5m),
+        ("cache write", rates.write),
         ("cache write for an hour", rates.write_1h),
+        ("cache write for 12 hours", rates.write_12h),
+        ("audio input", rates.audio_input),
+        ("audio output", rates.audio_output),
+        ("image output", rates.image_output),
+        ("1,000 searches", rates.search),
     ] {
         if let Some(rate) = rate {
             let _ = write!(text, ", {name} ${}", dollars(rate));
@@ -125,20 +153,6 @@ fn dollars(rate: u32) -> String {
     text[..short.max(text.len() - 4)].to_owned()
 }
 
-/// The day of a Unix time, UTC, by days since 1 March of year 0 (400 years are 146,097 days).
-fn date(ts: i64) -> String {
-    let days = ts.div_euclid(86_400) + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12 + 1;
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
 fn clock(minute: i64) -> String {
     format!("{:02}:{:02}", minute / 60, minute % 60)
 }
@@ -157,14 +171,6 @@ mod tests {
             (3, "0.000003"),
         ] {
             assert_eq!(dollars(rate), want);
-        }
-        for (ts, want) in [
-            (0, "1970-01-01"),
-            (951_782_400, "2000-02-29"),
-            (1_796_083_200, "2026-12-01"),
-            (1_798_761_599, "2026-12-31"),
-        ] {
-            assert_eq!(date(ts), want);
         }
         assert_eq!((clock(30), clock(990)), ("00:30".to_owned(), "16:30".to_owned()));
     }

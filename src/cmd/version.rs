@@ -29,7 +29,7 @@ fn object() -> serde_json::Value {
         "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
         "sqlite": ledger::sqlite_version(),
         "tls": TLS,
-        "prices": ledger::PRICES_AS_OF,
+        "prices": crate::prices::as_of(),
         "tokenizer": "o200k_base",
     })
 }

@@ -21,7 +21,7 @@ use serde_json::Value as Json;
 
 use crate::compress::{Level, Mode};
 use crate::error::Error;
-use crate::ledger::Prices;
+use crate::prices::Prices;
 use crate::rewrite::Plan;
 use crate::safe_path;
 use address::AllowHttp;

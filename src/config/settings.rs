@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use super::{AllowHttp, Config, Endpoints, LogLevel, Secret, TlsRoots, address};
 use crate::compress::{Level, Mode};
-use crate::ledger::Prices;
+use crate::prices::Prices;
 use crate::route::PROVIDERS;
 
 /// Reads a text into its place, or says what is wrong with it.

@@ -13,8 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 use super::Entry;
-use super::lookup::plain_name;
 use crate::name::cut;
+use crate::prices::plain_name;
 
 /// Of each sum this part fades with a request.
 const FADE: u64 = 72;

@@ -12,9 +12,6 @@ mod disk;
 mod fault;
 mod file;
 mod latency;
-mod lookup;
-mod price;
-mod prices;
 mod query;
 mod retention;
 mod roll_up;
@@ -40,13 +37,11 @@ pub(crate) use delays::{BOUNDS as DELAY_BOUNDS, Delays};
 pub(crate) use fault::Fault;
 pub(crate) use file::Examined;
 pub(crate) use latency::Latency;
-pub(crate) use lookup::{Except, Prices, Quote};
-pub(crate) use price::{Money, Rates};
-pub(crate) use prices::{AS_OF as PRICES_AS_OF, SOURCE as PRICES_SOURCE};
 pub(crate) use query::{Column, Groups, Reader, Reason, Reasons};
 pub(crate) use sums::{Figure, Sums, all_figures};
 pub(crate) use traces::{Traced, Which, traces};
 
+use crate::prices::{self, Money, Prices};
 use crate::trace::Trace;
 use crate::wire::Usage;
 
@@ -83,7 +78,10 @@ pub(crate) struct Entry {
     pub(crate) provider: String,
     /// The wire format's name, or `other` for what is forwarded but not counted as a request.
     pub(crate) api: &'static str,
+    /// As it was asked for.
     pub(crate) model: Option<String>,
+    /// What answered, where that has another name.
+    pub(crate) served_model: Option<String>,
     pub(crate) project: Option<String>,
     pub(crate) client: Option<String>,
     /// `None`: there was no answer.
@@ -142,9 +140,15 @@ impl Entry {
     /// What the request costs and saves if that is what is billed. The one place where money comes
     /// from: the footer asks before the answer has ended, the row is what it says at the end.
     pub(crate) fn price(&self, prices: &Prices, usage: &Usage) -> Option<Money> {
-        let cuts =
-            price::Cuts { tokens_after: self.tokens_after, places: &self.cuts, ratio: self.ratio };
-        price::money(prices, (self.model.as_deref()?, self.ts), usage, cuts)
+        let cuts = prices::Cuts {
+            tokens_after: self.tokens_after,
+            places: &self.cuts,
+            ratio: (self.ratio.billed, self.ratio.counted),
+        };
+        let asked = self.model.as_deref();
+        let model = prices.priced_name(asked, self.served_model.as_deref(), &self.provider)?;
+        let order = prices::Order { model, provider: &self.provider, ts: self.ts };
+        prices::money(prices, order, usage, cuts)
     }
 
     /// What the saved money rests on: `usage` if nothing had to be converted, else `calibrated` or

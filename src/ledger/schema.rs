@@ -29,6 +29,13 @@ const TABLES: &str = include_str!("schema/tables.sql");
 const ROLL_UP: &[(&str, bool)] =
     &[("quarters", false), ("quarter_parts", true), ("day_parts", true)];
 
+/// Columns that have come since 0.1.0, with their tables.
+const ADDED: &[(&str, &str)] = &[
+    ("requests", "served_model TEXT"),
+    ("requests", "tier TEXT"),
+    ("requests", "cost_basis TEXT"),
+];
+
 /// What earlier versions made and this one does not need.
 const RETIRED: &str = "DROP TRIGGER IF EXISTS roll_up; DROP VIEW IF EXISTS measured;
     DROP VIEW IF EXISTS quarterly; DROP VIEW IF EXISTS utc_parts;";
@@ -92,7 +99,10 @@ pub(super) fn bring_up(connection: &mut Connection) -> Result<(), Kind> {
 
 /// Adds what an earlier version did not have.
 fn complete(change: &Connection, sums: &[Column]) -> rusqlite::Result<()> {
-    for (table, column) in lacking(change, sums)? {
+    let added = ADDED.iter().map(|(table, column)| (*table, (*column).to_owned()));
+    let missing =
+        lacking(change, added)?.into_iter().chain(lacking(change, sums_of_roll_up(sums))?);
+    for (table, column) in missing {
         change.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column}"))?;
     }
     let views = views(sums);
@@ -107,18 +117,26 @@ fn complete(change: &Connection, sums: &[Column]) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Columns of the roll-up's tables that a file does not have, with their tables.
-fn lacking(connection: &Connection, sums: &[Column]) -> rusqlite::Result<Vec<(String, String)>> {
+/// Declarations of the roll-up's columns, with their tables.
+fn sums_of_roll_up(sums: &[Column]) -> impl Iterator<Item = (&'static str, String)> {
+    ROLL_UP.iter().flat_map(move |(table, has_names)| {
+        roll_up_columns(sums, *has_names).into_iter().map(move |column| (*table, column))
+    })
+}
+
+/// Those of the columns that a file does not have.
+fn lacking<'t>(
+    connection: &Connection,
+    columns: impl Iterator<Item = (&'t str, String)>,
+) -> rusqlite::Result<Vec<(&'t str, String)>> {
+    let sql = "SELECT count(*) FROM pragma_table_info(?) WHERE name = ?";
+    let mut statement = connection.prepare(sql)?;
     let mut lacking = Vec::new();
-    for (table, has_names) in ROLL_UP {
-        let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?)")?;
-        let known: Vec<String> =
-            statement.query_map([table], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        for column in roll_up_columns(sums, *has_names) {
-            let name = column.split(' ').next().unwrap_or_default();
-            if !known.iter().any(|known| known == name) {
-                lacking.push((table.to_string(), column));
-            }
+    for (table, column) in columns {
+        let name = column.split(' ').next().unwrap_or_default();
+        let count: i64 = statement.query_row([table, name], |row| row.get(0))?;
+        if count == 0 {
+            lacking.push((table, column));
         }
     }
     Ok(lacking)
@@ -219,7 +237,7 @@ pub(super) fn check_for_reading(connection: &Connection) -> Result<(), Kind> {
         return Err(Kind::Missing);
     }
     check(connection)?;
-    if !lacking(connection, COLUMNS)?.is_empty() {
+    if !lacking(connection, sums_of_roll_up(COLUMNS))?.is_empty() {
         return Err(Kind::Older);
     }
     let views = views(COLUMNS);
@@ -280,7 +298,7 @@ mod tests {
             for view in SUM_VIEWS.iter().map(|(view, ..)| *view).chain(["parts", "per_15min"]) {
                 file.prepare(&format!("SELECT audio_tokens FROM {view}")).unwrap();
             }
-            assert!(lacking(&file, &longer).unwrap().is_empty());
+            assert!(lacking(&file, sums_of_roll_up(&longer)).unwrap().is_empty());
             assert!(has_views(&file, &views(&longer)).unwrap());
         }
     }

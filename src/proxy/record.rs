@@ -6,12 +6,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::request::Head;
 use crate::footer;
-use crate::ledger::{Entry, Ledger, Prices, Ratio};
+use crate::ledger::{Entry, Ledger, Ratio};
 use crate::name;
+use crate::prices::{self, Money, Prices};
 use crate::rewrite::{Plan, Rewritten, Skip};
 use crate::route::Route;
 use crate::tokens;
-use crate::wire::answer::Reading;
+use crate::wire::answer::{Reading, Turn};
 use crate::wire::{Format, Usage, text_only};
 
 /// Longer prompts teach nothing: looking through them would be felt.
@@ -46,6 +47,7 @@ pub(super) fn open(
         tokens_before: counted.then_some(rewritten.before),
         tokens_after: counted.then_some(rewritten.after),
         usage: None,
+        served_model: None,
         cuts: rewritten.cuts.iter().map(|cut| (cut.at, cut.saved)).collect(),
         ratio: Ratio::of_hundredths(100),
         is_calibrated: false,
@@ -100,10 +102,17 @@ pub(super) fn is_lesson(original: &[u8]) -> bool {
 
 /// Adds what the answer said.
 pub(super) fn finalize(entry: &mut Entry, prices: &Prices, reading: Option<Reading>) {
+    let mut extra = Vec::new();
     if let Some(reading) = reading {
         entry.usage = reading.usage;
         let kept = |text: String| name::cut(&text).to_owned();
-        entry.model = entry.model.take().or_else(|| reading.model.map(kept));
+        let served = reading.model.map(kept);
+        match &entry.model {
+            None => entry.model = served,
+            asked if *asked != served => entry.served_model = served,
+            _ => {}
+        }
+        extra = reading.turns;
         entry.is_text_only &= reading.ended;
         // A status of 400 says it already. What the provider says tells more than where it broke off.
         if entry.status.is_some_and(|status| status < 400) {
@@ -113,7 +122,21 @@ pub(super) fn finalize(entry: &mut Entry, prices: &Prices, reading: Option<Readi
             trace.stop = reading.stop.map(kept);
         }
     }
-    entry.money = entry.usage.as_ref().and_then(|usage| entry.price(prices, usage));
+    let money = entry.usage.as_ref().and_then(|usage| entry.price(prices, usage));
+    entry.money = money.and_then(|money| with_turns(money, entry, prices, &extra));
+}
+
+/// With what other models did within the answer; of a sum with an unknown part nothing is known.
+fn with_turns(money: Money, entry: &Entry, prices: &Prices, turns: &[Turn]) -> Option<Money> {
+    turns.iter().try_fold(money, |sum, turn| {
+        let order = prices::Order {
+            model: turn.model.as_deref().or(entry.model.as_deref())?,
+            provider: &entry.provider,
+            ts: entry.ts,
+        };
+        let part = prices::money(prices, order, &turn.usage, prices::Cuts::NONE)?;
+        Some(sum.plus(part))
+    })
 }
 
 /// Leaves of the places of cuts whether there were any: there may be as many as a prompt has texts,

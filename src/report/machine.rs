@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 use super::alert::Alert;
 use super::group::{Row, Table, Unpriced};
 use super::overview::{Overview, Window};
-use crate::ledger::{Figure, PRICES_AS_OF, Sums, all_figures};
+use crate::ledger::{Figure, Sums, all_figures};
 use crate::name::clean;
+use crate::prices;
 
 /// Version of the JSON objects' shape. Fields are only added within one.
 const SCHEMA: u32 = 1;
@@ -33,7 +34,7 @@ pub(crate) fn overview_json(overview: &Overview, alerts: &[Alert]) -> String {
         "host": overview.host,
         "at": overview.at,
         "timezone": overview.zone,
-        "prices_as_of": PRICES_AS_OF,
+        "prices_as_of": prices::as_of(),
         "windows": windows.map(|(window, bounds)| window_json(window, bounds)).collect::<Vec<_>>(),
         "unpriced": overview.unpriced.iter().map(unpriced_json).collect::<Vec<_>>(),
         "alerts": alerts.iter().map(Alert::json).collect::<Vec<_>>(),
@@ -79,7 +80,7 @@ pub(crate) fn table_json(table: &Table, alerts: &[Alert]) -> String {
         "until": table.until,
         "timezone": table.zone,
         "group_by": table.keys.iter().map(|key| key.word()).collect::<Vec<_>>(),
-        "prices_as_of": PRICES_AS_OF,
+        "prices_as_of": prices::as_of(),
         "rows": table.rows.iter().map(|row| row_json(table, row)).collect::<Vec<_>>(),
         "total": total,
         "unpriced": table.unpriced.iter().map(unpriced_json).collect::<Vec<_>>(),

@@ -44,6 +44,9 @@ fn main() {
     let (index, blocks) = blocks(&classes(&text));
     write("class_index.bin", &index);
     write("class_blocks.bin", &blocks);
+    println!("cargo::rerun-if-changed=src/prices/table.txt");
+    let prices = fs::read("src/prices/table.txt").expect("the prices are in the repository");
+    write("prices.z", &miniz_oxide::deflate::compress_to_vec(&prices, 10));
     for page in ["tokenpak.1", "tokenpak-config.5", "tokenpak-db.5"] {
         let path = format!("man/{page}");
         println!("cargo::rerun-if-changed={path}");

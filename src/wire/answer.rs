@@ -12,7 +12,8 @@ use memchr::memmem::Finder;
 
 use super::json_scanner::{JsonScanner, Wanted};
 use super::sse::{Events, Piece};
-use super::{Format, Usage, finders, usage};
+pub(crate) use super::usage::Turn;
+use super::{Format, Tier, Usage, finders, usage};
 use crate::json::{Reader, Span};
 
 /// What was read from an answer.
@@ -27,6 +28,8 @@ pub(crate) struct Reading {
     pub(crate) ended: bool,
     /// What went wrong, in the provider's word: it said so in its answer.
     pub(crate) error: Option<Cow<'static, str>>,
+    /// What was billed beside the usage, for work of other models within the answer.
+    pub(crate) turns: Vec<Turn>,
     /// The bytes stop inside an event, or inside the JSON value.
     pub(crate) inside: bool,
 }
@@ -57,6 +60,12 @@ enum Field {
     Reason,
     /// The same where something else is the end mark.
     Stop,
+    /// How it was served, where that stands beside the usage.
+    Tier,
+    /// A list of the searches that were made.
+    Queries,
+    /// The type of an item of the answer: a search is one.
+    Item,
 }
 
 /// What has been read so far, as the JSON that it was.
@@ -67,6 +76,8 @@ struct Seen {
     usage: Vec<u8>,
     stop: Vec<u8>,
     code: Vec<u8>,
+    tier: Option<Tier>,
+    searches: u64,
     error: Option<Cow<'static, str>>,
     ended: bool,
     event: Event,
@@ -107,6 +118,9 @@ const MESSAGES: &[Wanted<Field>] = &[
 const CHAT: &[Wanted<Field>] = &[
     Wanted { path: &["model"], field: Field::Model },
     Wanted { path: &["usage"], field: Field::Usage },
+    // Moonshot's streams.
+    Wanted { path: &["choices", "usage"], field: Field::Usage },
+    Wanted { path: &["service_tier"], field: Field::Tier },
     Wanted { path: &["choices", "finish_reason"], field: Field::Reason },
     Wanted { path: &["error"], field: Field::Error },
     Wanted { path: &["choices", "error"], field: Field::Error },
@@ -121,6 +135,10 @@ const RESPONSES: &[Wanted<Field>] = &[
     Wanted { path: &["usage"], field: Field::Usage },
     Wanted { path: &["response", "model"], field: Field::Model },
     Wanted { path: &["response", "usage"], field: Field::Usage },
+    Wanted { path: &["service_tier"], field: Field::Tier },
+    Wanted { path: &["response", "service_tier"], field: Field::Tier },
+    Wanted { path: &["output", "type"], field: Field::Item },
+    Wanted { path: &["response", "output", "type"], field: Field::Item },
     Wanted { path: &["status"], field: Field::Stop },
     Wanted { path: &["response", "status"], field: Field::Stop },
     Wanted { path: &["error"], field: Field::Error },
@@ -130,6 +148,10 @@ const RESPONSES: &[Wanted<Field>] = &[
 const GEMINI: &[Wanted<Field>] = &[
     Wanted { path: &["modelVersion"], field: Field::Model },
     Wanted { path: &["usageMetadata"], field: Field::Usage },
+    Wanted {
+        path: &["candidates", "groundingMetadata", "webSearchQueries"],
+        field: Field::Queries,
+    },
     Wanted { path: &["candidates", "finishReason"], field: Field::Reason },
     Wanted { path: &["promptFeedback"], field: Field::Reason },
     Wanted { path: &["error"], field: Field::Error },
@@ -238,7 +260,13 @@ impl UsageObserver {
 
     /// What the answer has said so far about what is billed.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        usage::read(self.format, &self.seen.first_usage, &self.seen.usage, self.seen.ended)
+        let Seen { first_usage, usage, ended, tier, searches, .. } = &self.seen;
+        let usage = usage::read(self.format, first_usage, usage, *ended)?;
+        Some(Usage {
+            tier: tier.unwrap_or(usage.tier),
+            searches: usage.searches.or((*searches > 0).then_some(*searches)),
+            ..usage
+        })
     }
 
     /// There are no more bytes.
@@ -253,8 +281,13 @@ impl UsageObserver {
             self.seen.ended = !inside;
         }
         self.seen.name_error(self.format);
+        let turns = match self.format {
+            Format::Messages => usage::turns(&self.seen.usage),
+            Format::Chat | Format::Responses | Format::Gemini => Vec::new(),
+        };
         Reading {
             usage: self.usage(),
+            turns,
             model: text(self.seen.model),
             stop: text(self.seen.stop),
             error: self.seen.error,
@@ -283,6 +316,18 @@ fn text(mut json: Vec<u8>) -> Option<String> {
         return String::from_utf8(json).ok();
     }
     serde_json::from_slice(&json).ok()
+}
+
+/// How many elements a JSON array has.
+fn elements(json: &[u8]) -> u64 {
+    let mut count = 0;
+    let counted = std::str::from_utf8(json).ok().and_then(|json| {
+        Reader::new(json).array(|reader| {
+            count += 1;
+            reader.value().map(|_| ())
+        })
+    });
+    counted.map_or(0, |()| count)
 }
 
 /// A longer word is none.
@@ -321,6 +366,12 @@ impl Seen {
                 self.ended |= is_said;
                 self.fail(is_said, error_name(json));
             }
+            Field::Tier => {
+                let word = text(json.to_owned());
+                self.tier = word.map(|word| Tier::of(&word)).or(self.tier);
+            }
+            Field::Queries => self.searches = elements(json),
+            Field::Item => self.searches += u64::from(json == br#""web_search_call""#),
             Field::Code if json.len() <= WORD_BYTES_MAX => keep(&mut self.code),
             Field::Stop if is_word(json) => keep(&mut self.event.stop),
             Field::Model if json.starts_with(b"\"") => keep(&mut self.event.model),
@@ -591,12 +642,15 @@ mod tests {
                     cache_write_1h,
                     output,
                     reasoning,
+                    searches: (name == "answer-messages-tool.sse").then_some(1),
+                    ..Usage::default()
                 },
             ),
             model: model.map(str::to_string),
             stop: stop(name).map(str::to_string),
             error: error(name).map(Cow::Borrowed),
             ended: true,
+            turns: Vec::new(),
             inside: false,
         };
         let text = String::from_utf8(fixture(name)).unwrap();

@@ -8,9 +8,12 @@ mod json_scanner;
 pub(crate) mod prompt;
 mod sse;
 pub(crate) mod text_only;
+mod tier;
 mod usage;
 
 use memchr::memmem;
+
+pub(crate) use tier::Tier;
 
 use crate::json::{Reader, Span};
 
@@ -98,6 +101,21 @@ pub(crate) struct Usage {
     pub(crate) cache_write_1h: Option<u64>,
     pub(crate) output: Option<u64>,
     pub(crate) reasoning: Option<u64>,
+    /// Of the cache writes, those kept for twelve hours.
+    pub(crate) cache_write_12h: Option<u64>,
+    /// Of the input and of the output, what is not text and has prices of its own.
+    pub(crate) audio_input: Option<u64>,
+    pub(crate) audio_output: Option<u64>,
+    pub(crate) image_output: Option<u64>,
+    /// Searches of the provider's own tool, which are billed by the piece.
+    pub(crate) searches: Option<u64>,
+    pub(crate) tier: Tier,
+    /// Anthropic's `speed: fast`.
+    pub(crate) is_fast: bool,
+    /// Served in one country only, for which some ask more.
+    pub(crate) is_regional: bool,
+    /// What the provider itself says that it bills, in nano-dollars.
+    pub(crate) cost_nano: Option<i64>,
 }
 
 #[cfg(test)]

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::Means;
-use crate::ledger::{Entry, Ledger, Money, Ratio, WriterSettings};
+use crate::ledger::{Entry, Ledger, Ratio, WriterSettings};
 use crate::measure::{process_time, thread_time};
+use crate::prices::Money;
+use crate::prices::bill::Source;
 use crate::trace::Trace;
 use crate::wire::Usage;
 
@@ -99,6 +101,7 @@ pub(crate) fn entry(number: usize, apart_s: f64) -> Entry {
         ts: 1_760_000_000 + (number as f64 * apart_s) as i64,
         provider: if pick(4) < 2 { "anthropic" } else { "openai" }.into(),
         api: if pick(4) < 2 { "messages" } else { "chat" },
+        served_model: None,
         model: Some(MODELS[pick(4)].into()),
         project: (pick(8) > 2).then(|| format!("project-{}", pick(8))),
         client: Some("claude-cli/2.1.4".into()),
@@ -112,7 +115,7 @@ pub(crate) fn entry(number: usize, apart_s: f64) -> Entry {
         ratio: Ratio::of_hundredths(110),
         is_calibrated: true,
         is_text_only: pick(2) == 0,
-        money: Some(Money { cost_nano: 12_345_678, saved_nano: 1_234_567 }),
+        money: Some(Money { cost_nano: 12_345_678, saved_nano: 1_234_567, source: Source::Listed }),
         mode: "hybrid",
         level: "balanced",
         skip_reason: None,

@@ -22,6 +22,8 @@ mod name;
 mod number;
 #[path = "../../src/ownership.rs"]
 mod ownership;
+#[path = "../../src/prices/mod.rs"]
+mod prices;
 #[path = "../../src/rewrite/mod.rs"]
 mod rewrite;
 #[path = "../../src/route/mod.rs"]

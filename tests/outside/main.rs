@@ -52,6 +52,7 @@ mod money;
 mod names;
 mod origins;
 mod pages;
+mod price_records;
 mod printed;
 mod quick;
 mod reload;

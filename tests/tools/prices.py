@@ -1,84 +1,264 @@
 #!/usr/bin/env python3
-"""Writes src/ledger/prices.rs from a price file: tests/tools/prices.py PRICES.json > src/ledger/prices.rs
+"""Writes src/prices/table.txt: tests/tools/prices.py LITELLM.json > src/prices/table.txt
 
-Facts only: names and list prices, dollars per million tokens turned into pico-dollars per token,
-which are whole numbers for every price listed. A row that would need rounding, or that mixes
-two kinds of exceptions, stops the run: lookup.rs does not expect either.
+Facts only (names and list prices), restated from two public sources:
+
+* the package data of genai-prices (Pydantic Services Inc., MIT licence), which must be installed:
+  models, hosts, tiers of context, dated changes, hours of the day, service tiers;
+* model_prices_and_context_window_backup.json of the litellm package (Berri AI, MIT licence), the argument:
+  what the first one does not have (writes kept for 12 hours, ultrafast, factors for regions and speed).
+
+The format is explained at the top of the file that it writes.
 """
 
 import datetime
 import decimal
+import importlib.metadata
 import json
+import re
 import sys
 
-FIELDS = ["input", "output", "cache_write_5m", "cache_write_1h", "cache_read"]
+from genai_prices import data
+
+# Ours, and theirs. A maker's price stands for its model wherever no host's own one is known.
+HOSTS = {
+    "anthropic": "anthropic", "openai": "openai", "google": "google", "deepseek": "deepseek",
+    "moonshot": "moonshotai", "zai": "zai", "minimax": "minimax", "xai": "x-ai", "mistral": "mistral",
+    "groq": "groq", "together": "together", "fireworks": "fireworks", "cerebras": "cerebras",
+}
+# What the first source has no host for: (host, name of the provider in the second one).
+ADDED = {"alibaba": "dashscope"}
+MAKERS = ["anthropic", "openai", "google", "deepseek", "moonshot", "zai", "minimax", "xai", "mistral", "alibaba"]
+
+# Letter in the table, field of the first source, field of the second one (dollars per token).
+RATES = [
+    ("i", "input_mtok", "input_cost_per_token"),
+    ("o", "output_mtok", "output_cost_per_token"),
+    ("r", "cache_read_mtok", "cache_read_input_token_cost"),
+    ("w", "cache_write_mtok", "cache_creation_input_token_cost"),
+    ("h", "cache_write_1h_mtok", "cache_creation_input_token_cost_above_1hr"),
+    ("d", None, "cache_creation_input_token_cost_above_12hr"),
+    ("a", "input_audio_mtok", "input_cost_per_audio_token"),
+    ("b", "output_audio_mtok", "output_cost_per_audio_token"),
+    ("p", "output_image_mtok", None),
+]
+TODAY = datetime.date.today()
+# OpenAI's own page of prices: what neither source has.
+AUDIO = {"gpt-4o-audio-preview": {"a": 40, "b": 80}, "gpt-4o-mini-audio-preview": {"a": 10, "b": 20}}
+PER_SEARCH = "web_searches_kcount"
+TIERS = ["flex", "priority", "ultrafast"]
+MILLION = decimal.Decimal(1_000_000)
 
 
-def rates(*layers):
-    """One `rates(...)` term; later layers overrule earlier ones where they say something."""
-    values = []
-    for field in FIELDS:
-        said = [layer[field] for layer in layers if layer.get(field) is not None]
-        if not said:
-            values.append("NONE")
+def number(value):
+    text = f"{decimal.Decimal(value).normalize():f}"
+    return text
+
+
+def pico(value, name):
+    """Whole pico-dollars per token: 1e-6 of a dollar per million tokens."""
+    value = (decimal.Decimal(value) * MILLION).quantize(decimal.Decimal(1))
+    if value >= 2**32 - 1:
+        sys.exit(f"{name}: {value} is too large")
+    return value / MILLION
+
+
+def layers(prices, name):
+    """Rates of a ModelPrice by their threshold in input tokens; 0 is the base."""
+    found = {0: {}}
+    for letter, field, _ in RATES:
+        price = getattr(prices, field, None) if field else None
+        if price is None:
             continue
-        pico = said[-1] * 1_000_000
-        if pico != int(pico) or pico >= 2**32 - 1:
-            sys.exit(f"{layers[0]['match']}: {field} is not a whole number of pico-dollars")
-        values.append(f"{int(pico):_}")
-    return f"rates({', '.join(values)})"
+        base = getattr(price, "base", price)
+        found[0][letter] = pico(base, name)
+        for tier in getattr(price, "tiers", []):
+            found.setdefault(tier.start, {})[letter] = pico(tier.price, name)
+    searches = getattr(prices, PER_SEARCH, None)
+    if searches is not None:
+        # Google asks per request for what is older than Gemini 3, and per search since.
+        per_request = re.match(r"gemini-[12]", name)
+        found[0]["g" if per_request else "s"] = decimal.Decimal(getattr(searches, "base", searches))
+    return found
 
 
-def exceptions(row):
-    terms = []
-    for tier in row.get("tiers", []):
-        terms.append(f"Above({tier['above_input_tokens']:_}, {rates(row, tier)})")
-    for change in row.get("changes", []):
-        day = datetime.datetime.fromisoformat(change["from"]).replace(tzinfo=datetime.timezone.utc)
-        terms.append(f"From({int(day.timestamp()):_}, {rates(row, change)})")
-    for window in row.get("time_of_day", []):
-        terms.append(f"Daily({minute(window['utc_from'])}, {minute(window['utc_to'])}, {rates(row, window)})")
-    if sum(kind in row for kind in ("tiers", "changes", "time_of_day")) > 1:
-        sys.exit(f"{row['match']}: two kinds of exceptions in one row")
-    return terms
+def sections(model):
+    """(condition, rates) in the order in which they are applied."""
+    dated = model.prices if isinstance(model.prices, list) else [model.prices]
+    out = []
+    for item in dated:
+        prices, when = getattr(item, "prices", item), []
+        constraint = getattr(item, "constraint", None)
+        if hasattr(constraint, "start_date") and constraint.start_date > TODAY - datetime.timedelta(days=400):
+            when = [f"from={constraint.start_date}"]
+        elif hasattr(constraint, "start_time"):
+            start, end = constraint.start_time, constraint.end_time
+            when = [f"daily={start.hour * 60 + start.minute}-{end.hour * 60 + end.minute}"]
+        out += [(when + above(limit), rates) for limit, rates in sorted(layers(prices, model.id).items())]
+    oldest = datetime.date(2000, 1, 1)
+    for variant in sorted(model.price_variants or [], key=lambda it: getattr(it.constraint, "start_date", oldest)):
+        start = getattr(variant.constraint, "start_date", None)
+        tier = variant.when.get("service_tier") or variant.when.get("processing") or variant.when.get("speed")
+        if "speed" in variant.when:
+            tier = "speed"
+        if tier in (None, "default", "fast"):
+            continue
+        # What has begun by now has no day: requests of before are recorded with their own prices.
+        when = [f"from={start}"] if start and start > TODAY else []
+        found = layers(variant.prices, model.id)
+        out += [([tier] + when + above(limit), rates) for limit, rates in sorted(found.items()) if rates]
+    return out
 
 
-def minute(clock):
-    hours, minutes = clock.split(":")
-    return int(hours) * 60 + int(minutes)
+def above(limit):
+    return [f">{limit}"] if limit else []
+
+
+def overlay(parts, row):
+    """What the second source has more."""
+    if not parts or not row:
+        return
+    tiers = {None: []} | {tier: [tier] for tier in TIERS}
+    limits = sorted({int(key) * 1000 for key in re.findall(r"above_(\d+)k_tokens", " ".join(row))})
+    known = {word for condition, _ in parts for word in condition}
+    for tier, when in tiers.items():
+        for limit in [0] + limits:
+            suffix = f"_above_{limit // 1000}k_tokens" if limit else ""
+            suffix += f"_{tier}" if tier else ""
+            found = {}
+            for letter, _, field in RATES:
+                value = row.get((field or "-") + suffix)
+                if value is not None and (letter in "dab" or (tier and tier not in known)):
+                    found[letter] = pico(decimal.Decimal(str(value)) * MILLION, field)
+            if not found:
+                continue
+            where = when + above(limit)
+            for condition, rates in parts:
+                if condition == where:
+                    for letter, value in found.items():
+                        rates.setdefault(letter, value)
+                    break
+            else:
+                parts.append((where, found))
+    factors = row.get("provider_specific_entry") or {}
+    if "us" in factors:
+        parts.append((["us"], {"x": decimal.Decimal(str(factors["us"]))}))
+    if "fast" in factors and not any("speed" in condition for condition, _ in parts):
+        parts.append((["speed"], {"x": decimal.Decimal(str(factors["fast"]))}))
+
+
+def second(row):
+    """Sections of a model that only the second source has."""
+    base = {}
+    for letter, _, field in RATES:
+        if field and row.get(field) is not None:
+            base[letter] = pico(decimal.Decimal(str(row[field])) * MILLION, field)
+    parts = [([], base)]
+    for tier in (None, *TIERS, "batch"):
+        for limit in sorted({0} | {int(key) * 1000 for key in re.findall(r"above_(\d+)k_tokens", " ".join(row))}):
+            if not tier and not limit:
+                continue
+            suffix = (f"_above_{limit // 1000}k_tokens" if limit else "") + {None: "", "batch": "_batches"}.get(tier, f"_{tier}")
+            found = {}
+            for letter, _, field in RATES:
+                if field and row.get(field + suffix) is not None:
+                    found[letter] = pico(decimal.Decimal(str(row[field + suffix])) * MILLION, field)
+            if found:
+                parts.append((([tier] if tier else []) + above(limit), found))
+    return parts
+
+
+def names(model):
+    """Names that clients send: the id, and what is matched whole."""
+    found, clauses = [model.id], [model.match]
+    while clauses:
+        clause = clauses.pop()
+        clauses += getattr(clause, "or_", [])
+        for kind in ("equals",):
+            if getattr(clause, kind, None):
+                found.append(getattr(clause, kind))
+    return sorted({plain(name) for name in found})
+
+
+def plain(name):
+    name = name.lower().rsplit("/", 1)[-1]
+    return name.replace(".", "-") if name.startswith("claude") else name
+
+
+def text(parts):
+    words = []
+    for condition, rates in parts:
+        if not rates:
+            continue
+        if condition:
+            words.append("[" + ",".join(condition) + "]")
+        if "i" in rates and "o" in rates:
+            words.append(f"{number(rates['i'])}/{number(rates['o'])}")
+        words += [letter + number(value) for letter, value in rates.items() if letter not in "io" or "i" not in rates or "o" not in rates]
+    return " ".join(words)
+
+
+def without_date(name):
+    return re.sub(r"-(20\d{2}-\d{2}-\d{2}|20\d{6}|\d{4})$", "", name)
 
 
 def main():
-    with open(sys.argv[1], encoding="utf-8") as file:
-        prices = json.load(file, parse_float=decimal.Decimal)
-    print(HEAD.format(as_of=prices["as_of"]), end="")
-    for row in sorted(prices["models"], key=lambda row: row["match"]):
-        terms = exceptions(row)
-        print(f'    Row {{ name: "{row["match"]}", base: {rates(row)}, except: &[', end="")
-        print("".join(f"\n        {term}," for term in terms), end="\n    " if terms else "")
-        print("] },")
-    print("];")
+    litellm = json.load(open(sys.argv[1], encoding="utf-8"))
+    providers = {provider.id: provider for provider in data.providers}
+    rows = {}
+    for host, theirs in HOSTS.items():
+        for model in providers[theirs].models:
+            parts = sections(model)
+            if not parts or "i" not in parts[0][1] or "o" not in parts[0][1]:
+                continue
+            aliases = {"google": "gemini/", "anthropic": ""}
+            for name in names(model):
+                row = next((litellm[key] for key in (aliases.get(host, host + "/") + name, name) if key in litellm), None)
+                copy = [(list(condition), dict(rates)) for condition, rates in parts]
+                # A price that has just changed may not have got there.
+                is_new = any(str(TODAY - datetime.timedelta(days=60)) < word[5:] for condition, _ in copy for word in condition if word.startswith("from="))
+                if row and host in ("openai", "anthropic", "google") and not is_new:
+                    overlay(copy, row)
+                copy[0][1].update({letter: decimal.Decimal(value) for letter, value in AUDIO.get(name, {}).items()})
+                rows.setdefault((name, host), text(copy))
+    for key, row in litellm.items():
+        provider = row.get("litellm_provider")
+        is_host = [host for host, theirs in ({"openai": "openai", "anthropic": "anthropic"} | ADDED).items() if theirs == provider]
+        if not is_host or row.get("mode") not in ("chat", "responses") or not row.get("input_cost_per_token"):
+            continue
+        if row.get("output_cost_per_token") is None:
+            continue
+        if (without_date(plain(key)), is_host[0]) not in rows:
+            rows.setdefault((plain(key), is_host[0]), text(second(row)))
+    for (name, host) in list(rows):
+        bare = without_date(name)
+        if bare != name and rows.get((bare, host)) == rows[name, host]:
+            del rows[name, host]
+    version = importlib.metadata.version("genai-prices")
+    print(HEAD.format(version=version, as_of=as_of(), litellm=sys.argv[2] if len(sys.argv) > 2 else "litellm"), end="")
+    for (name, host) in sorted(rows):
+        print(name, host, rows[name, host])
 
 
-HEAD = '''//! The list prices that are built in, one flat table. Made by tests/tools/prices.py; do not edit.
-//!
-//! Facts only (names and list prices), restated from the package data of genai-prices 0.2.3 by
-//! Pydantic Services Inc., MIT licence. Pico-dollars per token (dollars per million tokens times
-//! a million): input, output, cache write kept 5 minutes, kept an hour, cache read.
+def as_of():
+    """The newest day that the first source's words on its prices name, not in the future."""
+    source = open(data.__file__.replace("data.py", "data_snapshot.py"), encoding="utf-8").read()
+    days = re.findall(r"(?:verified|read|checked) on (20\d\d-\d\d-\d\d)", open(data.__file__, encoding="utf-8").read() + source)
+    return max(day for day in days if day <= str(TODAY))
 
-use super::lookup::Except::{{Above, Daily, From}};
-use super::lookup::Row;
-use super::price::{{NONE, rates}};
 
-/// The newest dated change in the table.
-pub(crate) const AS_OF: &str = "{as_of}";
-
-/// Where they come from.
-pub(crate) const SOURCE: &str = "genai-prices 0.2.3";
-
-#[rustfmt::skip]
-pub(super) const ROWS: &[Row] = &[
-'''
+HEAD = """\
+# List prices by model and host, in order. Written by tests/tools/prices.py; do not edit.
+# Facts only, restated from genai-prices {version} (Pydantic Services Inc., MIT licence) and
+# {litellm} (Berri AI, MIT licence).
+# as of {as_of}
+#
+# NAME HOST RATES [CONDITION,...] RATES ...: what stands behind conditions overrules what stands before.
+# Dollars per million tokens: IN/OUT, r cache read, w cache write, h kept an hour, d kept twelve hours,
+# a audio in, b audio out, p images out; s dollars per 1,000 searches, g per 1,000
+# requests that search; x a factor on all of them.
+# Conditions: >N input tokens, from=DAY, daily=MINUTE-MINUTE (UTC), a service tier, speed, us.
+"""
 
 if __name__ == "__main__":
     main()

@@ -30,7 +30,13 @@ CREATE TABLE requests (
     ttfb_ms INTEGER,
     total_ms INTEGER NOT NULL,
     -- Why an answer has no footer, or `added`.
-    footer TEXT
+    footer TEXT,
+    -- What answered, where that has another name than was asked for.
+    served_model TEXT,
+    -- How it was served, as far as that has a price: `standard`, `flex`, `standard fast` and so on.
+    tier TEXT,
+    -- Who says what it cost: `provider`, `configured` or `listed`.
+    cost_basis TEXT
 ) STRICT;
 
 CREATE INDEX requests_ts ON requests (ts);

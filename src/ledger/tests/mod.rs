@@ -80,6 +80,7 @@ fn entry(id: &str) -> Entry {
         ts: NOW,
         provider: "anthropic".into(),
         api: "messages",
+        served_model: None,
         model: Some("claude-sonnet-4-5".into()),
         project: None,
         client: Some("claude-cli/2.1".into()),
@@ -95,6 +96,7 @@ fn entry(id: &str) -> Entry {
             cache_write_1h: None,
             output: Some(100),
             reasoning: None,
+            ..Usage::default()
         }),
         cuts: vec![(100, 400), (800, 100)],
         ratio: Ratio::of_hundredths(200),

@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::config::Config;
-use crate::ledger::{DELAY_BOUNDS, Delays, Entry, Money};
+use crate::ledger::{DELAY_BOUNDS, Delays, Entry};
+use crate::prices::Money;
 use crate::report::prometheus::{Bounds, Exposition, Metric};
 
 /// Different models that get a label of their own; then `other`.
@@ -206,7 +207,7 @@ impl Counts {
         model.input = model.input.saturating_add(usage.input.unwrap_or(0));
         model.cache_read = model.cache_read.saturating_add(usage.cache_read.unwrap_or(0));
         model.output = model.output.saturating_add(usage.output.unwrap_or(0));
-        if let Some(Money { cost_nano, saved_nano }) = entry.money {
+        if let Some(Money { cost_nano, saved_nano, .. }) = entry.money {
             model.cost_nano = model.cost_nano.saturating_add(cost_nano);
             model.saved_nano = model.saved_nano.saturating_add(saved_nano);
             model.saved_most_nano = model.saved_most_nano.max(model.saved_nano);

@@ -3,96 +3,153 @@
 //! All arithmetic is in whole numbers: pico-dollars per token in, nano-dollars out. Every surface
 //! (reports, footer, traces, metrics) shows what this file made of a request, once.
 
-use super::calibrate::Ratio;
-use super::lookup::Prices;
+use super::{Prices, Rates, Terms};
 use crate::wire::Usage;
-
-/// Pico-dollars per token, which is dollars per million tokens times a million.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rates {
-    pub(crate) input: u32,
-    pub(crate) output: u32,
-    /// `None`, here and below: no rate of its own; the next more general one applies.
-    pub(crate) write_5m: Option<u32>,
-    pub(crate) write_1h: Option<u32>,
-    pub(crate) read: Option<u32>,
-}
-
-/// "No rate of its own" in the table: the next more general one applies.
-pub(super) const NONE: u32 = u32::MAX;
-
-pub(super) const fn rates(
-    input: u32,
-    output: u32,
-    write_5m: u32,
-    write_1h: u32,
-    read: u32,
-) -> Rates {
-    Rates { input, output, write_5m: said(write_5m), write_1h: said(write_1h), read: said(read) }
-}
-
-const fn said(rate: u32) -> Option<u32> {
-    if rate == NONE { None } else { Some(rate) }
-}
 
 /// Money of one request in nano-dollars. A negative saving is a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Money {
     pub(crate) cost_nano: i64,
     pub(crate) saved_nano: i64,
+    pub(crate) source: Source,
+}
+
+/// Who says what a request cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The provider, in its answer.
+    Provider,
+    /// The user's own prices.
+    Configured,
+    /// The list that is built in.
+    Listed,
+}
+
+impl Source {
+    /// In the ledger.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Source::Provider => "provider",
+            Source::Configured => "configured",
+            Source::Listed => "listed",
+        }
+    }
 }
 
 /// The places where the prompt was cut, in our own raw counts.
 #[derive(Clone, Copy)]
-pub(super) struct Cuts<'a> {
+pub(crate) struct Cuts<'a> {
     /// The whole prompt as sent.
-    pub(super) tokens_after: Option<u64>,
+    pub(crate) tokens_after: Option<u64>,
     /// Tokens of the prompt as sent before the place, and tokens saved there.
-    pub(super) places: &'a [(u64, i64)],
-    /// What one of our tokens is in billed ones.
-    pub(super) ratio: Ratio,
+    pub(crate) places: &'a [(u64, i64)],
+    /// So many billed tokens for so many of ours.
+    pub(crate) ratio: (u64, u64),
+}
+
+impl Cuts<'_> {
+    /// Of a prompt that was not ours to cut.
+    pub(crate) const NONE: Cuts<'static> = Cuts { tokens_after: None, places: &[], ratio: (1, 1) };
+}
+
+impl Money {
+    /// With what another turn within the same request cost.
+    pub(crate) fn plus(self, other: Money) -> Money {
+        Money {
+            cost_nano: self.cost_nano.saturating_add(other.cost_nano),
+            saved_nano: self.saved_nano.saturating_add(other.saved_nano),
+            ..self
+        }
+    }
 }
 
 /// No request has more; a provider that says so is not believed, or one wrong row would make the
 /// sums of all reports overflow.
 const TOKENS_MAX: u64 = 1 << 30;
 
-/// `None` if the model has no price, or the provider did not say all that is billed.
-pub(super) fn money(
-    prices: &Prices,
-    (model, ts): (&str, i64),
-    usage: &Usage,
-    cuts: Cuts<'_>,
-) -> Option<Money> {
+/// Whom a request went to, for which model, and when.
+#[derive(Clone, Copy)]
+pub(crate) struct Order<'a> {
+    pub(crate) model: &'a str,
+    pub(crate) provider: &'a str,
+    /// Unix seconds.
+    pub(crate) ts: i64,
+}
+
+/// `None` if the list does not say what was served costs, or the provider not all that is billed. The
+/// provider's own figure counts before any list.
+pub(crate) fn money(prices: &Prices, order: Order, usage: &Usage, cuts: Cuts<'_>) -> Option<Money> {
     let (input, output) = (usage.input?, usage.output?);
     if input.max(output) > TOKENS_MAX {
         return None;
     }
-    let rates = prices.rates(model, ts, input)?;
-    let segments = RateSegments::new(usage, &rates, input);
-    let cost = segments.cost() + i128::from(output) * i128::from(rates.output);
-    Some(Money { cost_nano: nano(cost, 1), saved_nano: segments.saved(input, cuts) })
+    let terms = Terms {
+        ts: order.ts,
+        input,
+        tier: usage.tier,
+        is_fast: usage.is_fast,
+        is_regional: usage.is_regional,
+    };
+    let quote = prices.quote(order.model, order.provider);
+    let rates = quote.and_then(|quote| quote.rates(&terms));
+    let (cost_nano, source) = match (usage.cost_nano, rates) {
+        (Some(cost), _) => (cost, Source::Provider),
+        (None, Some(rates)) => {
+            let is_own = quote.is_some_and(|quote| quote.is_own());
+            let source = if is_own { Source::Configured } else { Source::Listed };
+            (cost(usage, &rates, (input, output))?, source)
+        }
+        (None, None) => return None,
+    };
+    let saved = rates.map_or(0, |rates| RateSegments::new(usage, &rates, input).saved(input, cuts));
+    Some(Money { cost_nano, saved_nano: saved, source })
+}
+
+/// In nano-dollars; `None` if something was billed that has no price.
+fn cost(usage: &Usage, rates: &Rates, (input, output): (u64, u64)) -> Option<i64> {
+    let audio = usage.audio_output.unwrap_or(0).min(output);
+    let image = usage.image_output.unwrap_or(0).min(output - audio);
+    let part = |tokens: u64, rate: Option<u32>| match tokens {
+        0 => Some(0),
+        _ => rate.map(|rate| i128::from(tokens) * i128::from(rate)),
+    };
+    let pico = RateSegments::new(usage, rates, input).cost()
+        + part(audio, rates.audio_output)?
+        + part(image, rates.image_output.or(Some(rates.output)))?
+        + part(output - audio - image, Some(rates.output))?;
+    let searches = usage.searches.unwrap_or(0);
+    let searches = match rates.search_request {
+        Some(rate) => part(searches.min(1), Some(rate))?,
+        None => part(searches, rates.search)?,
+    };
+    Some(nano(pico, 1).saturating_add(i64::try_from(searches).ok()?))
 }
 
 /// A prompt as it was billed: its beginning read from the cache, then what was written to it, then
-/// the rest. An hour's writes come before those of five minutes: Anthropic demands that order.
+/// the rest. Longer-lived writes come before those of five minutes: Anthropic demands that order.
 struct RateSegments {
     /// Tokens, and their rate.
-    parts: [(u64, u32); 4],
+    parts: [(u64, u32); 6],
 }
 
 impl RateSegments {
     fn new(usage: &Usage, rates: &Rates, input: u64) -> RateSegments {
         let read = usage.cache_read.unwrap_or(0).min(input);
         let write = usage.cache_write.unwrap_or(0).min(input - read);
-        let write_1h = usage.cache_write_1h.unwrap_or(0).min(write);
-        let rate_5m = rates.write_5m.unwrap_or(rates.input);
+        let write_12h = usage.cache_write_12h.unwrap_or(0).min(write);
+        let write_1h = usage.cache_write_1h.unwrap_or(0).min(write - write_12h);
+        let plain = input - read - write;
+        let audio = usage.audio_input.unwrap_or(0).min(plain);
+        let rate = rates.write.unwrap_or(rates.input);
+        let rate_1h = rates.write_1h.unwrap_or(rate);
         RateSegments {
             parts: [
                 (read, rates.read.unwrap_or(rates.input)),
-                (write_1h, rates.write_1h.unwrap_or(rate_5m)),
-                (write - write_1h, rate_5m),
-                (input - read - write, rates.input),
+                (write_12h, rates.write_12h.unwrap_or(rate_1h)),
+                (write_1h, rate_1h),
+                (write - write_12h - write_1h, rate),
+                (audio, rates.audio_input.unwrap_or(rates.input)),
+                (plain - audio, rates.input),
             ],
         }
     }
@@ -111,7 +168,8 @@ impl RateSegments {
             let place = i128::from(*at) * i128::from(input) / after;
             i128::from(*saved) * i128::from(self.rate_at(place))
         });
-        nano(pico.sum::<i128>() * i128::from(cuts.ratio.billed), i128::from(cuts.ratio.counted))
+        let (billed, counted) = cuts.ratio;
+        nano(pico.sum::<i128>() * i128::from(billed), i128::from(counted.max(1)))
     }
 
     /// The rate of the token that many billed tokens into the prompt.
@@ -123,7 +181,7 @@ impl RateSegments {
                 return rate;
             }
         }
-        self.parts[3].1
+        self.parts[5].1
     }
 }
 
@@ -140,7 +198,7 @@ mod tests {
 
     const NOON_2026_11_23: i64 = 1_795_435_200;
 
-    const ONE: Ratio = Ratio { billed: 1, counted: 1 };
+    const ONE: (u64, u64) = (1, 1);
 
     #[test]
     fn requests_are_priced_by_kind_of_token_size_and_time() {
@@ -168,8 +226,9 @@ mod tests {
         #[track_caller]
         fn check(model: &str, ts: i64, usage: Usage, cost_nano: i64) {
             let cuts = Cuts { tokens_after: None, places: &[], ratio: ONE };
-            let money = money(&Prices::default(), (model, ts), &usage, cuts);
-            assert_eq!(money, Some(Money { cost_nano, saved_nano: 0 }));
+            let money = money(&Prices::default(), order(model, ts), &usage, cuts);
+            let source = Source::Listed;
+            assert_eq!(money, Some(Money { cost_nano, saved_nano: 0, source }));
         }
     }
 
@@ -183,7 +242,7 @@ mod tests {
         #[track_caller]
         fn check(model: &str, usage: Usage) {
             let cuts = Cuts { tokens_after: Some(10), places: &[(5, 5)], ratio: ONE };
-            assert_eq!(money(&Prices::default(), (model, 0), &usage, cuts), None);
+            assert_eq!(money(&Prices::default(), order(model, 0), &usage, cuts), None);
         }
     }
 
@@ -206,14 +265,10 @@ mod tests {
 
         #[track_caller]
         fn check(usage: Usage, tokens_after: u64, places: &[(u64, i64)], saved_nano: i64) {
-            for (ratio, of_one) in [
-                (ONE, 4),
-                (Ratio { billed: 5, counted: 4 }, 5),
-                (Ratio { billed: 9, counted: 12 }, 3),
-            ] {
+            for (ratio, of_one) in [(ONE, 4), ((5, 4), 5), ((9, 12), 3)] {
                 let cuts = Cuts { tokens_after: Some(tokens_after), places, ratio };
                 let prices = Prices::default();
-                let money = money(&prices, ("claude-sonnet-4-5", 0), &usage, cuts).unwrap();
+                let money = money(&prices, order("claude-sonnet-4-5", 0), &usage, cuts).unwrap();
                 assert_eq!(money.saved_nano, saved_nano * of_one / 4, "{ratio:?}");
             }
         }
@@ -230,12 +285,16 @@ mod tests {
 
         #[track_caller]
         fn check(usage: Usage, after: u64, places: &[(u64, i64)], want: (i64, i64)) {
-            let ratio = Ratio::of_hundredths(125);
+            let ratio = (125, 100);
             let cuts = Cuts { tokens_after: Some(after), places, ratio };
-            let model = ("claude-sonnet-4-5", 0);
+            let model = order("claude-sonnet-4-5", 0);
             let money = money(&Prices::default(), model, &usage, cuts).unwrap();
             assert_eq!((money.cost_nano, money.saved_nano), want);
         }
+    }
+
+    fn order(model: &str, ts: i64) -> Order<'_> {
+        Order { model, provider: "openai", ts }
     }
 
     fn usage(input: u64, read: u64, write: u64, write_1h: u64, output: u64) -> Usage {

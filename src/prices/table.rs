@@ -1,0 +1,133 @@
+//! The list prices that are built in, in the order of their names, and who asks which price.
+
+use std::sync::OnceLock;
+
+use miniz_oxide::inflate::decompress_to_vec;
+
+/// Deflated while the program is built, from `table.txt`.
+static DEFLATED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/prices.z"));
+
+/// Those that make the models they sell: theirs is the price of a model where nothing is known of the
+/// host. In the order in which they are asked.
+const MAKERS: &[&str] = &[
+    "anthropic",
+    "openai",
+    "google",
+    "deepseek",
+    "moonshot",
+    "zai",
+    "minimax",
+    "xai",
+    "mistral",
+    "alibaba",
+];
+
+/// Those that sell other people's models at prices of their own.
+const HOSTS: &[&str] = &["groq", "together", "fireworks", "cerebras"];
+
+/// A model at a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Row<'t> {
+    pub(crate) name: &'t str,
+    pub(crate) host: &'t str,
+    /// Rates and their conditions; see the top of the table.
+    pub(crate) spec: &'t str,
+}
+
+struct Table {
+    text: String,
+    /// Where each row begins.
+    starts: Vec<u32>,
+}
+
+/// Inflated when it is first asked: 42 KB.
+fn table() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let bytes = decompress_to_vec(DEFLATED).unwrap_or_default();
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        let mut starts = Vec::new();
+        let mut at = 0;
+        for line in text.split_inclusive('\n') {
+            if !line.starts_with('#') {
+                starts.push(at);
+            }
+            at += line.len() as u32;
+        }
+        Table { text, starts }
+    })
+}
+
+impl Table {
+    fn row(&self, start: u32) -> Row<'_> {
+        let line = self.text[start as usize..].lines().next().unwrap_or_default();
+        let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (host, spec) = rest.split_once(' ').unwrap_or((rest, ""));
+        Row { name, host, spec }
+    }
+
+    /// What stands behind a word at the top.
+    fn remark(&self, word: &str) -> &str {
+        let line = self.text.lines().find(|line| line.starts_with(word));
+        line.map_or("", |line| &line[word.len()..])
+    }
+}
+
+/// Every row, in order.
+pub(super) fn rows() -> impl Iterator<Item = Row<'static>> {
+    table().starts.iter().map(|start| table().row(*start))
+}
+
+/// The newest day on which prices were looked at.
+pub(crate) fn as_of() -> &'static str {
+    table().remark("# as of ")
+}
+
+/// What a provider asks for a model of that very name: the host's own price; the maker's, where the
+/// provider is not known to have prices of its own; or the only one there is.
+pub(super) fn find(name: &str, provider: &str) -> Option<Row<'static>> {
+    let table = table();
+    let from = table.starts.partition_point(|start| table.row(*start).name < name);
+    let of_name = || {
+        let rows = table.starts[from..].iter().map(|start| table.row(*start));
+        rows.take_while(|row| row.name == name)
+    };
+    let at = |host: &str| of_name().find(|row| row.host == host);
+    if let Some(row) = at(provider) {
+        return Some(row);
+    }
+    if HOSTS.contains(&provider) {
+        return None;
+    }
+    let maker = MAKERS.iter().find_map(|maker| at(maker));
+    maker.or_else(|| {
+        let first = of_name().next()?;
+        of_name().all(|row| row.spec == first.spec).then_some(first)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_in_order_and_found() {
+        assert!(rows().count() > 600);
+        assert!(rows().is_sorted_by_key(|row| (row.name, row.host)));
+        for row in rows() {
+            assert_eq!(find(row.name, row.host), Some(row));
+            assert!(MAKERS.contains(&row.host) || HOSTS.contains(&row.host), "{row:?}");
+        }
+        assert_eq!(as_of().len(), "2026-11-03".len());
+    }
+
+    #[test]
+    fn the_host_decides_then_the_maker() {
+        let host = |name, provider| find(name, provider).map(|row| row.host);
+        assert_eq!(host("claude-opus-5-5", "google"), Some("google"));
+        assert_eq!(host("claude-opus-5-5", "openrouter"), Some("anthropic"));
+        assert_eq!(host("llama-3.3-70b-versatile", "openai"), Some("groq"));
+        assert_eq!(host("gpt-4o", "groq"), None, "it is not sold there");
+        assert_eq!(host("local-llama", "openai"), None);
+    }
+}
