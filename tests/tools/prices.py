@@ -213,6 +213,9 @@ def main():
                 continue
             aliases = {"google": "gemini/", "anthropic": ""}
             for name in names(model):
+                # Open weights that OpenAI does not sell: what they cost is for their hosts to say.
+                if host == "openai" and name.startswith("gpt-oss"):
+                    continue
                 row = next((litellm[key] for key in (aliases.get(host, host + "/") + name, name) if key in litellm), None)
                 copy = [(list(condition), dict(rates)) for condition, rates in parts]
                 # A price that has just changed may not have got there.
