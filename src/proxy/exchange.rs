@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::Context;
 use super::catch_panic::catch_panic;
 use super::encoding;
 use super::event_loop::client::{Client, Incoming, ReadyRequest};
@@ -27,6 +26,7 @@ use super::upstream::forward::{Failure, Outgoing, Target};
 use super::upstream::transport::SHUTDOWN;
 use super::upstream::uploading::locked;
 use super::upstream::{Reply, finish_sending};
+use super::{Context, Event};
 use crate::compress::Mode;
 use crate::footer;
 use crate::ledger::Entry;
@@ -342,7 +342,7 @@ impl Exchange<'_> {
         }
         self.context.metrics.count(&entry);
         self.context.ledger.record(entry);
-        (self.context.report)(&done);
+        (self.context.report)(&Event::Finished(done));
     }
 
     fn no_route(&self, why: Unrouted, is_read: bool) {
@@ -376,6 +376,11 @@ impl Exchange<'_> {
             Failure::TimedOut => {
                 why = "no answer in time".to_owned();
                 (504, "upstream-timeout", format!("{host} did not answer in time"))
+            }
+            Failure::BadAnswer(reason) => {
+                let text = format!("{host} gave an answer that cannot be read: {reason}");
+                why = reason.to_owned();
+                (502, "upstream-bad-answer", text)
             }
             Failure::Unreachable(reason) => {
                 let text = format!("cannot reach {host}: {reason}");

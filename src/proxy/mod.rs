@@ -75,8 +75,8 @@ pub(crate) struct Context {
     large: large_bodies::LargeBodyThread,
     /// Prompts that were rewritten before.
     memo: Memo,
-    /// Called with each finished exchange, for the line on the terminal or in the log.
-    pub(crate) report: Box<dyn Fn(&Finished) + Send + Sync>,
+    /// For the terminal or the log.
+    report: Report,
     /// The default report, as JSON or as a page.
     pub(crate) stats: Stats,
     metrics: local::metrics::Metrics,
@@ -93,6 +93,16 @@ pub(crate) struct Context {
     staying: AtomicUsize,
 }
 
+/// What people who watch are told.
+pub(crate) enum Event<'a> {
+    Finished(Finished<'a>),
+    /// The proxy has been asked to stop, with so many requests that it lets finish.
+    Stopping(usize),
+}
+
+/// Takes each event.
+pub(crate) type Report = Box<dyn Fn(&Event) + Send + Sync>;
+
 /// Makes the default report, as JSON or as a page.
 pub(crate) type Stats = Box<dyn Fn(bool) -> Result<String, Error> + Send + Sync>;
 
@@ -105,12 +115,7 @@ pub(crate) struct Totals {
 }
 
 impl Context {
-    pub(crate) fn new(
-        setup: Setup,
-        ledger: Ledger,
-        report: Box<dyn Fn(&Finished) + Send + Sync>,
-        stats: Stats,
-    ) -> Context {
+    pub(crate) fn new(setup: Setup, ledger: Ledger, report: Report, stats: Stats) -> Context {
         let seed = RandomState::new();
         let config = &setup.config;
         Context {

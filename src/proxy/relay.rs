@@ -102,7 +102,8 @@ impl Relay<'_> {
         };
         buffer_pool::keep(head);
         let (reading, footer) = filter.finish();
-        let error = self.judge(copied.map(|any| any && self.is_judged()), reading.as_ref());
+        let error = self
+            .judge(copied.map(|any| any && is_judged(self.answer, self.framing)), reading.as_ref());
         // The end is marked only when it is known to be one.
         let is_whole = matches!(error, None | Some("cut?"));
         let is_ended = is_whole && (end != End::Chunks || self.write(&[b"0\r\n\r\n"]).is_ok());
@@ -220,20 +221,6 @@ impl Relay<'_> {
         }
     }
 
-    /// Whether only the content can tell an end from a cut: the close is the only mark, and the content has
-    /// marks of its own. An error page or a text is complete when the connection ends in order.
-    fn is_judged(&self) -> bool {
-        let kind = self.answer.header("content-type").unwrap_or_default();
-        let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        let ends = |word: &[u8]| {
-            let end = kind.len().checked_sub(word.len()).map(|at| &kind[at..]);
-            end.is_some_and(|end| end.eq_ignore_ascii_case(word))
-        };
-        let is_json = ends(b"/json") || ends(b"+json");
-        self.framing == Framing::Close
-            && (ends(b"text/event-stream") || is_json && matches!(self.answer.status(), 200..=299))
-    }
-
     fn end(&self) -> End {
         match self.framing {
             Framing::None => End::None,
@@ -297,6 +284,20 @@ impl Relay<'_> {
         let part = |at: usize| io::IoSlice::new(parts.get(at).copied().unwrap_or_default());
         write_all(self.client, &mut [part(0), part(1), part(2)])
     }
+}
+
+/// Whether only the content can tell an end from a cut: the close is the only mark, and the content has
+/// marks of its own. An error page or a text is complete when the connection ends in order.
+pub(super) fn is_judged(answer: &ReplyHead, framing: Framing) -> bool {
+    let kind = answer.header("content-type").unwrap_or_default();
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let ends = |word: &[u8]| {
+        let end = kind.len().checked_sub(word.len()).map(|at| &kind[at..]);
+        end.is_some_and(|end| end.eq_ignore_ascii_case(word))
+    };
+    let is_json = ends(b"/json") || ends(b"+json");
+    framing == Framing::Close
+        && (ends(b"text/event-stream") || is_json && matches!(answer.status(), 200..=299))
 }
 
 /// All parts in as few system calls as the socket takes, for as long as the client takes any.

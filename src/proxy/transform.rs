@@ -4,7 +4,7 @@ use std::io::{self, Cursor, Read};
 use std::time::{Duration, Instant};
 
 use super::catch_panic::catch_panic;
-use super::relay::Body;
+use super::relay::{Body, is_judged};
 use super::upstream::{Framing, ReplyHead, Source, is_late};
 use crate::footer;
 use crate::footer::response_filter::{Edit, FooterLine, HOLD_TIME_MAX, ResponseFilter};
@@ -48,11 +48,11 @@ pub(super) fn transform<'a>(
     line: FooterLine<'a>,
 ) -> ResponseBody<'a> {
     let is_plain = head.header("content-encoding").is_none();
-    let observer = || {
-        options
-            .format
-            .filter(|_| is_plain)
-            .map(|format| UsageObserver::new(format, options.is_stream))
+    let observer = || match options.format.filter(|_| is_plain) {
+        Some(format) => Some(UsageObserver::new(format, options.is_stream)),
+        None => {
+            (is_plain && is_judged(head, framing)).then(|| UsageObserver::of_end(options.is_stream))
+        }
     };
     let as_it_comes = |body, footer| ResponseBody {
         body: Body::Comes(body),

@@ -36,7 +36,8 @@ pub(crate) struct Reading {
 
 /// Reads one answer of a known wire format. The bytes must not be compressed.
 pub(crate) struct UsageObserver {
-    format: Format,
+    /// `None`: only its end is looked for.
+    format: Option<Format>,
     /// `None`: the answer is one JSON value.
     events: Option<Events>,
     json_scanner: JsonScanner<Field>,
@@ -200,10 +201,22 @@ impl UsageObserver {
     pub(crate) fn new(format: Format, streamed: bool) -> UsageObserver {
         let (wanted, words) = tables(format);
         UsageObserver {
-            format,
+            format: Some(format),
             events: streamed.then(Events::new),
             json_scanner: JsonScanner::new(wanted),
             words,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Of an answer whose format is not known only where it stops is told: within an event or a JSON value,
+    /// or behind it.
+    pub(crate) fn of_end(streamed: bool) -> UsageObserver {
+        UsageObserver {
+            format: None,
+            events: streamed.then(Events::new),
+            json_scanner: JsonScanner::new(&[]),
+            words: &[],
             seen: Seen::default(),
         }
     }
@@ -261,7 +274,7 @@ impl UsageObserver {
     /// What the answer has said so far about what is billed.
     pub(crate) fn usage(&self) -> Option<Usage> {
         let Seen { first_usage, usage, ended, tier, searches, .. } = &self.seen;
-        let usage = usage::read(self.format, first_usage, usage, *ended)?;
+        let usage = usage::read(self.format?, first_usage, usage, *ended)?;
         Some(Usage {
             tier: tier.unwrap_or(usage.tier),
             searches: usage.searches.or((*searches > 0).then_some(*searches)),
@@ -273,17 +286,20 @@ impl UsageObserver {
     pub(crate) fn finish(mut self) -> Reading {
         let inside = match &self.events {
             Some(events) => events.inside(),
+            // A number or a word alone is a value, too.
+            None if self.format.is_none() => self.json_scanner.is_open(),
             None => !self.json_scanner.complete(),
         };
         // Some servers leave out the empty line behind the last event.
         self.seen.end_event();
-        if self.events.is_none() {
+        // Where no mark is known, the end is one that is not within anything.
+        if self.events.is_none() || self.format.is_none() {
             self.seen.ended = !inside;
         }
         self.seen.name_error(self.format);
         let turns = match self.format {
-            Format::Messages => usage::turns(&self.seen.usage),
-            Format::Chat | Format::Responses | Format::Gemini => Vec::new(),
+            Some(Format::Messages) => usage::turns(&self.seen.usage),
+            Some(Format::Chat | Format::Responses | Format::Gemini) | None => Vec::new(),
         };
         Reading {
             usage: self.usage(),
@@ -405,8 +421,8 @@ impl Seen {
     }
 
     /// The name of an error that has none of its own.
-    fn name_error(&mut self, format: Format) {
-        if format == Format::Responses && self.stop == br#""failed""# {
+    fn name_error(&mut self, format: Option<Format>) {
+        if format == Some(Format::Responses) && self.stop == br#""failed""# {
             self.fail(true, None);
         }
         if self.error.as_deref() == Some(UNNAMED) {

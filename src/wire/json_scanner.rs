@@ -89,7 +89,12 @@ impl<F: Copy> JsonScanner<F> {
 
     /// Whether exactly the end of a document has been reached: something was opened, nothing is open.
     pub(super) fn complete(&self) -> bool {
-        self.started && self.open == 0 && self.passed_over == 0 && !self.in_string
+        self.started && !self.is_open()
+    }
+
+    /// Whether something was opened and not closed: a string, an object, an array.
+    pub(super) fn is_open(&self) -> bool {
+        self.open > 0 || self.passed_over > 0 || self.in_string
     }
 
     /// Takes the next bytes; each wanted value is handed on as the JSON that it is.

@@ -231,7 +231,10 @@ fn what_is_no_answer_is_a_bad_gateway() {
             let answer = proxy.post(api.target(false), &api.headers(), &api.small(false));
             assert_eq!((answer.status(), answer.clean), (502, true), "{what}: {}", answer.text());
             let error = answer.head.header("x-tokenpak-error");
-            assert_eq!(error.as_deref(), Some("upstream-unreachable"), "{what}");
+            // What breaks off was not an answer yet.
+            let broke_off = wire.is_empty() || what.starts_with("half");
+            let want = if broke_off { "upstream-unreachable" } else { "upstream-bad-answer" };
+            assert_eq!(error.as_deref(), Some(want), "{what}");
             assert!(answer.json()["error"]["message"].is_string(), "{what}: the client's dialect");
             for secret in ["not-a-key", "/v1", port.as_str(), "Say hello", "banana"] {
                 assert!(!answer.text().contains(secret), "{what}: {}", answer.text());

@@ -150,6 +150,41 @@ fn endings(api: Api) -> Vec<(&'static str, bool, &'static str)> {
     all
 }
 
+/// Answers that end with their connection, to requests in no format that is known: content type, status,
+/// body, and whether that is an end.
+const UNKNOWN: &[(&str, u16, &str, bool)] = &[
+    ("application/json", 200, "{\"data\": [1, 2]}", true),
+    ("application/json; charset=utf-8", 200, "{\"data\": [1, {\"a\": \"}\"", false),
+    ("application/json", 200, "{\"data\": \"half a te", false),
+    ("application/json", 200, "[{}, {}", false),
+    ("application/json", 200, "{}\n{}\n", true),
+    ("application/json", 200, "7", true),
+    ("application/json", 200, "", true),
+    ("application/problem+json", 503, "{\"data\": [", true),
+    ("application/x-ndjson", 200, "{\"a\": 1}\n{\"b\"", true),
+    ("text/plain", 200, "{", true),
+    ("text/html", 503, "<p>[", true),
+    ("text/event-stream", 200, "event: a\ndata: {}\n\n", true),
+    ("text/event-stream", 200, "event: a\ndata: {}\n\nevent: b\ndata: {\"x", false),
+    ("text/event-stream", 200, ": waiting\n\n", true),
+];
+
+#[test]
+fn answers_in_no_known_format_are_judged_by_what_is_left_open() {
+    let (provider, sandbox, proxy) = scene();
+    for method in ["GET", "POST"] {
+        for (kind, status, body, clean) in UNKNOWN {
+            let script = Script { framing: Framing::UntilClose, ..Script::status(*status) };
+            provider.next(script.body(kind, *body));
+            let answer = proxy.ask(method, "/v1/files/1", &Api::Chat.headers(), b"");
+            let case = format!("{method} {kind} {status} {body:?}");
+            assert_eq!((answer.clean, answer.text().as_str()), (*clean, *body), "{case}");
+            let row = sandbox.row(&answer.head.request_id());
+            assert_eq!(row.text("error"), if *clean { "" } else { "cut" }, "{case}");
+        }
+    }
+}
+
 #[test]
 fn streams_without_a_length_are_judged_by_their_end_marks() {
     let (provider, sandbox, proxy) = scene();

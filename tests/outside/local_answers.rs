@@ -1,9 +1,10 @@
 //! The answers that are our own, against every method, version and fate of the connection; and own pages
 //! that are asked for with a body.
 
-use crate::provider::{Framing, Provider, Script};
+use crate::provider::{Framing, Gate, Provider, Script};
 use crate::sandbox::{Client, Proxy, Sandbox};
 use crate::support::{Api, sandbox, scene};
+use serde_json::Value;
 use std::net::TcpListener;
 
 /// What leads to an answer of ours: its name, the target, header lines, and the status that GET gets.
@@ -268,4 +269,95 @@ fn later_versions_of_the_first_http_are_understood() {
         assert_eq!((answer.status(), answer.text().as_str()), (200, "ok"), "{version}");
     }
     assert_eq!(provider.connections(), 1, "and kept");
+}
+
+/// What goes wrong before a request has a worker, or for want of one: its name, the framing of the request,
+/// what comes of its body, and the answer.
+const PRESSURES: &[(&str, &str, &str, u16, &str)] = &[
+    ("busy", "Content-Length: 2\r\n", "{}", 503, "busy"),
+    ("late body", "Content-Length: 20\r\n", "{", 408, "request-timeout"),
+    ("late chunk", "Transfer-Encoding: chunked\r\n", "5\r\n{", 408, "request-timeout"),
+    ("announced too large", "Content-Length: 9999999\r\n", "{", 413, "body-too-large"),
+    ("two framings", "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", "", 400, "bad-request"),
+    ("odd expectation", "Content-Length: 2\r\nExpect: x\r\n", "{}", 417, "bad-request"),
+];
+
+#[test]
+fn refusals_under_pressure_speak_the_dialect_and_leave_head_without_a_body() {
+    let provider = Provider::start();
+    let gate = Gate::default();
+    provider.always(Script::gated(3, &gate));
+    let sandbox = sandbox()
+        .providers(&provider)
+        .deadlines("queue=300 body=300")
+        .config(r#"{"proxy": {"workers": 1, "max_body_mb": 1}}"#);
+    let proxy = sandbox.serve();
+    let mut busy = proxy.connect();
+    let small = Api::Messages.small(true);
+    busy.request(("POST", "/v1/messages"), &Api::Messages.headers(), &small);
+    provider.wait_seen(1);
+    std::thread::scope(|scope| {
+        for pressure in PRESSURES {
+            for api in Api::ALL {
+                let proxy = &proxy;
+                scope.spawn(move || {
+                    under_pressure(proxy, api, "POST", pressure);
+                    under_pressure(proxy, api, "HEAD", pressure);
+                });
+            }
+        }
+    });
+    gate.open_all();
+    assert!(busy.answer().clean);
+    assert_eq!(provider.seen().len(), 1, "nothing else was sent");
+}
+
+#[track_caller]
+fn under_pressure(
+    proxy: &Proxy,
+    api: Api,
+    method: &str,
+    (name, framing, body, status, code): &(&str, &str, &str, u16, &str),
+) {
+    let case = format!("{name}: {method} {api:?}");
+    let mut client = proxy.connect();
+    let target = api.target(false);
+    let lines = api.headers().into_iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+    let lines = lines.collect::<String>();
+    client.send(format!(
+        "{method} {target} HTTP/1.1\r\nHost: localhost\r\n{lines}{framing}\r\n{body}"
+    ));
+    let head = client.head();
+    let got = (head.status, head.header("x-tokenpak-error"));
+    // What is no prompt waits for a worker before anybody looks at its body.
+    let waits = method == "HEAD" && matches!(*name, "late chunk" | "announced too large");
+    let (status, code) = if waits { (503, "busy") } else { (*status, *code) };
+    assert_eq!((got.0, got.1.as_deref()), (status, Some(code)), "{case}");
+    let retry = head.header("retry-after");
+    assert_eq!(retry.as_deref(), (got.0 == 503).then_some("1"), "{case}");
+    if method == "HEAD" {
+        client.skip_body();
+        // All that may follow is the end, or nothing.
+        if head.all("connection").iter().any(|said| said == b"close") {
+            assert!(client.closed(), "{case}");
+        }
+        return;
+    }
+    let (body, clean) = client.body();
+    let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+    assert!(
+        clean
+            && json["error"]["message"].as_str().is_some_and(|text| text.starts_with("tokenpak: ")),
+        "{case}: {json}"
+    );
+    match api {
+        Api::Messages => {
+            assert!(json["type"] == "error" && json["error"]["type"].is_string(), "{case}: {json}")
+        }
+        Api::Gemini => assert!(
+            json["error"]["code"] == status && json["error"]["status"].is_string(),
+            "{case}: {json}"
+        ),
+        Api::Chat | Api::Responses => assert!(json["error"]["type"].is_string(), "{case}: {json}"),
+    }
 }

@@ -30,6 +30,7 @@ fn sigterm_lets_streams_finish_and_flushes() {
     assert_eq!((row.text("error"), row.number("status")), ("", Some(200)));
     let (stdout, stderr) = proxy.output();
     assert_eq!(stdout, "");
+    assert!(stderr.contains(" stopping signal=TERM in_flight=1\n"), "{stderr}");
     assert!(stderr.contains("stopped"), "{stderr}");
 }
 

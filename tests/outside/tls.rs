@@ -43,14 +43,22 @@ fn works_once(proxy: &Proxy) {
 }
 
 /// A 502 in every dialect, whose words hold `reason` and no address.
+/// Where a port of the answer is no secret: that of a proxy on the way is told.
+const NO_PORT: u16 = u16::MAX;
+
 #[track_caller]
 fn fails(proxy: &Proxy, port: u16, reason: &str) {
+    fails_as(proxy, port, reason, "upstream-unreachable");
+}
+
+#[track_caller]
+fn fails_as(proxy: &Proxy, port: u16, reason: &str, code: &str) {
     for api in Api::ALL {
         let answer = proxy.post(api.target(true), &api.headers(), &api.small(true));
         let text = answer.text();
         assert_eq!((answer.status(), answer.clean), (502, true), "{text}");
         let error = answer.head.header("x-tokenpak-error");
-        assert_eq!(error.as_deref(), Some("upstream-unreachable"));
+        assert_eq!(error.as_deref(), Some(code));
         let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(message.contains(reason), "{message}");
         for secret in ["not-a-key", "/v1", &port.to_string(), "roots.pem", "elsewhere.test"] {
@@ -368,7 +376,8 @@ fn server_with_tls_where_plain_http_is_expected_is_told() {
     let (provider, authority) = (Provider::start(), Authority::new());
     let port = tls(provider.port(), authority.sign("localhost"));
     let sandbox = at(sandbox(), &format!("http://localhost:{port}"));
-    fails(&sandbox.serve(), port, "cannot reach localhost");
+    let why = "localhost gave an answer that cannot be read: it is not HTTP";
+    fails_as(&sandbox.serve(), port, why, "upstream-bad-answer");
 }
 
 #[test]
@@ -463,7 +472,11 @@ fn proxy_that_refuses_is_told() {
         for variable in ["HTTPS_PROXY", "all_proxy"] {
             let sandbox = believing(&authority, TARGET).set(variable, &address);
             let proxy = sandbox.serve();
-            fails(&proxy, tunnel.port, &format!("the proxy 127.0.0.1 ({variable}) {reason}"));
+            fails(
+                &proxy,
+                NO_PORT,
+                &format!("the proxy 127.0.0.1:{} ({variable}) {reason}", tunnel.port),
+            );
             assert!(!proxy.output().1.contains("secret"), "{}", proxy.output().1);
         }
     }
@@ -473,13 +486,15 @@ fn proxy_that_refuses_is_told() {
 #[test]
 fn faults_behind_a_proxy_name_it() {
     let (provider, authority) = (Provider::start(), Authority::new());
-    let named = |why: &str| format!("the proxy 127.0.0.1 (HTTPS_PROXY) is on the way: {why}");
+    let named = |port: u16, why: &str| {
+        format!("the proxy 127.0.0.1:{port} (HTTPS_PROXY) is on the way: {why}")
+    };
     let serve = |port: u16| {
         let address = format!("http://127.0.0.1:{port}");
         believing(&authority, TARGET).set("HTTPS_PROXY", &address).serve()
     };
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    fails(&serve(closed), closed, &named("connection refused"));
+    fails(&serve(closed), NO_PORT, &named(closed, "connection refused"));
     // It answers in the place of the provider.
     for (identity, reason) in [
         (Authority::new().sign("provider.test"), "its certificate is signed by nobody we trust"),
@@ -487,7 +502,7 @@ fn faults_behind_a_proxy_name_it() {
     ] {
         let port = tls(provider.port(), identity);
         let tunnel = Tunnel::to(port, "HTTP/1.1 200 OK\r\n\r\n");
-        fails(&serve(tunnel.port), tunnel.port, &named(reason));
+        fails(&serve(tunnel.port), NO_PORT, &named(tunnel.port, reason));
     }
     assert!(provider.seen().is_empty());
 }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use signal_hook::consts::{SIGINT, SIGTERM};
+
 use super::repeats::Repeats;
 use crate::config::{Config, LogLevel};
 use crate::ledger::Clock;
@@ -143,6 +145,18 @@ impl Logger {
                 self.log(level, &line);
             }
             _ => self.log(level, &request_fields(done)),
+        }
+    }
+
+    /// The terminal shows what was typed.
+    pub(super) fn stopping(&self, signal: usize, in_flight: usize) {
+        let name = match i32::try_from(signal) {
+            Ok(SIGTERM) => "TERM",
+            Ok(SIGINT) => "INT",
+            _ => "-",
+        };
+        if self.sink != LogSink::Terminal {
+            self.log(LogLevel::Info, &format!("stopping signal={name} in_flight={in_flight}"));
         }
     }
 

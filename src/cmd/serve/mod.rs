@@ -10,6 +10,7 @@ mod repeats;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -20,7 +21,7 @@ use crate::config::{self, Config, EffectiveSettings, Environment, Flag, TEST_VAR
 use crate::error::{self, Error};
 use crate::instance::{self, PidFile, Running};
 use crate::ledger::{Ledger, WriterSettings};
-use crate::proxy::{self, Context, Finished, Setup, deadlines};
+use crate::proxy::{self, Context, Event, Setup, deadlines};
 use daemon::Starter;
 use logger::Logger;
 use reload::Reload;
@@ -84,7 +85,13 @@ fn serve(
     let lines = logger.clone();
     let database = config.database.clone();
     let stats = Box::new(move |json| super::stats::of_database(&database, json));
-    let report = Box::new(move |done: &Finished| lines.done(done));
+    let last_signal = Arc::clone(&signals.last);
+    let report = Box::new(move |event: &Event| match event {
+        Event::Finished(done) => lines.done(done),
+        Event::Stopping(in_flight) => {
+            lines.stopping(last_signal.load(Ordering::Relaxed), *in_flight);
+        }
+    });
     let context = Arc::new(Context::new(setup, ledger, report, stats));
     let reload = Reload {
         file: args.config.as_deref().map(PathBuf::from),
@@ -140,16 +147,23 @@ fn raise_limits() {
 struct Signals {
     stop: UnixStream,
     reload: UnixStream,
+    /// The number of the one that came last, of those that ask to stop.
+    last: Arc<AtomicUsize>,
 }
 
 fn signals() -> std::io::Result<Signals> {
     use signal_hook::low_level::pipe::register;
+    let last = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGTERM, SIGINT] {
+        // Before the socket: who reads there finds it set.
+        signal_hook::flag::register_usize(signal, Arc::clone(&last), signal as usize)?;
+    }
     let (stop, write) = UnixStream::pair()?;
     register(SIGTERM, write.try_clone()?)?;
     register(SIGINT, write)?;
     let (reload, write) = UnixStream::pair()?;
     register(SIGHUP, write)?;
-    Ok(Signals { stop, reload })
+    Ok(Signals { stop, reload, last })
 }
 
 /// Adds to an address that is in use who uses it, as far as it can be known.

@@ -28,12 +28,12 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
 use crate::error::Error;
-use crate::proxy::Context;
 use crate::proxy::deadlines::deadlines;
 use crate::proxy::local::{self, ErrorContext};
 use crate::proxy::request::Refusal;
 use crate::proxy::setup::Setup;
 use crate::proxy::switch::{self, Switch};
+use crate::proxy::{Context, Event};
 use admit::admit;
 use client::ReadyRequest;
 use connection::{Connection, Phase, Step};
@@ -259,6 +259,7 @@ impl EventLoop<'_> {
     /// Stops accepting and lets go of those who wait for nothing.
     fn drain(&mut self) -> End {
         self.context.draining.store(true, Ordering::SeqCst);
+        (self.context.report)(&Event::Stopping(self.context.in_flight.load(Ordering::SeqCst)));
         self.listeners.clear();
         for index in 0..self.connections.len() {
             if self.connections[index].as_ref().is_some_and(Connection::is_parked) {

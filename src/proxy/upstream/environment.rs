@@ -58,12 +58,12 @@ impl ForwardProxy {
     /// The same error with the name of the proxy, and of the variable that has named it.
     pub(super) fn blame(&self, error: &ureq::Error) -> ureq::Error {
         let Ok(proxy) = &self.proxy else { return ureq::Error::ConnectionFailed };
-        let (host, variable) = (proxy.host(), self.variable);
+        let (host, port, variable) = (proxy.host(), proxy.port(), self.variable);
         let why = match error {
             ureq::Error::ConnectProxyFailed(status) => format!("refuses it ({status})"),
             error => format!("is on the way: {}", words(error)),
         };
-        io::Error::other(format!("the proxy {host} ({variable}) {why}")).into()
+        io::Error::other(format!("the proxy {host}:{port} ({variable}) {why}")).into()
     }
 }
 

@@ -107,6 +107,8 @@ pub(crate) enum Failure {
     /// The client left meanwhile.
     ClientGone,
     Unreachable(String),
+    /// What came is not HTTP, or not as it has to be.
+    BadAnswer(&'static str),
     TimedOut,
 }
 
@@ -371,7 +373,7 @@ fn failure(lost: ReceiveError, watch: &Watch) -> Failure {
     }
     let error = match lost {
         ReceiveError::Malformed(why) => {
-            return Failure::Unreachable(format!("bad answer: {}", why.0));
+            return Failure::BadAnswer(why.0);
         }
         ReceiveError::Unread(error) | ReceiveError::Broken(error) => error,
     };

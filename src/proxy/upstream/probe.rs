@@ -38,7 +38,7 @@ impl Probe {
             Ok(_) => Ok(begun.elapsed()),
             Err(Failure::Unreachable(why)) => Err(why),
             Err(Failure::TimedOut) => Err("it did not answer in time".into()),
-            Err(Failure::Refused(why)) => Err(why.into()),
+            Err(Failure::Refused(why) | Failure::BadAnswer(why)) => Err(why.into()),
             Err(Failure::Client(_) | Failure::ClientGone) => Err("it broke off".into()),
         }
     }
