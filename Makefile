@@ -60,8 +60,10 @@ demo: all
 	@$(BUILT)/release/examples/demo $(BINARY)
 
 # What cannot be tested on this machine is named in the output, behind the word SKIPPED.
+# Most of the tests wait for something most of the time: with as many threads as processors they take twice as
+# long.
 test:
-	$(CARGO) test --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-12} $(CARGO) test --locked
 
 # Real clients through the program. Get them before: tests/clients/install target/clients
 test-clients:

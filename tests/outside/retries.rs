@@ -50,7 +50,12 @@ fn idle_connections_that_close_after_a_while_fail_no_request() {
 
 #[test]
 fn idle_connections_that_are_reset_fail_no_request() {
-    assert_eq!(thirty(&Script::default(), |provider| provider.reset_idle()), 30);
+    let reset = |provider: &Provider| {
+        provider.reset_idle();
+        let open = || connections_to(provider.port(), &["01"]);
+        wait("the reset to arrive", || (open() == 0).then_some(()));
+    };
+    assert_eq!(thirty(&Script::default(), reset), 30);
 }
 
 /// A proxy that waits a while before it sends anything, so that a connection can end after it was looked
