@@ -23,6 +23,7 @@ use super::setup::Setup;
 use super::trace_recorder::TraceRecorder;
 use super::transform::{TransformOptions, transform};
 use super::upstream::forward::{Failure, Outgoing, Target};
+use super::upstream::refused::Prompt;
 use super::upstream::transport::SHUTDOWN;
 use super::upstream::uploading::locked;
 use super::upstream::{Reply, finish_sending};
@@ -31,7 +32,7 @@ use crate::compress::Mode;
 use crate::footer;
 use crate::ledger::Entry;
 use crate::rewrite::{Plan, Rewritten};
-use crate::route::{Route, Unrouted};
+use crate::route::{CREDENTIAL_HEADERS, Route, Unrouted};
 use crate::wire::{Format, Usage};
 
 /// Of an answer 400, as much as its reason needs.
@@ -92,9 +93,9 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
         Incoming::Whole(held) => (Some(held), None),
         Incoming::Streamed(upload) => (None, Some(Arc::new(Mutex::new(upload)))),
     };
-    let is_paused = route
-        .format
-        .is_some_and(|format| context.refused.is_paused(&route.provider, format, arrived));
+    let is_paused = exchange
+        .prompt(&route, bytes_of(&original), &credentials(&head))
+        .is_some_and(|prompt| context.refused.leaves_alone(&prompt, arrived));
     let preparing =
         Preparing { context, setup, head: &head, plan: &plan, route: &route, is_paused };
     let large = preparing.prepare_large(&mut original);
@@ -188,6 +189,17 @@ impl Exchange<'_> {
         Ok(Answer { reply, read: Vec::new(), is_refused: false, asks_usage: false })
     }
 
+    /// What tells this conversation from others.
+    fn prompt<'p>(
+        &self,
+        route: &'p Route,
+        body: &'p [u8],
+        credentials: &'p [&'p [u8]],
+    ) -> Option<Prompt<'p>> {
+        let format = route.format?;
+        Some(Prompt { provider: &route.provider, format, credentials, body })
+    }
+
     /// Sends what we made of the body. If the provider refuses that as malformed, the client's own
     /// bytes are sent once: a request that works without us must work with us.
     fn send_prepared(
@@ -215,9 +227,11 @@ impl Exchange<'_> {
         }
         let status = answer.reply.head.status();
         let again = self.send(route, whole(original))?;
-        // Else it was not what we had changed: to pause would cost every session its cache.
-        if let Some(format) = route.format.filter(|_| again.reply.head.status() != status) {
-            self.context.refused.note(&route.provider, format, Instant::now());
+        // Else it was not what we had changed.
+        if again.reply.head.status() != status
+            && let Some(prompt) = self.prompt(route, original, &credentials(self.head))
+        {
+            self.context.refused.note(&prompt, Instant::now());
         }
         Ok(Answer { is_refused: true, ..again })
     }
@@ -398,6 +412,10 @@ impl Exchange<'_> {
         self.finish(entry, fault);
         self.client.answer(&answer, self.head, !self.must_close);
     }
+}
+
+fn credentials(head: &Head) -> Vec<&[u8]> {
+    CREDENTIAL_HEADERS.iter().flat_map(|name| head.values(name)).collect()
 }
 
 fn asked_mode(head: &Head) -> Option<Mode> {

@@ -3,6 +3,7 @@
 use crate::provider::{Authority, End, Gate, Provider, Script, tls};
 use crate::sandbox::{Client, Proxy, Sandbox, wait};
 use crate::support::{Api, connections_to, lacks, sandbox, say, scene};
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 const KEY: [(&str, &str); 1] = [("authorization", "Bearer sk-not-a-key")];
@@ -212,38 +213,107 @@ fn upload_that_cannot_be_repeated_gets_a_connection_of_its_own() {
     assert_eq!(provider.seen().len(), 5);
 }
 
+/// A request of a conversation that has had so many turns with a tool.
+fn talk(name: &str, turns: usize) -> Vec<u8> {
+    let mut body: Value = serde_json::from_slice(&Api::Messages.large(false)).unwrap();
+    let history = body["messages"].as_array().unwrap().clone();
+    let mut messages = vec![
+        json!({"role": "user", "content": format!("I am {name}.")}),
+        json!({"role": "assistant", "content": "Welcome."}),
+    ];
+    for turn in 0..turns {
+        messages.extend(history.iter().cloned());
+        messages.push(json!({"role": "assistant", "content": format!("Done {turn}.")}));
+        messages.push(json!({"role": "user", "content": "Go on."}));
+    }
+    body["messages"] = messages.into();
+    body.to_string().into_bytes()
+}
+
+/// The first request of a conversation: nothing of the model is in it.
+fn opening(name: &str) -> Vec<u8> {
+    let rows: Vec<Value> =
+        (0..400).map(|n| json!({"id": n, "name": format!("item {n}")})).collect();
+    json!({"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": [
+        {"role": "user", "content": [
+            {"type": "text", "text": format!("I am {name}.")},
+            {"type": "text", "text": serde_json::to_string_pretty(&rows).unwrap()},
+        ]},
+    ]})
+    .to_string()
+    .into_bytes()
+}
+
+/// A provider that binds a conversation to its bytes refuses a changed one: it goes on as it came, and others
+/// do not notice, whoever's they are.
+#[test]
+fn a_refused_conversation_goes_on_as_it_came_and_no_other_notices() {
+    let (provider, sandbox, proxy) = scene();
+    let post = |body: &[u8]| proxy.post("/v1/messages", &Api::Messages.headers(), body);
+    let skip = |answer: &crate::sandbox::Answer| answer.head.header("x-tokenpak-skip");
+    // Another conversation is under way.
+    assert!(post(&talk("B", 1)).head.tokens("saved") > 0);
+    provider.next(Script::status(400));
+    let answer = post(&talk("A", 1));
+    assert_eq!((answer.status(), skip(&answer).as_deref()), (200, Some("refused")));
+    assert_eq!(answer.head.tokens("saved"), 0, "what was refused has saved nothing");
+    let seen = provider.seen();
+    assert!(seen.len() == 3 && seen[1].body.len() < seen[2].body.len());
+    assert!(seen[2].body == talk("A", 1), "the original, byte for byte");
+    for turns in 1..5 {
+        let before = provider.seen().len();
+        let answer = post(&talk("A", turns));
+        assert_eq!(skip(&answer).as_deref(), Some("refused"));
+        assert!(provider.last().body == talk("A", turns), "turn {turns} goes as it came");
+        assert_eq!(provider.seen().len(), before + 1, "and is sent once");
+        let row = sandbox.row(&answer.head.request_id());
+        assert_eq!(row.text("skip_reason"), "refused");
+        assert!(row.number("tokens_before").is_some_and(|count| count > 1000), "still counted");
+        assert_eq!(row.number("tokens_before"), row.number("tokens_after"));
+        assert!(post(&talk("B", turns)).head.tokens("saved") > 0, "B goes on as before");
+        assert!(post(&talk(&format!("C{turns}"), 1)).head.tokens("saved") > 0, "new ones, too");
+    }
+    // The same words under another key are another conversation.
+    let headers = [("x-api-key", "sk-ant-other"), ("content-type", "application/json")];
+    let answer = proxy.post("/v1/messages", &headers, &talk("A", 1));
+    assert!(answer.head.tokens("saved") > 0);
+}
+
+/// Where several are refused, its parser is what refuses: new ones are not tried for a while.
+#[test]
+fn a_route_is_paused_for_new_conversations_after_several_refusals() {
+    let (provider, _sandbox, proxy) = scene();
+    let post = |body: &[u8]| proxy.post("/v1/messages", &Api::Messages.headers(), body);
+    let skip = |answer: &crate::sandbox::Answer| answer.head.header("x-tokenpak-skip");
+    assert!(post(&talk("under way", 1)).head.tokens("saved") > 0);
+    assert!(post(&opening("0")).head.tokens("saved") > 0, "it could be cut");
+    for name in ["one", "two", "three"] {
+        provider.next(Script::status(400));
+        assert_eq!(skip(&post(&talk(name, 1))).as_deref(), Some("refused"));
+    }
+    assert_eq!(skip(&post(&opening("new"))).as_deref(), Some("refused"));
+    assert!(provider.last().body == opening("new"));
+    assert!(post(&talk("under way", 2)).head.tokens("saved") > 0, "in the form that it has");
+    let chat = proxy.post("/v1/chat/completions", &Api::Chat.headers(), &Api::Chat.large(false));
+    assert_eq!(skip(&chat), None, "another route");
+}
+
+/// Every format is understood.
 #[test]
 fn changed_prompts_that_are_refused_are_sent_as_they_were() {
     for api in Api::ALL {
-        let (provider, sandbox, proxy) = scene();
+        let (provider, _sandbox, proxy) = scene();
         let body = api.large(false);
         let post = || proxy.post(api.target(false), &api.headers(), &body);
-        let skip = |answer: &crate::sandbox::Answer| answer.head.header("x-tokenpak-skip");
-        for round in 1..=2 {
-            provider.next(Script::status(400));
-            let answer = post();
-            assert_eq!(answer.status(), 200, "{api:?}");
-            // What was refused has saved nothing.
-            assert_eq!(skip(&answer).as_deref(), Some("refused"), "{api:?}");
-            assert_eq!(answer.head.tokens("saved"), 0, "{api:?}");
-            assert_eq!(answer.body, provider.last().answer, "the second answer is the client's");
-            let seen = provider.seen();
-            assert_eq!(seen.len(), 2 * round);
-            assert!(seen[2 * round - 2].body.len() < body.len());
-            assert!(seen[2 * round - 1].body == body, "the original, byte for byte");
-        }
-        // The route is left alone now, and still counted.
+        provider.next(Script::status(400));
         let answer = post();
-        assert_eq!(skip(&answer).as_deref(), Some("refused"), "{api:?}");
-        assert!(provider.last().body == body && provider.seen().len() == 5);
-        let row = sandbox.row(&answer.head.request_id());
-        assert_eq!(row.text("skip_reason"), "refused");
-        assert!(row.number("tokens_before").is_some_and(|count| count > 1000));
-        assert_eq!(row.number("tokens_before"), row.number("tokens_after"));
-        // The others are not.
-        let other = if api == Api::Chat { Api::Messages } else { Api::Chat };
-        let answer = proxy.post(other.target(false), &other.headers(), &other.large(false));
-        assert_eq!(skip(&answer), None, "{other:?}");
+        let skip = |answer: &crate::sandbox::Answer| answer.head.header("x-tokenpak-skip");
+        assert_eq!((answer.status(), skip(&answer).as_deref()), (200, Some("refused")), "{api:?}");
+        assert_eq!(answer.body, provider.last().answer, "the second answer is the client's");
+        assert_eq!(skip(&post()).as_deref(), Some("refused"), "{api:?}");
+        let seen = provider.seen();
+        assert_eq!(seen.len(), 3, "{api:?}");
+        assert!(seen[0].body.len() < body.len() && seen[1].body == body && seen[2].body == body);
     }
 }
 
