@@ -42,7 +42,7 @@ EMULATE = $(if $(FOREIGN),qemu-$(CPU))
 # Nothing unwinds through C.
 C_FLAGS = -fno-asynchronous-unwind-tables $(if $(FOREIGN),-DSQLITE_DISABLE_LFS)
 # Little is inlined but what is said to be: 0.3 MB less, and counting is 4 % slower.
-SMALL   = -C llvm-args=-inline-threshold=10 -C llvm-args=-inlinehint-threshold=40
+SMALL   = -C llvm-args=-inline-threshold=5 -C llvm-args=-inlinehint-threshold=30
 # Rust's own linker, where it came with one, writes relocations in short; musl understands that. It keeps
 # equal functions once where nothing looks at their addresses, and the ends of strings in longer ones.
 LLD     = $(wildcard $(LIBS)/$(shell rustc -vV | sed -n 's/^host: //p')/bin/gcc-ld)

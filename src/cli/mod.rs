@@ -345,6 +345,9 @@ pub(crate) struct Stats {
     /// exit 1 if more than this share of requests failed
     #[argh(option, arg_name = "percent")]
     pub(crate) alert_errors: Option<String>,
+    /// exit 1 if a request has no known price
+    #[argh(switch)]
+    pub(crate) alert_unpriced: bool,
     /// read this database; may be repeated, to report over several
     #[argh(option, arg_name = "file")]
     pub(crate) db: Vec<String>,

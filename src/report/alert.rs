@@ -2,28 +2,43 @@
 
 use serde_json::{Value, json};
 
+use super::group::Unpriced;
 use super::text::{dollars, grouped};
 use crate::ledger::Sums;
 
-/// What `--alert-cost` and `--alert-errors` ask for.
+/// What `--alert-cost`, `--alert-errors` and `--alert-unpriced` ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Limits {
     /// Nano-dollars.
     pub(crate) cost_nano: Option<i64>,
     /// Percent of the requests.
     pub(crate) errors_percent: Option<f64>,
+    /// No spending may be without a price: a limit on the cost would not see it.
+    pub(crate) no_unpriced: bool,
 }
 
 /// A limit that was passed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Alert {
-    Cost { cost_nano: i64, limit_nano: i64 },
-    Errors { errors: i64, requests: i64, limit_percent: f64 },
+    Cost {
+        cost_nano: i64,
+        limit_nano: i64,
+    },
+    Errors {
+        errors: i64,
+        requests: i64,
+        limit_percent: f64,
+    },
+    /// The model of most of them, empty if it is not named.
+    Unpriced {
+        model: String,
+        requests: i64,
+    },
 }
 
 impl Limits {
-    /// The limits that these requests are over.
-    pub(crate) fn passed(&self, sums: &Sums) -> Vec<Alert> {
+    /// The limits that these requests are over; `unpriced` are those of them that have no price.
+    pub(crate) fn passed(&self, sums: &Sums, unpriced: &[Unpriced]) -> Vec<Alert> {
         let cost = self.cost_nano.zip(sums.cost_nano).filter(|(limit, cost)| cost > limit);
         let errors =
             self.errors_percent.filter(|limit| percent(sums.errors, sums.requests) > *limit);
@@ -33,7 +48,10 @@ impl Limits {
             requests: sums.requests,
             limit_percent,
         });
-        cost.into_iter().chain(errors).collect()
+        let most = unpriced.iter().find_map(|row| row.model.clone());
+        let unpriced = most.filter(|_| self.no_unpriced && sums.no_price > 0);
+        let unpriced = unpriced.map(|model| Alert::Unpriced { model, requests: sums.no_price });
+        cost.into_iter().chain(errors).chain(unpriced).collect()
     }
 }
 
@@ -57,6 +75,15 @@ impl Alert {
                 grouped(*errors),
                 grouped(*requests)
             ),
+            Alert::Unpriced { model, requests } => {
+                let most = if model.is_empty() { "no named model" } else { model };
+                format!(
+                    "ALERT {} without a known price, most of {}; set it: tokenpak config set \
+                     prices '{{...}}' {range}",
+                    requests_of(*requests),
+                    crate::name::clean(most)
+                )
+            }
         }
     }
 
@@ -73,8 +100,17 @@ impl Alert {
                 "requests": requests,
                 "limit_percent": limit_percent,
             }),
+            Alert::Unpriced { model, requests } => json!({
+                "alert": "unpriced",
+                "model": Some(model).filter(|model| !model.is_empty()),
+                "requests": requests,
+            }),
         }
     }
+}
+
+fn requests_of(count: i64) -> String {
+    format!("{} request{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -87,8 +123,8 @@ mod tests {
         let sums =
             Sums { requests: 98, errors: 3, cost_nano: Some(6_110_000_000), ..Sums::default() };
         let lines = |cost: Option<i64>, errors_percent| {
-            let limits = Limits { cost_nano: cost, errors_percent };
-            let alerts = limits.passed(&sums);
+            let limits = Limits { cost_nano: cost, errors_percent, no_unpriced: false };
+            let alerts = limits.passed(&sums, &[]);
             alerts.iter().map(|alert| alert.line("(2026-11-20, CET)")).collect::<Vec<_>>()
         };
         assert_eq!(
@@ -99,8 +135,8 @@ mod tests {
             ]
         );
         assert_eq!(lines(Some(6_110_000_000), Some(3.1)), [""; 0]);
-        let none = Limits { cost_nano: Some(0), errors_percent: Some(0.0) };
-        assert_eq!(none.passed(&Sums::default().or_zero()), []);
-        assert_eq!(none.passed(&Sums { requests: 1, ..Sums::default() }), []);
+        let none = Limits { cost_nano: Some(0), errors_percent: Some(0.0), no_unpriced: true };
+        assert_eq!(none.passed(&Sums::default().or_zero(), &[]), []);
+        assert_eq!(none.passed(&Sums { requests: 1, ..Sums::default() }, &[]), []);
     }
 }

@@ -34,8 +34,9 @@ fn models_with_the_dearest_first() {
 fn an_alert_is_the_first_line() {
     let days = sample_days();
     let day = Table { rows: vec![days.rows[4].clone()], total: days.rows[4].sums.clone(), ..days };
-    let limits = Limits { cost_nano: Some(5000 * MILLI), errors_percent: Some(1.0) };
-    let alerts = limits.passed(&day.total);
+    let limits =
+        Limits { cost_nano: Some(5000 * MILLI), errors_percent: Some(1.0), no_unpriced: false };
+    let alerts = limits.passed(&day.total, &[]);
     let lines: Vec<String> = alerts.iter().map(|alert| alert.line("(2026-11-20, CET)")).collect();
     assert_eq!(table(&day, &lines), include_str!("../../fixtures/report/alert.txt"));
     let json: Value = serde_json::from_str(&table_json(&day, &alerts)).unwrap();

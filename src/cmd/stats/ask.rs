@@ -46,6 +46,7 @@ impl Query {
                 cost_nano: limit("--alert-cost", &args.alert_cost)?
                     .map(|usd| (usd * 1e9).round() as i64),
                 errors_percent: limit("--alert-errors", &args.alert_errors)?,
+                no_unpriced: args.alert_unpriced || args.alert_cost.is_some(),
             },
             since: args.since.clone(),
             until: args.until.clone(),

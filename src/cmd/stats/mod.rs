@@ -81,8 +81,12 @@ struct Report {
 fn of_windows(ledgers: &Ledgers, ask: &Query) -> Result<Report, Error> {
     let overview = ledgers.overview()?;
     let today = overview.windows[0].sums.clone();
-    let alerts = ask.limits.passed(&today);
     let now = ledgers.now();
+    let unpriced = match (ask.limits.no_unpriced && today.no_price > 0, now.when("today")) {
+        (true, Some(range)) => ledgers.table(&[], &range)?.unpriced,
+        _ => Vec::new(),
+    };
+    let alerts = ask.limits.passed(&today, &unpriced);
     let day = format!("({}, {})", report::calendar::date(now.today()), overview.zone);
     let lines: Vec<String> = alerts.iter().map(|alert| alert.line(&day)).collect();
     let text = match ask.form {
@@ -99,7 +103,7 @@ fn of_range(ledgers: &Ledgers, ask: &Query) -> Result<Report, Error> {
     let now = ledgers.now();
     let range = ask.range(now, ledgers.first())?;
     let table = ledgers.table(&ask.keys, &range)?;
-    let alerts: Vec<Alert> = ask.limits.passed(&table.total);
+    let alerts: Vec<Alert> = ask.limits.passed(&table.total, &table.unpriced);
     let title = match table.days.0 == table.days.1 {
         true => format!("({}, {})", table.days.0, table.zone),
         false => format!("({} .. {}, {})", table.days.0, table.days.1, table.zone),

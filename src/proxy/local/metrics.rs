@@ -54,6 +54,7 @@ struct Model {
     input: u64,
     cache_read: u64,
     output: u64,
+    unpriced: u64,
     cost_nano: i64,
     saved_nano: i64,
     /// The highest that was saved so far: a counter must not go back where a request lost a little.
@@ -190,6 +191,11 @@ const TOTALS: &[Total] = &[
         value: |model| model.cost_nano as f64 / 1e9,
     },
     Total {
+        name: "tokenpak_unpriced_requests_total",
+        help: "Requests with billed tokens and no known price.",
+        value: |model| model.unpriced as f64,
+    },
+    Total {
         name: "tokenpak_saved_usd_total",
         help: "Money saved by compression, estimated.",
         value: |model| model.saved_most_nano as f64 / 1e9,
@@ -212,6 +218,7 @@ impl Counts {
             model.saved_nano = model.saved_nano.saturating_add(saved_nano);
             model.saved_most_nano = model.saved_most_nano.max(model.saved_nano);
         }
+        model.unpriced += u64::from(entry.money.is_none() && entry.usage.is_some());
         if let Some(reason) = entry.skip_reason {
             *self.skipped.entry(reason).or_default() += 1;
         }
