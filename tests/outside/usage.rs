@@ -162,7 +162,7 @@ fn the_other_forms() {
 fn alerts_speak_only_when_there_is_something_to_say() {
     let sandbox = sandbox();
     let dear = Made { cost_nano: Some(6_110_000_000), ..Made::at(now() - DAY) };
-    let failed = Made { status: Some(500), cost_nano: None, ..Made::at(now() - DAY) };
+    let failed = Made { status: Some(500), cost_nano: Some(0), ..Made::at(now() - DAY) };
     sandbox.fill([dear, failed]);
     let run = |arguments: &str| {
         let all: Vec<&str> = ["stats"].into_iter().chain(arguments.split(' ')).collect();
