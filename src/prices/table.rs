@@ -59,6 +59,12 @@ fn table() -> &'static Table {
 }
 
 impl Table {
+    /// Shorter than all of the row to look at.
+    fn name(&self, start: u32) -> &str {
+        let row = &self.text[start as usize..];
+        &row[..memchr::memchr(b' ', row.as_bytes()).unwrap_or(row.len())]
+    }
+
     fn row(&self, start: u32) -> Row<'_> {
         let line = self.text[start as usize..].lines().next().unwrap_or_default();
         let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -87,11 +93,12 @@ pub(crate) fn as_of() -> &'static str {
 /// provider is not known to have prices of its own; or the only one there is.
 pub(super) fn find(name: &str, provider: &str) -> Option<Row<'static>> {
     let table = table();
-    let from = table.starts.partition_point(|start| table.row(*start).name < name);
+    let from = table.starts.partition_point(|start| table.name(*start) < name);
     let of_name = || {
         let rows = table.starts[from..].iter().map(|start| table.row(*start));
         rows.take_while(|row| row.name == name)
     };
+    let first = of_name().next()?;
     let at = |host: &str| of_name().find(|row| row.host == host);
     if let Some(row) = at(provider) {
         return Some(row);
@@ -100,10 +107,7 @@ pub(super) fn find(name: &str, provider: &str) -> Option<Row<'static>> {
         return None;
     }
     let maker = MAKERS.iter().find_map(|maker| at(maker));
-    maker.or_else(|| {
-        let first = of_name().next()?;
-        of_name().all(|row| row.spec == first.spec).then_some(first)
-    })
+    maker.or_else(|| of_name().all(|row| row.spec == first.spec).then_some(first))
 }
 
 #[cfg(test)]
