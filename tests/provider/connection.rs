@@ -33,6 +33,7 @@ pub(super) fn serve(shared: &Shared, stream: TcpStream, number: usize) {
         };
         let body = if script.early { Ok(Vec::new()) } else { read_body(&mut reader, &head) };
         let Ok(body) = body else { return };
+        let script = script.keeper.as_ref().map_or(script.clone(), |keeper| keeper.answer(&body));
         let seen = Seen {
             connection: number,
             nth,

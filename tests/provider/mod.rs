@@ -10,11 +10,13 @@
 mod answers;
 mod connection;
 mod dialects;
+mod keeper;
 mod script;
 mod session;
 mod tls;
 
 pub(crate) use connection::headers;
+pub(crate) use keeper::{Keeper, Misfit};
 pub(crate) use script::{Billed, End, Framing, Gate, Script};
 pub(crate) use session::{CLOSING, EDITED, Session};
 pub(crate) use tls::{Authority, Identity, Tunnel, self_signed, tls, tls_versions, tls_watched};

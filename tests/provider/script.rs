@@ -1,5 +1,6 @@
 //! What the stand-in shall do with a request: a realistic answer by default, a fault on demand.
 
+use super::keeper::Keeper;
 use super::session::Session;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -85,6 +86,8 @@ pub(crate) struct Script {
     /// The model works through a task with the client's tools.
     pub(crate) session: Option<Session>,
     pub(crate) gate: Option<Gate>,
+    /// Answers by what it has seen before.
+    pub(crate) keeper: Option<Keeper>,
 }
 
 impl Default for Script {
@@ -116,6 +119,7 @@ impl Default for Script {
             billed: None,
             session: None,
             gate: None,
+            keeper: None,
         }
     }
 }
