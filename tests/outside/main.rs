@@ -18,6 +18,7 @@ mod answer_framing;
 mod answers;
 mod background;
 mod bills;
+mod bound_conversations;
 mod client_table;
 mod clients;
 mod command_line;
