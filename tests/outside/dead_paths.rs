@@ -114,8 +114,10 @@ fn kernel_watches_the_path_of_every_request() {
     let there = format!("0100007F:{:04X}", provider.port());
     let timer = wait("the last acknowledgement", || {
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let line = table.lines().find(|line| line.split_whitespace().nth(2) == Some(&there))?;
-        let timer = line.split_whitespace().nth(5)?.to_owned();
+        // Others to the same port may still be in TIME-WAIT.
+        let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let fields = lines.find(|fields| fields[2] == there && fields[3] == "01")?;
+        let timer = fields[5].to_owned();
         timer.starts_with("02:").then_some(timer)
     });
     let due = u32::from_str_radix(&timer[3..], 16).unwrap();
