@@ -1,6 +1,7 @@
 //! The answers that are our own, against every method, version and fate of the connection; and own pages
 //! that are asked for with a body.
 
+use crate::exhaustion::limited;
 use crate::provider::{Framing, Gate, Provider, Script};
 use crate::sandbox::{Client, Proxy, Sandbox};
 use crate::support::{Api, sandbox, scene};
@@ -208,6 +209,44 @@ fn body_of_a_question_to_us_is_read_and_dropped() {
 }
 
 #[test]
+fn client_that_waits_to_be_asked_for_the_body_of_a_question_to_us_is_asked() {
+    let (_provider, _sandbox, proxy) = scene();
+    let next = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for target in ["/health", "/metrics", "/stats", "/"] {
+        for (framing, body) in [
+            ("Content-Length: 5", "hello"),
+            ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+        ] {
+            for waits in [true, false] {
+                let case = format!("{target} {framing}, waits: {waits}");
+                let mut client = proxy.connect();
+                let head = format!(
+                    "GET {target} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n{framing}\r\n\r\n"
+                );
+                if waits {
+                    client.send(head);
+                    assert_eq!(client.head().status, 100, "{case}");
+                    client.send(body);
+                } else {
+                    client.send(head + body);
+                }
+                let mut answer = client.answer();
+                // What has come already need not be asked for, but may be.
+                if answer.status() == 100 {
+                    answer = client.answer();
+                }
+                assert!(answer.clean && answer.status() != 100, "{case}");
+                client.send(next);
+                let answer = client.answer();
+                assert_eq!((answer.status(), answer.clean), (200, true), "{case}");
+                assert_eq!(answer.json()["status"], "ok", "{case}");
+                assert!(!client.is_spoken_to(), "{case}: one answer too many");
+            }
+        }
+    }
+}
+
+#[test]
 fn answers_that_end_by_close_are_judged_where_their_content_can_tell() {
     let (provider, _sandbox, proxy) = scene();
     let kinds = [
@@ -273,7 +312,7 @@ fn later_versions_of_the_first_http_are_understood() {
 
 /// What goes wrong before a request has a worker, or for want of one: its name, the framing of the request,
 /// what comes of its body, and the answer.
-const PRESSURES: &[(&str, &str, &str, u16, &str)] = &[
+const PRESSURES: &[Trouble] = &[
     ("busy", "Content-Length: 2\r\n", "{}", 503, "busy"),
     ("late body", "Content-Length: 20\r\n", "{", 408, "request-timeout"),
     ("late chunk", "Transfer-Encoding: chunked\r\n", "5\r\n{", 408, "request-timeout"),
@@ -312,14 +351,73 @@ fn refusals_under_pressure_speak_the_dialect_and_leave_head_without_a_body() {
     assert_eq!(provider.seen().len(), 1, "nothing else was sent");
 }
 
+#[test]
+fn heads_without_end_and_late_providers_are_told_in_the_dialect_too() {
+    let provider = Provider::start();
+    provider.always(Script::hang());
+    let sandbox =
+        sandbox().providers(&provider).config(r#"{"proxy": {"first_byte_timeout_s": 1}}"#);
+    let proxy = sandbox.serve();
+    let long = format!("Content-Length: 2\r\nx-long: {}\r\n", "x".repeat(70_000));
+    let many = format!("Content-Length: 2\r\n{}", "x-one: more\r\n".repeat(300));
+    let troubles = [
+        ("long head", long.as_str(), "{}", 431, "bad-request"),
+        ("many headers", &many, "{}", 431, "bad-request"),
+        ("late provider", "Content-Length: 2\r\n", "{}", 504, "upstream-timeout"),
+    ];
+    std::thread::scope(|scope| {
+        for (trouble, api) in troubles.iter().flat_map(|it| Api::ALL.map(|api| (it, api))) {
+            let proxy = &proxy;
+            scope.spawn(move || {
+                under_pressure(proxy, api, "POST", trouble);
+                under_pressure(proxy, api, "HEAD", trouble);
+            });
+        }
+    });
+}
+
+#[test]
+fn one_connection_too_many_is_told_in_its_dialect() {
+    let provider = Provider::start();
+    let gate = Gate::default();
+    provider.always(Script::gated(3, &gate));
+    // Room for twenty connections, and all of them are at work.
+    let sandbox = limited(64, &provider);
+    let proxy = sandbox.serve();
+    let mut busy: Vec<Client> = (0..20).map(|_| proxy.connect()).collect();
+    for client in &mut busy {
+        let small = Api::Messages.small(true);
+        client.request(("POST", "/v1/messages"), &Api::Messages.headers(), &small);
+    }
+    provider.wait_seen(20);
+    let trouble = ("too many", "Content-Length: 2\r\n", "{}", 503, "busy");
+    for method in ["POST", "HEAD"] {
+        for api in Api::ALL {
+            // What has come with the connection is read, and nothing is waited for.
+            proxy.pause();
+            let asked = ask_under_pressure(&proxy, api, method, &trouble);
+            proxy.go_on();
+            told_under_pressure(asked, (api, method), &trouble);
+        }
+    }
+    gate.open_all();
+    assert!(busy.iter_mut().all(|client| client.answer().clean));
+}
+
+type Trouble<'a> = (&'a str, &'a str, &'a str, u16, &'a str);
+
 #[track_caller]
-fn under_pressure(
+fn under_pressure(proxy: &Proxy, api: Api, method: &str, trouble: &Trouble) {
+    let client = ask_under_pressure(proxy, api, method, trouble);
+    told_under_pressure(client, (api, method), trouble);
+}
+
+fn ask_under_pressure(
     proxy: &Proxy,
     api: Api,
     method: &str,
-    (name, framing, body, status, code): &(&str, &str, &str, u16, &str),
-) {
-    let case = format!("{name}: {method} {api:?}");
+    (_, framing, body, ..): &Trouble,
+) -> Client {
     let mut client = proxy.connect();
     let target = api.target(false);
     let lines = api.headers().into_iter().map(|(name, value)| format!("{name}: {value}\r\n"));
@@ -327,6 +425,16 @@ fn under_pressure(
     client.send(format!(
         "{method} {target} HTTP/1.1\r\nHost: localhost\r\n{lines}{framing}\r\n{body}"
     ));
+    client
+}
+
+#[track_caller]
+fn told_under_pressure(
+    mut client: Client,
+    (api, method): (Api, &str),
+    (name, _, _, status, code): &Trouble,
+) {
+    let case = format!("{name}: {method} {api:?}");
     let head = client.head();
     let got = (head.status, head.header("x-tokenpak-error"));
     // What is no prompt waits for a worker before anybody looks at its body.

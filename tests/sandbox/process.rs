@@ -89,6 +89,15 @@ impl Proxy {
         self.child.id()
     }
 
+    /// Stops it where it is; what others do from now on comes all at once when it goes on.
+    pub(crate) fn pause(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+    }
+
+    pub(crate) fn go_on(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
+    }
+
     /// A figure of `/proc/PID/status`: `Threads`, or `VmRSS` in kilobytes.
     #[track_caller]
     pub(crate) fn figure(&self, name: &str) -> usize {

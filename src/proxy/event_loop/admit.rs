@@ -11,7 +11,8 @@ use crate::proxy::request::{Framing, Head};
 use crate::proxy::setup::Setup;
 use crate::wire::Format;
 
-/// Outside the wire formats, bodies over this are passed on while they come.
+/// Outside the wire formats, bodies over this are passed on while they come, and those below it only if
+/// they do not come at once: what is there as a whole can be sent on a connection that may be stale.
 const WHOLE_BODY_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Answers a head, begins its body, or makes a request of it whose body is read by the worker.
@@ -46,11 +47,11 @@ pub(super) fn admit(
             None
         }
         Framing::Length(length) if is_prompt || length <= WHOLE_BODY_BYTES_MAX.min(max) => {
-            connection.begin_body(head, max, memory);
+            connection.begin_body(head, (max, !is_prompt), memory);
             None
         }
         Framing::Chunked if is_prompt => {
-            connection.begin_body(head, max, memory);
+            connection.begin_body(head, (max, false), memory);
             None
         }
         _ => Some(Box::new(connection.upload(head))),

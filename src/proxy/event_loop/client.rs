@@ -23,6 +23,9 @@ const READ_BYTES: usize = 64 * 1024;
 /// A client that sends its next request within this after an answer is quick.
 const QUICK: Duration = Duration::from_millis(5);
 
+/// What a client that `expects_continue` waits for.
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 const LATE: Refusal = Refusal { status: 408, why: "the request's body did not come in time" };
 
 /// A request that is ready for a worker.
@@ -267,6 +270,8 @@ pub(crate) struct Upload {
     /// Decoded, and not yet taken.
     ready: Vec<u8>,
     taken: usize,
+    /// The share of the memory of what came before the worker read, until it is taken.
+    share: Option<BodyBuffer>,
     /// The client waits for `100 Continue`.
     must_invite: bool,
     /// Why it could not be read to its end.
@@ -295,6 +300,29 @@ impl Upload {
             received: buffered,
             ready: Vec::new(),
             taken: 0,
+            share: None,
+            fault: None,
+        }
+    }
+
+    /// A body of which some has come: decoded in `body`, and not yet in `received`.
+    pub(super) fn resume(
+        (stream, link): (&Arc<TcpStream>, &Arc<ClientConnection>),
+        reader: BodyReader,
+        mut body: BodyBuffer,
+        received: Vec<u8>,
+    ) -> Upload {
+        let mut ready = std::mem::take(&mut body.bytes);
+        ready.shrink_to_fit();
+        Upload {
+            stream: Arc::clone(stream),
+            link: Arc::clone(link),
+            reader,
+            must_invite: false,
+            received,
+            ready,
+            taken: 0,
+            share: Some(body),
             fault: None,
         }
     }
@@ -338,7 +366,7 @@ impl Upload {
 
     fn invite(&mut self) -> io::Result<()> {
         match std::mem::take(&mut self.must_invite) {
-            true => (&*self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n"),
+            true => (&*self.stream).write_all(CONTINUE),
             false => Ok(()),
         }
     }
@@ -367,6 +395,8 @@ impl Upload {
 
     fn decode(&mut self) -> io::Result<()> {
         self.ready.clear();
+        self.ready.shrink_to(READ_BYTES);
+        self.share = None;
         self.taken = 0;
         let fed = self.reader.feed(&self.received, &mut self.ready).map_err(|refusal| {
             self.fault = Some(Fault::Refused(refusal));

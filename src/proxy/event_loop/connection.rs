@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::client::{Client, ClientConnection, Incoming, ReadyRequest, Upload};
+use super::client::{CONTINUE, Client, ClientConnection, Incoming, ReadyRequest, Upload};
 use super::local::{self, ErrorContext};
 use super::memory::{BodyBuffer, Memory};
 use crate::proxy::deadlines::deadlines;
@@ -22,6 +22,9 @@ use crate::proxy::upstream::transport::Watch;
 pub(super) const SKIP_BYTES_MAX: u64 = 1024 * 1024;
 /// Of a client that is to take a refusal and still sends.
 const DRAIN_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// A body that may be passed on in pieces is waited for so long: whole, it can be sent a second time.
+const WHOLE_WAIT: Duration = Duration::from_millis(250);
 
 /// A body of which less came lately is slow; 8 KB a second keep it above.
 const PACE_SLOW_BYTES: usize = 16 * 1024;
@@ -52,6 +55,8 @@ pub(crate) enum Phase {
         arrived: Instant,
         /// Nothing is read until there is memory for it.
         is_blocked: bool,
+        /// It is no prompt: what has come may be passed on before the rest.
+        may_stream: bool,
     },
     /// A worker has it.
     Busy,
@@ -211,14 +216,24 @@ impl Connection {
         Ok(count)
     }
 
-    pub(crate) fn begin_body(&mut self, head: Box<Head>, max: u64, memory: &Arc<Memory>) {
-        if head.expects_continue && self.buffer.is_empty() {
-            self.say(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
+    /// Reads a body of at most `max` bytes; one that `may_stream` need not come whole.
+    pub(crate) fn begin_body(
+        &mut self,
+        head: Box<Head>,
+        (max, may_stream): (u64, bool),
+        memory: &Arc<Memory>,
+    ) {
+        self.invite(&head);
         let reader = BodyReader::new(head.framing, max);
         self.pace = 0;
         let (body, arrived) = (BodyBuffer::new(memory), Instant::now());
-        self.phase = Phase::Body { head, reader, body, arrived, is_blocked: false };
+        self.phase = Phase::Body { head, reader, body, arrived, is_blocked: false, may_stream };
+    }
+
+    /// Tells a client that waits for it to send its body; false if it did not take that.
+    fn invite(&self, head: &Head) -> bool {
+        let is_waiting = head.expects_continue && self.buffer.is_empty();
+        !is_waiting || self.say(CONTINUE)
     }
 
     /// The whole request, which is now a worker's.
@@ -237,6 +252,22 @@ impl Connection {
         let buffered = std::mem::take(&mut self.buffer);
         let upload = Upload::new(&self.stream, &self.link, &head, buffered);
         self.job(head, Incoming::Streamed(upload), Instant::now())
+    }
+
+    /// The request of a body that could be on its way by now: the worker reads on from what has come.
+    pub(super) fn late_upload(&mut self) -> Option<ReadyRequest> {
+        let Phase::Body { arrived, may_stream: true, .. } = &self.phase else { return None };
+        if arrived.elapsed() < WHOLE_WAIT {
+            return None;
+        }
+        match std::mem::replace(&mut self.phase, Phase::Busy) {
+            Phase::Body { head, reader, body, arrived, .. } => {
+                let received = std::mem::take(&mut self.buffer);
+                let upload = Upload::resume((&self.stream, &self.link), reader, body, received);
+                Some(self.job(head, Incoming::Streamed(upload), arrived))
+            }
+            _ => unreachable!("only a body is late"),
+        }
     }
 
     fn job(&self, head: Box<Head>, body: Incoming, arrived: Instant) -> ReadyRequest {
@@ -307,10 +338,10 @@ impl Connection {
             Framing::Length(length) => length <= SKIP_BYTES_MAX,
             Framing::Chunked => true,
         };
-        let is_kept =
-            head.keep_alive && is_small && !head.expects_continue && head.method() != "CONNECT";
+        let is_kept = head.keep_alive && is_small && head.method() != "CONNECT";
         let asked_by = ErrorContext::of(head);
-        if !is_kept {
+        // Whether a client that waits to be asked sends its body all the same, nobody knows.
+        if !is_kept || !self.invite(head) {
             return self.last_answer(answer, &asked_by);
         }
         match self.say(&local::fit(answer, &asked_by, true)) {

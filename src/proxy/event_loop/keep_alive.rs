@@ -41,7 +41,7 @@ fn stay(
     client: &Client,
     room: &mut Vec<u8>,
 ) -> Option<Box<ReadyRequest>> {
-    if !may_keep_alive(context) || client.link.wait(&client.stream, STAY).is_err() {
+    if !may_wait(context) || client.link.wait(&client.stream, STAY).is_err() {
         client.go(None);
         return None;
     }
@@ -65,9 +65,9 @@ fn stay(
     }
 }
 
-/// Nobody may wait because of a worker that waits: there must be more of them, and room for more
-/// clients.
-fn may_keep_alive(context: &Context) -> bool {
+/// Nobody may wait because of a worker that waits for its client: there must be more of them, and room
+/// for more clients.
+pub(super) fn may_wait(context: &Context) -> bool {
     let threads = context.threads.threads.load(Ordering::Relaxed);
     threads < context.workers_max
         && !context.is_draining()

@@ -473,6 +473,22 @@ impl EventLoop<'_> {
         }
     }
 
+    /// Whoever sends a file slowly, or waits for an answer in the middle of it, has a worker to himself, as
+    /// long as there are enough.
+    fn pass_on_late(&mut self) {
+        for index in 0..self.connections.len() {
+            if !keep_alive::may_wait(self.context) {
+                return;
+            }
+            let late = self.connections[index].as_mut().and_then(Connection::late_upload);
+            if let Some(job) = late
+                && let Next::Close = self.dispatch(index, Box::new(job))
+            {
+                self.close(index);
+            }
+        }
+    }
+
     /// Twice a second: deadlines.
     fn tick(&mut self) {
         if self.is_resting {
@@ -483,6 +499,7 @@ impl EventLoop<'_> {
         self.setup.upstream.expire();
         self.connections.iter_mut().flatten().for_each(Connection::fade);
         self.free_memory();
+        self.pass_on_late();
         let limits = deadlines();
         for index in 0..self.connections.len() {
             let Some(connection) = &self.connections[index] else { continue };
