@@ -106,54 +106,103 @@ pub(crate) fn tls_watched(
     (own, handshakes)
 }
 
-/// Carries bytes between an encrypted and a plain connection until one of them ends.
+/// Carries bytes between an encrypted and a plain connection until one of them ends. Neither direction
+/// waits for the other.
 fn terminate(
-    mut session: ServerConnection,
-    (mut outside, mut inside): (&TcpStream, &TcpStream),
+    session: ServerConnection,
+    (outside, inside): (&TcpStream, &TcpStream),
     seen: &Handshakes,
 ) -> io::Result<()> {
     use rustix::event::{PollFd, PollFlags, poll};
-    let mut piece = vec![0; 16 * 1024];
+    let mut carrier = Carrier { session, outside, inside, plain: Vec::new() };
     let mut kind = None;
+    outside.set_nonblocking(true)?;
+    inside.set_nonblocking(true)?;
     loop {
-        while session.wants_write() {
-            session.write_tls(&mut outside)?;
-        }
-        let mut fds = [PollFd::new(outside, PollFlags::IN), PollFd::new(inside, PollFlags::IN)];
+        carrier.flush()?;
+        let when = |waits, flag| if waits { flag } else { PollFlags::empty() };
+        let [to_outside, to_inside] = [carrier.session.wants_write(), !carrier.plain.is_empty()];
+        let flags = [
+            when(to_outside, PollFlags::OUT) | when(!to_inside, PollFlags::IN),
+            when(to_inside, PollFlags::OUT) | when(!to_outside, PollFlags::IN),
+        ];
+        let mut fds = [PollFd::new(outside, flags[0]), PollFd::new(inside, flags[1])];
         poll(&mut fds, None)?;
-        let [from_outside, from_inside] = [0, 1].map(|n| !fds[n].revents().is_empty());
+        let [from_outside, from_inside] =
+            [0, 1].map(|n| !fds[n].revents().difference(PollFlags::OUT).is_empty());
         // First: what comes from outside once the server has closed is for nobody, and stays unread.
-        if from_inside {
-            match inside.read(&mut piece)? {
-                0 => {
-                    session.send_close_notify();
-                    session.write_tls(&mut outside)?;
-                    return outside.shutdown(Shutdown::Both);
-                }
-                count => session.writer().write_all(&piece[..count])?,
+        if from_inside && !carrier.encrypt()? || from_outside && !carrier.decrypt()? {
+            return Ok(());
+        }
+        if kind.is_none() {
+            kind = carrier.session.handshake_kind();
+            seen.lock().unwrap().extend(kind);
+        }
+    }
+}
+
+struct Carrier<'a> {
+    session: ServerConnection,
+    outside: &'a TcpStream,
+    inside: &'a TcpStream,
+    /// Decrypted, and not yet taken by the server.
+    plain: Vec<u8>,
+}
+
+impl Carrier<'_> {
+    /// Writes what can be written without waiting.
+    fn flush(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut self.outside) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                written => _ = written?,
             }
         }
-        if from_outside {
-            if session.read_tls(&mut outside)? == 0 {
-                return inside.shutdown(Shutdown::Both);
-            }
-            if let Err(error) = session.process_new_packets() {
-                let _ = session.write_tls(&mut outside);
-                return Err(io::Error::other(error));
-            }
-            if kind.is_none() {
-                kind = session.handshake_kind();
-                seen.lock().unwrap().extend(kind);
-            }
-            loop {
-                match session.reader().read(&mut piece) {
-                    Ok(0) => return inside.shutdown(Shutdown::Both),
-                    Ok(count) => inside.write_all(&piece[..count])?,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) => return Err(error),
-                }
+        while !self.plain.is_empty() {
+            match self.inside.write(&self.plain) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                written => _ = self.plain.drain(..written?),
             }
         }
+        Ok(())
+    }
+
+    /// From the server to the other side; false at its end.
+    fn encrypt(&mut self) -> io::Result<bool> {
+        let mut piece = vec![0; 16 * 1024];
+        match self.inside.read(&mut piece)? {
+            0 => {
+                self.session.send_close_notify();
+                self.outside.set_nonblocking(false)?;
+                self.flush()?;
+                self.outside.shutdown(Shutdown::Both)?;
+                Ok(false)
+            }
+            count => self.session.writer().write_all(&piece[..count]).map(|()| true),
+        }
+    }
+
+    /// From the other side to the server; false at its end.
+    fn decrypt(&mut self) -> io::Result<bool> {
+        if self.session.read_tls(&mut self.outside)? == 0 {
+            return self.end();
+        }
+        if let Err(error) = self.session.process_new_packets() {
+            let _ = self.session.write_tls(&mut self.outside);
+            return Err(io::Error::other(error));
+        }
+        match self.session.reader().read_to_end(&mut self.plain) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error),
+            Ok(_) => self.end(),
+        }
+    }
+
+    /// The server gets what is left, and the end.
+    fn end(&mut self) -> io::Result<bool> {
+        self.inside.set_nonblocking(false)?;
+        self.inside.write_all(&std::mem::take(&mut self.plain))?;
+        self.inside.shutdown(Shutdown::Both).map(|()| false)
     }
 }
 
