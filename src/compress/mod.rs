@@ -16,6 +16,7 @@ mod lines;
 mod marker;
 mod passes;
 mod place;
+mod pointing;
 mod reads;
 mod recipe;
 

@@ -3,12 +3,12 @@
 //! It holds names of passes and places, never text: what a marker quotes is quoted anew.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use super::Source;
 use super::footprint;
-use super::marker::{self, Run};
+use super::marker;
 use super::passes::{PASSES, Work};
+use super::pointing::{Cut, Pointing};
 
 /// In the order in which it was done.
 #[derive(Clone, Debug, Default)]
@@ -24,22 +24,6 @@ pub(super) enum Step {
     Strip(usize, &'static str),
     Point(Pointing),
     AsItCame,
-}
-
-/// What points at earlier texts.
-#[derive(Clone, Debug)]
-pub(super) enum Pointing {
-    /// All of the text.
-    Whole(Source),
-    /// Some of its lines, in their order.
-    Runs(Vec<Cut>),
-}
-
-/// Lines that are left out, each with its end, as a range of bytes; and what stands for them.
-#[derive(Clone, Debug)]
-pub(super) struct Cut {
-    pub(super) bytes: Range<usize>,
-    pub(super) run: Run,
 }
 
 impl Recipe {
@@ -81,24 +65,5 @@ impl Recipe {
             _ => 0,
         };
         footprint::of_vec(&self.steps) + self.steps.iter().map(of_step).sum::<usize>()
-    }
-}
-
-impl Pointing {
-    pub(super) fn apply(&self, text: &str) -> String {
-        let cuts = match self {
-            Pointing::Whole(source) => return marker::repeats(source, text),
-            Pointing::Runs(cuts) => cuts,
-        };
-        let mut out = String::with_capacity(text.len());
-        let mut at = 0;
-        for Cut { bytes, run } in cuts {
-            out.push_str(&text[at..bytes.start]);
-            marker::write_run(run, &mut out);
-            out.push('\n');
-            at = bytes.end;
-        }
-        out.push_str(&text[at..]);
-        out
     }
 }

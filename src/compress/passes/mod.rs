@@ -20,7 +20,7 @@ pub(crate) use comments::language;
 
 use super::budget::Budget;
 use super::earlier::Earlier;
-use super::recipe::Pointing;
+use super::pointing::Pointing;
 use super::{Leading, Level};
 
 /// A way to make a text shorter. It borrows where it has nothing to do, cannot fail, costs time

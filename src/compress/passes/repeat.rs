@@ -4,7 +4,7 @@ use crate::compress::Leading;
 use crate::compress::budget::Budget;
 use crate::compress::earlier::Earlier;
 use crate::compress::marker;
-use crate::compress::recipe::Pointing;
+use crate::compress::pointing::Pointing;
 
 /// Where all of `text` stands already.
 pub(super) fn refer(text: &str, _: Leading, earlier: &Earlier) -> Option<Pointing> {

@@ -16,7 +16,7 @@ use crate::compress::earlier::{Earlier, Spot};
 use crate::compress::index::{Index, WINDOW};
 use crate::compress::lines::{self, Blocks, Lines};
 use crate::compress::marker::{self, Run};
-use crate::compress::recipe::{Cut, Pointing};
+use crate::compress::pointing::{Cut, Pointing};
 
 /// What a run must leave out to be worth its marker, in bytes.
 const HIDDEN_BYTES_MIN: usize = 120;
