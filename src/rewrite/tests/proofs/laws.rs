@@ -2,7 +2,7 @@
 
 use super::walker::{self, Change};
 use super::*;
-use crate::compress::tests::renderings;
+use crate::compress::tests::{renderings, shown};
 
 impl Case<'_> {
     fn rewrite(&mut self, body: &str) -> String {
@@ -232,7 +232,7 @@ pub(super) fn errors_urls_and_typed_text_stay_literally(case: &mut Case) {
         }
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
         let is_typed = matches!(role, Role::Typed { .. });
-        let shown = renderings(&text, is_fixed, is_typed).pop().unwrap_or_default();
+        let shown = shown(&text, is_fixed, is_typed);
         let missing = |text: &str| {
             let lines = text.lines().filter(|line| !is_json && is_error(line));
             let lines = lines.map(|line| unnumbered(line.trim()).to_owned());
