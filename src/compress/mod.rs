@@ -175,6 +175,8 @@ pub(crate) struct Candidate<'t> {
     pub(crate) language: Option<&'static str>,
     /// Length of the string literal in the body, in bytes.
     pub(crate) literal_bytes: usize,
+    /// What a text must be like to be sent in its place.
+    pub(crate) may_be: fn(&str) -> bool,
 }
 
 /// Counts tokens.
@@ -337,6 +339,7 @@ impl<'t> Walk<'t> {
                 },
             };
             if let Cow::Owned(shorter) = output
+                && (candidate.may_be)(&shorter)
                 && self.judge(&mut draft, pass, shorter, count)
             {
                 draft.recipe.push(step);

@@ -72,6 +72,7 @@ fn feed(walk: &mut Walk, text: &str, place: Place, is_read: bool) -> (Option<Str
         leading: if is_read { Leading::LineNumbers } else { Leading::Data },
         language: None,
         literal_bytes,
+        may_be: |_| true,
     };
     let sent = walk.text(candidate, &mut count);
     let names: Vec<&str> = sent.saved.iter().map(|(name, _)| *name).collect();
@@ -158,6 +159,7 @@ fn a_body_never_grows_for_fewer_tokens() {
         leading: Leading::Data,
         language: None,
         literal_bytes,
+        may_be: |_| true,
     };
     assert!(Walk::new(RULES).text(candidate, &mut count).changed.is_none());
 }

@@ -155,7 +155,7 @@ fn escape_end(bytes: &[u8], backslash: usize) -> Option<usize> {
 
 /// What stands between a literal's quotes, with its escapes resolved. Escapes lie close together in code
 /// and logs: sixteen bytes are copied whatever is in them, and what was too much is written over.
-pub(super) fn unescape(inner: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn unescape(inner: &str) -> Option<Cow<'_, str>> {
     let bytes = inner.as_bytes();
     let Some(first) = memchr::memchr(b'\\', bytes) else {
         return Some(Cow::Borrowed(inner));

@@ -10,8 +10,7 @@ mod literal;
 
 use std::ops::Range;
 
-use literal::unescape;
-pub(crate) use literal::{decode, encode, encoded_len, string_end};
+pub(crate) use literal::{decode, encode, encoded_len, string_end, unescape};
 
 /// Where a value lies in the text it was read from, in bytes, quotes and brackets included.
 pub(crate) type Span = Range<usize>;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{Role, ToolResult, prompt, text_of};
+use super::{Role, ToolResult, prompt};
 use crate::wire::Format;
 use crate::wire::prompt::Part;
 
@@ -35,7 +35,7 @@ pub(crate) fn cuts(format: Format, received: &[u8], sent: &[u8]) -> Option<Vec<C
     }
     let mut all = Vec::new();
     for (before, after) in came.parts.iter().zip(&went.parts) {
-        let texts = (text_of(received, before), text_of(sent, after));
+        let texts = (before.text(received), after.text(sent));
         let (Some(old), Some(new)) = texts else { continue };
         if old != new {
             all.push(Changed { name: name(before), cuts: compare(&old, &new) });

@@ -3,11 +3,10 @@
 use std::rc::Rc;
 
 use super::calls::Calls;
-use super::{place, read, splice, text_of, visible};
+use super::{place, read, splice, visible};
 use crate::compress::{Expander, TooLong};
-use crate::json::Span;
 use crate::wire::Format;
-use crate::wire::prompt::Role;
+use crate::wire::prompt::{Part, Role};
 
 /// Why a body cannot be expanded.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ pub(crate) fn expand(format: Format, body: &[u8], bytes_max: usize) -> Result<Ve
         if part.role == Role::Reset {
             expander.reset();
         }
-        let Some(text) = text_of(body, part) else { continue };
+        let Some(text) = part.text(body) else { continue };
         let Some(place) = place(part.role) else {
             visible(part.role, text, |text, source| expander.visible(text, source));
             continue;
@@ -36,10 +35,10 @@ pub(crate) fn expand(format: Format, body: &[u8], bytes_max: usize) -> Result<Ve
         let expanded =
             expander.text(text, place, leading).map_err(|TooLong| Unexpanded::TooLong)?;
         if let Some(expanded) = expanded {
-            edits.push((part.span.clone(), Rc::new(expanded)));
+            edits.push((part, Rc::new(expanded)));
         }
     }
     // The body's order is not the prefix order.
-    edits.sort_by_key(|(span, _): &(Span, Rc<String>)| span.start);
+    edits.sort_by_key(|(part, _): &(&Part, Rc<String>)| part.span.start);
     Ok(splice(body, edits.into_iter()))
 }

@@ -19,11 +19,11 @@ use std::sync::Arc;
 use crate::compress::{
     self, Candidate, Level, Mode, Place, Recipe, Rules, Source, Unchanged, Walk,
 };
-use crate::json::{self, Span};
+use crate::json;
 use crate::tokens::model::ChatOverhead;
 use crate::tokens::{Counter, image};
 use crate::wire::Format;
-use crate::wire::prompt::{self, Part, Prompt, Role, ToolResult};
+use crate::wire::prompt::{self, Part, Prompt, Role, Spelling, ToolResult};
 use calls::Calls;
 pub(crate) use expand::{Unexpanded, expand};
 use memo::{Known, Progress};
@@ -279,18 +279,18 @@ impl<'b> Walker<'b> {
     /// The body with all that was done to its parts; `None` if that is nothing. What was not kept, or was
     /// done in an earlier turn, is done again.
     fn sent(self, progress: &Progress, made: Made) -> Option<Vec<u8>> {
-        let span = |number: usize| &self.prompt.parts[number].span;
+        let part = |number: usize| &self.prompt.parts[number];
         let mut recipes: Vec<&(usize, Arc<Recipe>)> = progress.recipes.iter().collect();
         // The body's order is not the prefix order.
-        recipes.sort_by_key(|(number, _)| span(*number).start);
+        recipes.sort_by_key(|(number, _)| part(*number).span.start);
         let edits = recipes.iter().filter_map(|(number, recipe)| {
             let again = || {
-                let text = text_of(self.body, &self.prompt.parts[*number])?;
+                let text = self.prompt.parts[*number].text(self.body)?;
                 Some(Rc::new(recipe.apply(&text).into_owned()))
             };
             let kept = made.binary_search_by_key(number, |(number, _)| *number);
             let text = kept.map_or_else(|_| again(), |at| Some(Rc::clone(&made[at].1)))?;
-            Some((span(*number).clone(), text))
+            Some((part(*number), text))
         });
         (!recipes.is_empty()).then(|| splice(self.body, edits))
     }
@@ -307,7 +307,7 @@ impl<'b> Walker<'b> {
         let texts = inputs.entry(number).or_insert_with(|| {
             let mut texts = HashMap::new();
             let part = self.prompt.parts.get(number);
-            if let Some(text) = part.and_then(|part| text_of(self.body, part)) {
+            if let Some(text) = part.and_then(|part| part.text(self.body)) {
                 inputs::strings(text, |key, text| {
                     if compress::can_be_pointed_at(&text) {
                         texts.entry(key).or_insert(text);
@@ -321,7 +321,7 @@ impl<'b> Walker<'b> {
 
     /// A known text as it is sent.
     fn as_sent(self, progress: &Progress, number: usize) -> Option<Cow<'b, str>> {
-        let text = text_of(self.body, self.prompt.parts.get(number)?)?;
+        let text = self.prompt.parts.get(number)?.text(self.body)?;
         let recipe = progress.recipes.binary_search_by_key(&number, |(number, _)| *number);
         Some(match recipe {
             Ok(at) => Cow::Owned(progress.recipes[at].1.apply(&text).into_owned()),
@@ -349,7 +349,7 @@ impl<'b> Walker<'b> {
                 Role::Reset => walk.reset(),
                 _ => {}
             }
-            let Some(text) = text_of(self.body, part) else {
+            let Some(text) = part.text(self.body) else {
                 continue;
             };
             let Some(place) = place(part.role).filter(|_| !is_off) else {
@@ -366,9 +366,20 @@ impl<'b> Walker<'b> {
             let at = walk.sent();
             let (is_read, language) = calls.file_read(part.role, &text);
             let leading = calls.leading(part.role);
-            let literal_bytes = part.span.len();
-            let candidate =
-                Candidate { text, place, part: number, is_read, leading, language, literal_bytes };
+            let is_wrapped = part.spelling == Spelling::Wrapped;
+            // Its quotes are not counted as often as they are escaped.
+            let literal_bytes = if is_wrapped { json::encoded_len(&text) } else { part.span.len() };
+            let may_be = part.takes();
+            let candidate = Candidate {
+                text,
+                place,
+                part: number,
+                is_read,
+                leading,
+                language,
+                literal_bytes,
+                may_be,
+            };
             let sent = walk.text(candidate, &mut |text| counter.count(text));
             for (pass, saved) in &sent.saved {
                 *progress.per_pass.entry(pass).or_default() += saved;
@@ -424,17 +435,6 @@ fn chat_overhead(format: Format, model: &Option<String>) -> ChatOverhead {
     }
 }
 
-/// The text of a part. `None` for images and resets, and for a literal that no text can be (a
-/// lone surrogate): that is neither counted nor changed.
-fn text_of<'a>(body: &'a str, part: &Part) -> Option<Cow<'a, str>> {
-    let raw = &body[part.span.clone()];
-    match part.role {
-        Role::Image | Role::Reset => None,
-        _ if raw.starts_with('"') => json::decode(raw),
-        _ => Some(Cow::Borrowed(raw)),
-    }
-}
-
 /// Where a part stands, if it may be changed at all.
 fn place(role: Role) -> Option<Place> {
     match role {
@@ -469,14 +469,14 @@ fn failed(role: Role, tokens: u64) -> Option<TextOutcome> {
     Some(TextOutcome { place, before, after, saved, left })
 }
 
-/// The body with the literals at these spans, in its order, replaced; every other byte as it was.
-fn splice(body: &str, edits: impl Iterator<Item = (Span, Rc<String>)>) -> Vec<u8> {
+/// The body with other texts in these parts, in its order; every other byte as it was.
+fn splice<'p>(body: &str, edits: impl Iterator<Item = (&'p Part, Rc<String>)>) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
     let mut at = 0;
-    for (span, text) in edits {
-        out.extend_from_slice(&body.as_bytes()[at..span.start]);
-        json::encode(&text, &mut out);
-        at = span.end;
+    for (part, text) in edits {
+        out.extend_from_slice(&body.as_bytes()[at..part.span.start]);
+        part.spell(&text, &mut out);
+        at = part.span.end;
     }
     out.extend_from_slice(&body.as_bytes()[at..]);
     out

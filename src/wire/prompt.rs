@@ -9,12 +9,14 @@ mod chat;
 mod gemini;
 mod messages;
 mod responses;
+mod wrapped;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::Format;
 use crate::json::{self, Reader, Span};
+use wrapped::Wrapper;
 
 /// What we read from a request. Spans are byte ranges of the body.
 #[derive(Debug, Default)]
@@ -38,11 +40,60 @@ pub(crate) struct Prompt {
 /// One text of the prompt, or something that stands between texts.
 #[derive(Debug)]
 pub(crate) struct Part {
-    /// The string literal, quotes included, or raw JSON that begins with a bracket.
     pub(crate) span: Span,
+    pub(crate) spelling: Spelling,
     /// How many messages have begun when this part comes: 0 for tools and system.
     pub(crate) message: u64,
     pub(crate) role: Role,
+}
+
+/// How a part's span spells its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// A string literal, quotes included; or JSON that is no string, which is its own text.
+    Value,
+    /// A string literal in the JSON that another one holds: its quotes are escaped.
+    Wrapped,
+    /// Some of what stands between the quotes of a string literal.
+    Inside,
+}
+
+impl Part {
+    /// Its text. `None` for images and resets, and for a literal that no text can be (a lone surrogate).
+    pub(crate) fn text<'a>(&self, body: &'a str) -> Option<Cow<'a, str>> {
+        let raw = &body[self.span.clone()];
+        match (self.role, self.spelling) {
+            (Role::Image | Role::Reset, _) => None,
+            (_, Spelling::Wrapped) => {
+                Some(json::decode(&json::unescape(raw)?)?.into_owned().into())
+            }
+            (_, Spelling::Inside) => json::unescape(raw),
+            (_, Spelling::Value) if raw.starts_with('"') => json::decode(raw),
+            (_, Spelling::Value) => Some(Cow::Borrowed(raw)),
+        }
+    }
+
+    /// What another text must be like to take its place: the body must be read as before.
+    pub(crate) fn takes(&self) -> fn(&str) -> bool {
+        match (self.role, self.spelling) {
+            (_, Spelling::Wrapped) => wrapped::is_text,
+            (Role::Result(_), _) => wrapped::is_bare,
+            _ => |_| true,
+        }
+    }
+
+    /// Appends another text in its place, spelled as it was.
+    pub(crate) fn spell(&self, text: &str, out: &mut Vec<u8>) {
+        json::encode(text, out);
+        if self.spelling == Spelling::Wrapped {
+            // The literal once more, as what stands between the quotes of another one.
+            let start = out.len() - json::encoded_len(text);
+            let literal = String::from_utf8(out.split_off(start)).unwrap_or_default();
+            json::encode(&literal, out);
+            out.pop();
+            out.remove(start);
+        }
+    }
 }
 
 /// What a part is. Only `Typed` and `Result` may ever be changed.
@@ -221,7 +272,11 @@ impl<'a> Parts<'a> {
     }
 
     fn push(&mut self, span: Span, role: Role) {
-        self.list.push(Part { span, message: self.messages, role });
+        self.push_as(span, Spelling::Value, role);
+    }
+
+    fn push_as(&mut self, span: Span, spelling: Spelling, role: Role) {
+        self.list.push(Part { span, spelling, message: self.messages, role });
     }
 
     fn tools(&mut self, tools: &Option<Span>) {
@@ -295,10 +350,29 @@ impl<'a> Parts<'a> {
         ToolResult { number: self.results, part: None, error, call }
     }
 
-    fn result_texts(&mut self, result: ToolResult, texts: &[Span]) {
-        for (index, text) in texts.iter().enumerate() {
-            let part = (texts.len() > 1).then_some(index as u64 + 1);
-            self.push(text.clone(), Role::Result(ToolResult { part, ..result }));
+    /// The texts of a result, which are string literals, and each of which may be a wrapper.
+    fn result_texts(&mut self, mut result: ToolResult, texts: &[Span]) {
+        let read = |text| wrapped::in_literal(self.body, text);
+        let wrappers: Vec<Option<Wrapper>> = texts.iter().map(read).collect();
+        result.error |= wrappers.iter().flatten().any(|wrapper| wrapper.is_error);
+        let count: usize =
+            wrappers.iter().map(|wrapper| wrapper.as_ref().map_or(1, |it| it.texts.len())).sum();
+        let mut numbers = 1..;
+        let mut next = || {
+            let part = numbers.next().filter(|_| count > 1);
+            Role::Result(ToolResult { part, ..result })
+        };
+        for (text, wrapper) in texts.iter().zip(wrappers) {
+            let Some(wrapper) = wrapper else {
+                self.push(text.clone(), next());
+                continue;
+            };
+            for rest in wrapper.rest(text.start + 1..text.end - 1) {
+                self.push_as(rest, Spelling::Inside, Role::Other);
+            }
+            for text in wrapper.texts {
+                self.push_as(text, Spelling::Wrapped, next());
+            }
         }
     }
 
@@ -327,7 +401,8 @@ impl<'a> Parts<'a> {
     fn prompt(mut self, tools: Option<Span>, system: Vec<Part>) -> Prompt {
         self.leave_doubtful();
         let tools = tools.filter(|span| matches!(first_byte(self.body, span), b'[' | b'{'));
-        let tools = tools.map(|span| Part { span, message: 0, role: Role::Tools });
+        let spelling = Spelling::Value;
+        let tools = tools.map(|span| Part { span, spelling, message: 0, role: Role::Tools });
         Prompt {
             cache_mark: self.cache_mark,
             messages: self.messages,

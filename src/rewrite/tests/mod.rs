@@ -4,11 +4,13 @@ mod memo;
 mod proofs;
 mod rules;
 mod untouched;
+mod wrappers;
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::compress::tests::Random;
+use crate::json::Span;
 
 const FORMATS: [Format; 4] = [Format::Messages, Format::Chat, Format::Responses, Format::Gemini];
 const MODES: [Mode; 3] = [Mode::Strict, Mode::Hybrid, Mode::Aggressive];

@@ -1,6 +1,9 @@
 //! Gemini generateContent. The API takes its names in camel case and in snake case.
 
-use super::{Parts, Prompt, Role, elements, is_set, is_string, members_of, text_at, top_level};
+use super::{
+    Parts, Prompt, Role, Spelling, elements, is_set, is_string, members_of, text_at, top_level,
+    wrapped,
+};
 use crate::json::{Reader, Span};
 
 const KEYS: [&str; 6] = [
@@ -84,21 +87,40 @@ fn read_answer(parts: &mut Parts, answer: &Option<Span>, is_signed: bool) -> Opt
     let [error, output, result, content] =
         members_of(body, &response, ["error", "output", "result", "content"])?;
     // Without ids the last call of that name must do; we only ask what kind of call it was.
-    let answered = parts.result(&id.or(name), is_set(body, &error) || is_signed);
-    // These members are a function's output; others are data that we leave alone.
+    let mut answered = parts.result(&id.or(name), is_set(body, &error) || is_signed);
+    // These members are a function's output whatever they say, and others if they have lines.
     let mut texts: Vec<Span> = [output, result, content].into_iter().flatten().collect();
     texts.retain(|span| is_string(body, span));
-    if let Some(response) = response.filter(|span| body[span.clone()].starts_with('{')) {
-        Reader::within(body, &response).object(|reader, _| {
-            let span = reader.value()?;
-            if !texts.contains(&span) && body[span.clone()].starts_with(['"', '{', '[']) {
-                parts.push(span, Role::Other);
-            }
-            Some(())
-        })?;
+    let Some(response) = response.filter(|span| body[span.clone()].starts_with('{')) else {
+        return Some(());
+    };
+    let mut wrapper = wrapped::in_value(body, &response).unwrap_or_default();
+    answered.error |= wrapper.is_error;
+    match wrapper.texts.iter().all(|text| texts.contains(text)) {
+        true => read_data(parts, &response, &texts)?,
+        false => {
+            texts.retain(|text| !wrapper.texts.contains(text));
+            wrapper.texts.extend(texts);
+            wrapper.texts.sort_by_key(|text| text.start);
+            let rest = wrapper.rest(response);
+            rest.for_each(|rest| parts.push_as(rest, Spelling::Inside, Role::Other));
+            texts = wrapper.texts;
+        }
     }
     parts.result_texts(answered, &texts);
     Some(())
+}
+
+/// Members of an answer that are no texts: data that we leave alone.
+fn read_data(parts: &mut Parts, response: &Span, texts: &[Span]) -> Option<()> {
+    let body = parts.body;
+    Reader::within(body, response).object(|reader, _| {
+        let span = reader.value()?;
+        if !texts.contains(&span) && body[span.clone()].starts_with(['"', '{', '[']) {
+            parts.push(span, Role::Other);
+        }
+        Some(())
+    })
 }
 
 /// Pictures are counted by the piece; nothing else that is not text is.

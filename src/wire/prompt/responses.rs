@@ -108,6 +108,21 @@ fn read_item(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
             texts.extend(output.filter(|span| is_string(body, span)));
             parts.result_texts(result, &texts);
         }
+        // What was run here; in a container of the provider's, its own results come back.
+        "shell_call_output" if !runs_at_provider(body) => {
+            if parts.is_for_program(&call_id) || caller.is_some() && parts.is_program(&caller) {
+                return Some(());
+            }
+            let result = parts.result(&call_id, false);
+            let mut texts = Vec::new();
+            elements(body, &output, |reader| {
+                let (_, streams) = reader.members(["stdout", "stderr"])?;
+                texts.extend(streams.into_iter().flatten().filter(|span| is_string(body, span)));
+                Some(())
+            })?;
+            texts.sort_by_key(|text| text.start);
+            parts.result_texts(result, &texts);
+        }
         "reasoning" => {
             read_content(parts, &summary, |parts, text| parts.text(text, Role::Assistant))?;
         }
@@ -121,6 +136,11 @@ fn read_item(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// Whether the shell that is offered is one of the provider's containers.
+fn runs_at_provider(body: &str) -> bool {
+    memchr::memmem::find(body.as_bytes(), b"\"container_").is_some()
 }
 
 /// Of a result that is an array, as Codex's programs give it.

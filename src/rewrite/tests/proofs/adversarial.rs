@@ -104,7 +104,7 @@ fn open(mode: Mode) -> Plan {
 fn last_result(format: Format, body: &str) -> String {
     let prompt = prompt::read(format, body.as_bytes()).expect("valid");
     let results = prompt.parts.iter().rev().find(|part| matches!(part.role, Role::Result(_)));
-    text_of(body, results.expect("a session has results")).expect("a text").into_owned()
+    results.expect("a session has results").text(body).expect("a text").into_owned()
 }
 
 /// S15, S17, S22: an agent quotes any line of a file to its edit tool, and finds it.

@@ -17,7 +17,7 @@ impl Case<'_> {
     fn texts(&self, body: &str) -> Vec<(Role, bool, String)> {
         let prompt = prompt::read(self.format, body.as_bytes()).expect("valid");
         let text = |part: &Part| {
-            let text = text_of(body, part)?;
+            let text = part.text(body)?;
             Some((part.role, is_read(body, &prompt, part.role, &text), text.into_owned()))
         };
         prompt.parts.iter().filter(|part| place(part.role).is_some()).filter_map(text).collect()
@@ -29,7 +29,7 @@ fn all_texts(format: Format, body: &str) -> Vec<String> {
     let prompt = prompt::read(format, body.as_bytes()).expect("valid");
     let mut all = Vec::new();
     for part in &prompt.parts {
-        let Some(text) = text_of(body, part) else { continue };
+        let Some(text) = part.text(body) else { continue };
         match (part.role, serde_json::from_str(&text)) {
             (Role::Input { .. }, Ok(input)) => strings(input, &mut all),
             _ => all.push(text.into_owned()),
@@ -63,7 +63,7 @@ fn comes_back(format: Format, body: &str, sent: &str, what: &str) {
     let after = prompt::read(format, back.as_bytes()).expect("valid");
     assert_eq!(prompt.parts.len(), after.parts.len(), "{what}: parts are missing");
     for (old, new) in prompt.parts.iter().zip(&after.parts) {
-        let (Some(was), Some(is)) = (text_of(body, old), text_of(&back, new)) else { continue };
+        let (Some(was), Some(is)) = (old.text(body), new.text(&back)) else { continue };
         let is_typed = matches!(old.role, Role::Typed { .. });
         let is_fixed = is_read(body, &prompt, old.role, &was) || place(old.role).is_none();
         let may_be = renderings(&was, is_fixed, is_typed);
@@ -171,7 +171,8 @@ fn may_change(case: &Case, body: &Value, change: &Change) -> bool {
     let old: String = serde_json::from_str(change.old).expect("a string");
     let at = |list: &str| &body[list][path[1].parse::<usize>().expect("an index")];
     // A text of any size that looks like one of ours gets a line that says it is none.
-    let is_marked = change.new.starts_with("\"[... the text below is as it came ...]\\n");
+    let is_marked = change.new.starts_with("\"[... the text below is as it came ...]\\n")
+        || change.new.contains("\\\"[... the text below is as it came ...]\\\\n");
     let is_large = old.chars().count() >= 400 || is_marked;
     let is_result = match (case.format, &path[..]) {
         (Format::Messages, ["messages", _, "content", block, "content", rest @ ..]) => {

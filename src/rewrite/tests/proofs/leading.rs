@@ -63,7 +63,7 @@ fn body_of(format: Format, calls: Vec<Call>) -> String {
 fn results(body: &str, format: Format) -> Vec<String> {
     let prompt = prompt::read(format, body.as_bytes()).expect("valid");
     let results = prompt.parts.iter().filter(|part| matches!(part.role, Role::Result(_)));
-    results.map(|part| text_of(body, part).expect("a text").into_owned()).collect()
+    results.map(|part| part.text(body).expect("a text").into_owned()).collect()
 }
 
 #[test]

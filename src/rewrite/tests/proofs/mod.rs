@@ -10,7 +10,7 @@ mod frozen;
 mod laws;
 mod leading;
 mod programs;
-mod session;
+pub(super) mod session;
 mod source;
 mod texts;
 mod walker;
@@ -235,7 +235,7 @@ fn echo(
     let prompt = prompt::read(format, sent.as_bytes()).expect("what we send is valid");
     let texts = prompt.parts.iter().filter(|part| place(part.role).is_some());
     let texts: Vec<String> =
-        texts.filter_map(|part| text_of(&sent, part).map(Cow::into_owned)).collect();
+        texts.filter_map(|part| part.text(&sent).map(Cow::into_owned)).collect();
     let text = texts.get(dice % texts.len().max(1))?.clone();
     let call = session::Call {
         tool: "Bash",

@@ -57,12 +57,32 @@ fn call(source: &mut Source, world: &mut World) -> Call {
         3 => write(source, world),
         _ => other(source, world),
     };
+    let text = if source.rarely(6) { wrap(source, &text) } else { text };
     let mut texts = vec![text];
     if source.rarely(10) {
         texts.push(texts::text(source, &world.texts));
     }
     world.texts.extend(texts.iter().cloned());
     Call { tool, input, texts, error: source.rarely(15) }
+}
+
+/// Ways in which harnesses wrap what came back.
+pub(in crate::rewrite::tests) const WRAPPERS: &[fn(&str) -> Value] = &[
+    |text| json!({"output": text, "metadata": {"exit_code": 0, "duration_seconds": 0.4}}),
+    |text| json!([{"type": "text", "text": text}]),
+    |text| json!({"content": [{"type": "text", "text": text}], "isError": false}),
+    |text| json!({"stdout": text, "stderr": "", "exit_code": 0, "interrupted": false}),
+    |text| json!({"stdout": "", "stderr": text, "returncode": 1}),
+    |text| json!({"result": {"status": "ok", "data": {"log": text}}}),
+    |text| json!([text, null]),
+];
+
+fn wrap(source: &mut Source, text: &str) -> String {
+    let value = WRAPPERS[source.below(WRAPPERS.len())](text);
+    let pretty = source.rarely(3);
+    let text =
+        if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+    text.expect("plain data")
 }
 
 /// Every way in which clients read files.

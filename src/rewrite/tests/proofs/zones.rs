@@ -99,7 +99,7 @@ const CHAT: Zones = Zones {
 const RESPONSES: Zones = Zones {
     format: Format::Responses,
     fixture: include_str!("../../../../fixtures/laws/zones-responses.json"),
-    open: &["input.6.output", "input.10.output.0.text"],
+    open: &["input.6.output", "input.10.output.0.text", "input.15.output.0.stdout"],
     closed: &[
         ("S2", &["input.4.content.0.text", "input.5.arguments", "input.7.input"]),
         ("S4", &["tools.0.description", "tools.0.parameters.description"]),
@@ -125,7 +125,10 @@ const RESPONSES: Zones = Zones {
 const GEMINI: Zones = Zones {
     format: Format::Gemini,
     fixture: include_str!("../../../../fixtures/laws/zones-gemini.json"),
-    open: &["contents.2.parts.0.functionResponse.response.output"],
+    open: &[
+        "contents.2.parts.0.functionResponse.response.output",
+        "contents.2.parts.0.functionResponse.response.other",
+    ],
     closed: &[
         (
             "S2",
@@ -148,7 +151,6 @@ const GEMINI: Zones = Zones {
             &[
                 "contents.1.parts.6.executableCode.code",
                 "contents.1.parts.7.codeExecutionResult.output",
-                "contents.2.parts.0.functionResponse.response.other",
             ],
         ),
         (
