@@ -145,10 +145,10 @@ impl Entry {
             places: &self.cuts,
             ratio: (self.ratio.billed, self.ratio.counted),
         };
-        let asked = self.model.as_deref();
-        let model = prices.priced_name(asked, self.served_model.as_deref(), &self.provider)?;
-        let order = prices::Order { model, provider: &self.provider, ts: self.ts };
-        prices::money(prices, order, usage, cuts)
+        // What answered is the model itself where none was asked for: without it there is none at all.
+        let (asked, served) = (self.model.as_deref()?, self.served_model.as_deref());
+        let quote = prices.quote_of(asked, served, &self.provider);
+        prices::money(quote, self.ts, usage, cuts)
     }
 
     /// What the saved money rests on: `usage` if nothing had to be converted, else `calibrated` or
