@@ -3,7 +3,7 @@
 //! All arithmetic is in whole numbers: pico-dollars per token in, nano-dollars out. Every surface
 //! (reports, footer, traces, metrics) shows what this file made of a request, once.
 
-use super::{Quote, Rates, Terms};
+use super::{Kind, Quote, Rates, Terms};
 use crate::wire::Usage;
 
 /// Money of one request in nano-dollars. A negative saving is a loss.
@@ -109,13 +109,13 @@ fn cost(usage: &Usage, rates: &Rates, (input, output): (u64, u64)) -> Option<i64
         _ => rate.map(|rate| i128::from(tokens) * i128::from(rate)),
     };
     let pico = RateSegments::new(usage, rates, input).cost()
-        + part(audio, rates.audio_output)?
-        + part(image, rates.image_output.or(Some(rates.output)))?
-        + part(output - audio - image, Some(rates.output))?;
+        + part(audio, rates[Kind::AudioOutput])?
+        + part(image, rates[Kind::ImageOutput].or(Some(rates.output())))?
+        + part(output - audio - image, Some(rates.output()))?;
     let searches = usage.searches.unwrap_or(0);
-    let searches = match rates.search_request {
+    let searches = match rates[Kind::SearchRequest] {
         Some(rate) => part(searches.min(1), Some(rate))?,
-        None => part(searches, rates.search)?,
+        None => part(searches, rates[Kind::Search])?,
     };
     Some(nano(pico, 1).saturating_add(i64::try_from(searches).ok()?))
 }
@@ -135,16 +135,16 @@ impl RateSegments {
         let write_1h = usage.cache_write_1h.unwrap_or(0).min(write - write_12h);
         let plain = input - read - write;
         let audio = usage.audio_input.unwrap_or(0).min(plain);
-        let rate = rates.write.unwrap_or(rates.input);
-        let rate_1h = rates.write_1h.unwrap_or(rate);
+        let rate = rates[Kind::CacheWrite].unwrap_or(rates.input());
+        let rate_1h = rates[Kind::CacheWrite1h].unwrap_or(rate);
         RateSegments {
             parts: [
-                (read, rates.read.unwrap_or(rates.input)),
-                (write_12h, rates.write_12h.unwrap_or(rate_1h)),
+                (read, rates[Kind::CacheRead].unwrap_or(rates.input())),
+                (write_12h, rates[Kind::CacheWrite12h].unwrap_or(rate_1h)),
                 (write_1h, rate_1h),
                 (write - write_12h - write_1h, rate),
-                (audio, rates.audio_input.unwrap_or(rates.input)),
-                (plain - audio, rates.input),
+                (audio, rates[Kind::AudioInput].unwrap_or(rates.input())),
+                (plain - audio, rates.input()),
             ],
         }
     }

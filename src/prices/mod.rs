@@ -11,7 +11,7 @@ mod table;
 
 pub(crate) use bill::{Cuts, Money, money};
 pub(crate) use names::plain_name;
-pub(crate) use rates::{Rates, Terms, sections, words};
+pub(crate) use rates::{Kind, Rates, Terms, sections, words};
 pub(crate) use table::as_of;
 
 use names::candidates;
