@@ -35,10 +35,10 @@ fn table<'a>(quotes: impl Iterator<Item = Quote<'a>>) -> String {
     quotes.sort_by(|a, b| (a.name, b.is_own(), a.host).cmp(&(b.name, a.is_own(), b.host)));
     quotes.dedup_by(|later, first| first.is_own() && later.name == first.name);
     let mut text = format!(
-        "dollars per million tokens, list prices of {} ({})\n\n\
+        "dollars per million tokens, list prices of {}\n({})\n\n\
          model                            host        input  output  cache read  written\n{}\n",
         prices::as_of(),
-        prices::SOURCE,
+        prices::source(),
         "-".repeat(79)
     );
     for quote in quotes {
@@ -63,7 +63,7 @@ fn of_model(model: &str, quote: &Quote, ts: i64) -> String {
     let source = match quote.price {
         Price::Own(_) => "configuration".to_owned(),
         Price::Listed(_) => {
-            format!("at {}, list prices of {}, {}", quote.host, prices::as_of(), prices::SOURCE)
+            format!("at {}, list prices of {}, {}", quote.host, prices::as_of(), prices::source())
         }
     };
     let mut text = format!("{model}: the price of {} ({source})\n", clean(quote.name));

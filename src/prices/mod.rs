@@ -12,13 +12,10 @@ mod table;
 pub(crate) use bill::{Cuts, Money, money};
 pub(crate) use names::plain_name;
 pub(crate) use rates::{Kind, Rates, Terms, sections, words};
-pub(crate) use table::as_of;
+pub(crate) use table::{as_of, source};
 
 use names::candidates;
 use rates::resolve;
-
-/// Where the built-in prices come from.
-pub(crate) const SOURCE: &str = "genai-prices and litellm";
 
 /// The price list in force: the built-in table, and the user's own prices over it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
