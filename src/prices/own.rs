@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::names::is_number;
 use super::{Kind, Rates, plain_name};
 
 /// Reads `{"NAME": {"input": 3, "output": 15, "cache_read": 0.3, "cache_write": 3.75}}`.
@@ -60,7 +61,7 @@ pub(super) fn covers(name: &str, model: &str) -> bool {
     }
     let Some(rest) = suffix.strip_prefix(separators) else { return false };
     let segment = rest.split(separators).next().unwrap_or(rest);
-    !(matches!(segment.len(), 1 | 2) && segment.bytes().all(|byte| byte.is_ascii_digit()))
+    !is_number(segment, &[1, 2])
 }
 
 #[cfg(test)]
