@@ -151,6 +151,13 @@ impl Entry {
         prices::money(quote, self.ts, usage, cuts)
     }
 
+    /// Whether it is missing from the costs although all is known that was billed.
+    pub(crate) fn lacks_price(&self) -> bool {
+        let is_billed =
+            self.usage.is_some_and(|usage| usage.input.is_some() && usage.output.is_some());
+        is_billed && self.money.is_none()
+    }
+
     /// What the saved money rests on: `usage` if nothing had to be converted, else `calibrated` or
     /// `estimate`, as the ratio was.
     fn basis(&self) -> &'static str {

@@ -218,7 +218,7 @@ impl Counts {
             model.saved_nano = model.saved_nano.saturating_add(saved_nano);
             model.saved_most_nano = model.saved_most_nano.max(model.saved_nano);
         }
-        model.unpriced += u64::from(entry.money.is_none() && entry.usage.is_some());
+        model.unpriced += u64::from(entry.lacks_price());
         if let Some(reason) = entry.skip_reason {
             *self.skipped.entry(reason).or_default() += 1;
         }
@@ -309,6 +309,33 @@ fn label<'a>(names: &mut HashSet<String>, model: &'a str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{Sums, tests::entry};
+    use crate::prices::bill::Source;
+    use crate::wire::Usage;
+
+    #[test]
+    fn what_has_no_price_here_has_none_in_reports() {
+        let known = |input, output| Some(Usage { input, output, ..Usage::default() });
+        let usages = [
+            (None, 0),
+            (known(None, None), 0),
+            (known(Some(5), None), 0),
+            (known(None, Some(5)), 0),
+            (known(Some(5), Some(5)), 1),
+        ];
+        let money = Money { cost_nano: 1, saved_nano: 0, source: Source::Listed };
+        for (usage, without_money) in usages {
+            for (money, want) in [(None, without_money), (Some(money), 0)] {
+                let entry = Entry { usage, money, ..entry("1") };
+                let mut counts = Counts::default();
+                counts.add(&entry);
+                let unpriced = counts.models[0].sums.unpriced;
+                let sums = Sums::of(&entry);
+                assert_eq!((unpriced, sums.no_price), (want, want as i64), "{usage:?} {money:?}");
+                assert_eq!(sums.unpriced(), i64::from(money.is_none()), "{usage:?} {money:?}");
+            }
+        }
+    }
 
     #[test]
     fn fifty_models_have_a_name_and_the_rest_is_other() {
