@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::group::Unpriced;
-use super::text::{dollars, grouped};
+use super::text::{dollars, grouped, numbered};
 use crate::ledger::Sums;
 
 /// What `--alert-cost`, `--alert-errors` and `--alert-unpriced` ask for.
@@ -80,7 +80,7 @@ impl Alert {
                 format!(
                     "ALERT {} without a known price, most of {}; set it: tokenpak config set \
                      prices '{{...}}' {range}",
-                    requests_of(*requests),
+                    numbered(*requests, usize::MAX),
                     crate::name::clean(most)
                 )
             }
@@ -107,10 +107,6 @@ impl Alert {
             }),
         }
     }
-}
-
-fn requests_of(count: i64) -> String {
-    format!("{} request{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
