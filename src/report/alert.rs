@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::group::Unpriced;
+use super::machine::usd;
 use super::text::{dollars, grouped, numbered};
 use crate::ledger::Sums;
 
@@ -91,8 +92,8 @@ impl Alert {
         match self {
             Alert::Cost { cost_nano, limit_nano } => json!({
                 "alert": "cost",
-                "cost_usd": *cost_nano as f64 / 1e9,
-                "limit_usd": *limit_nano as f64 / 1e9,
+                "cost_usd": usd(*cost_nano),
+                "limit_usd": usd(*limit_nano),
             }),
             Alert::Errors { errors, requests, limit_percent } => json!({
                 "alert": "errors",

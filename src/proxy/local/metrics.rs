@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::ledger::{DELAY_BOUNDS, Delays, Entry};
 use crate::prices::Money;
 use crate::report::prometheus::{Bounds, Exposition, Metric};
+use crate::report::usd;
 
 /// Different models that get a label of their own; then `other`.
 const MODELS_MAX: usize = 50;
@@ -188,7 +189,7 @@ const TOTALS: &[Total] = &[
     Total {
         name: "tokenpak_cost_usd_total",
         help: "Cost at list prices, of requests that have one.",
-        value: |model| model.cost_nano as f64 / 1e9,
+        value: |model| usd(model.cost_nano),
     },
     Total {
         name: "tokenpak_unpriced_requests_total",
@@ -198,7 +199,7 @@ const TOTALS: &[Total] = &[
     Total {
         name: "tokenpak_saved_usd_total",
         help: "Money saved by compression, estimated.",
-        value: |model| model.saved_most_nano as f64 / 1e9,
+        value: |model| usd(model.saved_most_nano),
     },
 ];
 
