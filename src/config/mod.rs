@@ -163,10 +163,15 @@ impl Environment {
         self
     }
 
+    /// A variable that is set, if only to nothing.
+    pub(crate) fn set_variable(&self, name: &str) -> Option<&str> {
+        let found = self.variables.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
     /// A variable that is set and not empty.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
-        let found = self.variables.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        self.set_variable(name).filter(|value| !value.is_empty())
     }
 
     /// Where tokenpak keeps its files: `TOKENPAK_HOME`, else `~/.tokenpak`.

@@ -65,7 +65,7 @@ fn serve(
     config.port = address.port();
     let setup = Setup::new(config)?;
     let config = &setup.config;
-    let logger = Logger::of_process(config.log);
+    let logger = Logger::of_process(&around, config.log);
     let claim = claim(&around, &logger, address);
     let warnings = logger.clone();
     let keeping =
