@@ -10,6 +10,7 @@ mod effective;
 mod limit;
 mod lines;
 mod origin;
+mod parse;
 mod settings;
 
 use std::collections::BTreeMap;
