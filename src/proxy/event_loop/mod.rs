@@ -13,8 +13,10 @@ mod connection;
 mod disconnects;
 mod eviction;
 mod keep_alive;
+pub(super) mod listen;
 pub(super) mod memory;
 mod shutdown;
+mod switch;
 pub(super) mod workers;
 
 use std::net::TcpListener;
@@ -34,12 +36,12 @@ use crate::proxy::deadlines::deadlines;
 use crate::proxy::local::{self, ErrorContext};
 use crate::proxy::request::Refusal;
 use crate::proxy::setup::Setup;
-use crate::proxy::switch::{self, Switch};
 use admit::admit;
 use client::ReadyRequest;
 use connection::{Connection, Phase, Step};
 use disconnects::DisconnectDetector;
 use shutdown::End;
+use switch::Switch;
 use workers::Workers;
 
 /// Connections at once; at the bound the longest-idle parked one makes room.
