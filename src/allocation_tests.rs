@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::compress::Mode;
 use crate::footer;
-use crate::ledger::{Entry, Ledger, Ratio, WriterSettings};
+use crate::ledger::{self, Entry, Ledger, Ratio, WriterSettings};
 use crate::prices::bill::Source;
 use crate::prices::{Money, Prices};
 use crate::rewrite::{self, Memo, Plan, Untouched};
@@ -194,34 +194,13 @@ fn a_small_answer_allocates_little() {
 fn entry(number: i64) -> Entry {
     let usage = Usage { input: Some(1000), output: Some(100), ..Usage::default() };
     Entry {
-        request_id: format!("{number:016}"),
         ts: 1_795_435_200 + number * 60,
-        provider: "anthropic".into(),
-        api: "messages",
         model: Some(format!("model-{}", number % 5)),
-        project: None,
-        client: Some("claude-cli/2.1".into()),
-        status: Some(200),
-        error: None,
-        stream: true,
-        tokens_before: Some(1500),
-        tokens_after: Some(1000),
         usage: Some(usage),
-        served_model: None,
         cuts: vec![(100, 400)],
         ratio: Ratio::of_hundredths(100),
-        is_calibrated: false,
-        is_text_only: false,
         money: Some(Money { cost_nano: 1000, saved_nano: 100, source: Source::Listed }),
-        mode: "hybrid",
-        level: "balanced",
-        skip_reason: None,
-        footer: None,
-        proxy_us: 500,
-        ttfb_ms: Some(300),
-        total_ms: 2000,
-        trace: None,
-        handed_over: std::time::Instant::now(),
+        ..ledger::tests::entry(&format!("{number:016}"))
     }
 }
 

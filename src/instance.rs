@@ -24,6 +24,13 @@ pub(crate) struct Running {
     pub(crate) address: Option<SocketAddr>,
 }
 
+/// What came of locking the file.
+pub(crate) enum Lock {
+    Ours(PidFile),
+    /// Another proxy's, if it could be read whose.
+    Theirs(Option<Running>),
+}
+
 /// This process's claim on the file. Ends with the process, however it ends.
 #[derive(Debug)]
 pub(crate) struct PidFile {
@@ -67,21 +74,21 @@ pub(crate) fn effective(home: &Path) -> Option<EffectiveSettings> {
 ///
 /// # Errors
 ///
-/// `Ok(Err(running))` if another proxy holds it, `Err` if it cannot be made.
-pub(crate) fn claim(home: &Path) -> io::Result<Result<PidFile, Option<Running>>> {
+/// It cannot be made.
+pub(crate) fn claim(home: &Path) -> io::Result<Lock> {
     ownership::make_directory(home)?;
     let path = path(home);
     let mut file = ownership::open_or_create(&path, OpenOptions::new().read(true).write(true))?;
     safe_path::check_file(&path, &file)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => return Ok(Err(read(&mut file))),
+        Err(fs::TryLockError::WouldBlock) => return Ok(Lock::Theirs(read(&mut file))),
         Err(fs::TryLockError::Error(error)) => return Err(error),
     }
     file.set_len(0)?;
     let line = format!("{}\n", std::process::id());
     file.write_all_at(line.as_bytes(), 0)?;
-    Ok(Ok(PidFile { file, path, head_bytes: line.len() as u64 }))
+    Ok(Lock::Ours(PidFile { file, path, head_bytes: line.len() as u64 }))
 }
 
 impl PidFile {

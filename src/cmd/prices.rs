@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::ledger;
 use crate::name::clean;
 use crate::number::commas;
-use crate::prices::{self, Price, Quote, Rates, Terms, sections};
+use crate::prices::{self, Kind, Price, Quote, Terms, sections};
 use crate::tokens;
 
 pub(crate) fn run(args: &cli::Prices) -> Result<(), Error> {
@@ -35,24 +35,22 @@ fn table<'a>(quotes: impl Iterator<Item = Quote<'a>>) -> String {
     quotes.sort_by(|a, b| (a.name, b.is_own(), a.host).cmp(&(b.name, a.is_own(), b.host)));
     quotes.dedup_by(|later, first| first.is_own() && later.name == first.name);
     let mut text = format!(
-        "dollars per million tokens, list prices of {} ({})\n\n\
+        "dollars per million tokens, list prices of {}\n({})\n\n\
          model                            host        input  output  cache read  written\n{}\n",
         prices::as_of(),
-        prices::SOURCE,
+        prices::source(),
         "-".repeat(79)
     );
     for quote in quotes {
-        let Some(Rates { input, output, read, write, .. }) = quote.rates(&Terms::default()) else {
-            continue;
-        };
+        let Some(rates) = quote.rates(&Terms::default()) else { continue };
         let said = |rate: Option<u32>| rate.map_or("-".to_owned(), dollars);
         let (host, more) = match quote.price {
             Price::Own(_) => ("configured", ""),
             Price::Listed(spec) => (quote.host, if spec.contains('[') { " *" } else { "" }),
         };
         let name = [&clean(quote.name), more].concat();
-        let (input, output) = (dollars(input), dollars(output));
-        let (read, write) = (said(read), said(write));
+        let (input, output) = (dollars(rates.input()), dollars(rates.output()));
+        let (read, write) = (said(rates[Kind::CacheRead]), said(rates[Kind::CacheWrite]));
         // Writing to a string does not fail.
         let _ =
             writeln!(text, "{name:<32} {host:<10} {input:>6} {output:>7} {read:>11} {write:>8}");
@@ -65,7 +63,7 @@ fn of_model(model: &str, quote: &Quote, ts: i64) -> String {
     let source = match quote.price {
         Price::Own(_) => "configuration".to_owned(),
         Price::Listed(_) => {
-            format!("at {}, list prices of {}, {}", quote.host, prices::as_of(), prices::SOURCE)
+            format!("at {}, list prices of {}, {}", quote.host, prices::as_of(), prices::source())
         }
     };
     let mut text = format!("{model}: the price of {} ({source})\n", clean(quote.name));
@@ -73,10 +71,15 @@ fn of_model(model: &str, quote: &Quote, ts: i64) -> String {
         let _ = writeln!(text, "  {when:<30} {rates}");
     };
     let now = quote.rates(&Terms { ts, ..Terms::default() });
-    line("now, per million tokens", &now.as_ref().map_or(String::new(), said));
+    line(
+        "now, per million tokens",
+        &now.map_or(String::new(), |rates| {
+            listed(rates.list().map(|(kind, rate)| (Some(kind), rate)))
+        }),
+    );
     if let Price::Listed(spec) = quote.price {
         for (conditions, words) in sections(spec).skip(1) {
-            line(&when(conditions), &prices::words(words).map(word).collect::<Vec<_>>().join(", "));
+            line(&when(conditions), &listed(prices::words(words)));
         }
     }
     text
@@ -102,31 +105,13 @@ fn when(conditions: &str) -> String {
     said.collect::<Vec<_>>().join(", ")
 }
 
-/// One rate, for people; of a factor what it is.
-fn word((kind, rate): (&str, u32)) -> String {
-    match kind {
-        "times" => format!("all times {}", dollars(rate)),
-        _ => format!("{kind} ${}", dollars(rate)),
-    }
-}
-
-fn said(rates: &Rates) -> String {
-    let mut text = format!("input ${}, output ${}", dollars(rates.input), dollars(rates.output));
-    for (name, rate) in [
-        ("cache read", rates.read),
-        ("cache write", rates.write),
-        ("cache write for an hour", rates.write_1h),
-        ("cache write for 12 hours", rates.write_12h),
-        ("audio input", rates.audio_input),
-        ("audio output", rates.audio_output),
-        ("image output", rates.image_output),
-        ("1,000 searches", rates.search),
-    ] {
-        if let Some(rate) = rate {
-            let _ = write!(text, ", {name} ${}", dollars(rate));
-        }
-    }
-    text
+/// Rates, for people; of a factor what it is.
+fn listed(rates: impl Iterator<Item = (Option<Kind>, u32)>) -> String {
+    let said = rates.map(|(kind, rate)| match kind {
+        Some(kind) => format!("{} ${}", kind.name(), dollars(rate)),
+        None => format!("all times {}", dollars(rate)),
+    });
+    said.collect::<Vec<_>>().join(", ")
 }
 
 /// What one of our tokens is in the model's, for the money saved.

@@ -125,7 +125,8 @@ fn next_steps([service, socket]: &[PathBuf; 2], system: bool) -> String {
              sudo TOKENPAK_HOME=/var/lib/tokenpak tokenpak stats     (to read the reports)\n"
         );
     }
-    let user = std::env::var("USER").unwrap_or_else(|_| "$USER".to_owned());
+    let around = Environment::of_process();
+    let user = around.set_variable("USER").unwrap_or("$USER");
     format!(
         "wrote {service}\nwrote {socket}\n\
          next: systemctl --user enable --now tokenpak\n      \

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{print, settings, stats};
 use crate::cli;
+use crate::config::Environment;
 use crate::debug;
 use crate::error::Error;
 use crate::ledger::{self, Traced, Which};
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &cli::Trace) -> Result<(), Error> {
         [one, ..] if args.json => object(one, args.diff.then_some(&config.home))?,
         [one, ..] => {
             let diff = if args.diff { diff(&changed(one, &config.home)?) } else { String::new() };
-            report::trace_full(one, &stats::zone_name(one.offset_s))
+            report::trace_full(one, &stats::zone_name(&Environment::of_process(), one.offset_s))
                 + &bodies(one, &config.home)
                 + &diff
         }

@@ -21,7 +21,7 @@ mod traces;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -145,10 +145,17 @@ impl Entry {
             places: &self.cuts,
             ratio: (self.ratio.billed, self.ratio.counted),
         };
-        let asked = self.model.as_deref();
-        let model = prices.priced_name(asked, self.served_model.as_deref(), &self.provider)?;
-        let order = prices::Order { model, provider: &self.provider, ts: self.ts };
-        prices::money(prices, order, usage, cuts)
+        // What answered is the model itself where none was asked for: without it there is none at all.
+        let (asked, served) = (self.model.as_deref()?, self.served_model.as_deref());
+        let quote = prices.quote_of(asked, served, &self.provider);
+        prices::money(quote, self.ts, usage, cuts)
+    }
+
+    /// Whether it is missing from the costs although all is known that was billed.
+    pub(crate) fn lacks_price(&self) -> bool {
+        let is_billed =
+            self.usage.is_some_and(|usage| usage.input.is_some() && usage.output.is_some());
+        is_billed && self.money.is_none()
     }
 
     /// What the saved money rests on: `usage` if nothing had to be converted, else `calibrated` or

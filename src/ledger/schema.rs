@@ -8,6 +8,8 @@
 //! are not word for word ours are made anew; neither needs a new `VERSION`. That number rises only
 //! when an older program could not go on with the file.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::fault::Kind;
@@ -100,9 +102,7 @@ pub(super) fn bring_up(connection: &mut Connection) -> Result<(), Kind> {
 /// Adds what an earlier version did not have.
 fn complete(change: &Connection, sums: &[Column]) -> rusqlite::Result<()> {
     let added = ADDED.iter().map(|(table, column)| (*table, (*column).to_owned()));
-    let missing =
-        lacking(change, added)?.into_iter().chain(lacking(change, sums_of_roll_up(sums))?);
-    for (table, column) in missing {
+    for (table, column) in lacking(change, added.chain(sums_of_roll_up(sums)))? {
         change.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column}"))?;
     }
     let views = views(sums);
@@ -129,17 +129,17 @@ fn lacking<'t>(
     connection: &Connection,
     columns: impl Iterator<Item = (&'t str, String)>,
 ) -> rusqlite::Result<Vec<(&'t str, String)>> {
-    let sql = "SELECT count(*) FROM pragma_table_info(?) WHERE name = ?";
+    let sql = "SELECT tables.name || '.' || columns.name
+        FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns
+        WHERE tables.type = 'table'";
     let mut statement = connection.prepare(sql)?;
-    let mut lacking = Vec::new();
-    for (table, column) in columns {
+    let there = statement.query_map([], |row| row.get(0))?;
+    let there = there.collect::<rusqlite::Result<HashSet<String>>>()?;
+    let lacks = |(table, column): &(&str, String)| {
         let name = column.split(' ').next().unwrap_or_default();
-        let count: i64 = statement.query_row([table, name], |row| row.get(0))?;
-        if count == 0 {
-            lacking.push((table, column));
-        }
-    }
-    Ok(lacking)
+        !there.contains(&format!("{table}.{name}"))
+    };
+    Ok(columns.filter(lacks).collect())
 }
 
 /// All tables of a new file.

@@ -24,7 +24,7 @@ macro_rules! sums {
 
         impl Sums {
             /// What one request adds.
-            pub(super) fn of(entry: &Entry) -> Sums {
+            pub(crate) fn of(entry: &Entry) -> Sums {
                 Sums { $($name: { let of: fn(&Entry) -> $type = $of; of(entry) },)* }
             }
 
@@ -66,9 +66,9 @@ sums! {
     cost_nano: Option<i64>, |entry| Some(entry.money?.cost_nano), Shown::Dollars("cost_usd");
     saved_nano: Option<i64>, |entry| Some(entry.money?.saved_nano), Shown::Dollars("saved_usd");
     /// Requests that are not in the costs because the answer brought no usage.
-    no_usage: i64, |entry| i64::from(entry.money.is_none() && !is_billed(entry)), Shown::Apart;
+    no_usage: i64, |entry| i64::from(entry.money.is_none() && !entry.lacks_price()), Shown::Apart;
     /// Requests that are not in the costs because the model has no price.
-    no_price: i64, |entry| i64::from(entry.money.is_none() && is_billed(entry)), Shown::Apart;
+    no_price: i64, |entry| i64::from(entry.lacks_price()), Shown::Apart;
 }
 
 /// A column of sums in the roll-up's tables.
@@ -171,10 +171,6 @@ impl Part for Option<i64> {
             *self = Some(self.unwrap_or(0).saturating_add(other));
         }
     }
-}
-
-fn is_billed(entry: &Entry) -> bool {
-    entry.usage.is_some_and(|usage| usage.input.is_some() && usage.output.is_some())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! All arithmetic is in whole numbers: pico-dollars per token in, nano-dollars out. Every surface
 //! (reports, footer, traces, metrics) shows what this file made of a request, once.
 
-use super::{Prices, Rates, Terms};
+use super::{Kind, Quote, Rates, Terms};
 use crate::wire::Usage;
 
 /// Money of one request in nano-dollars. A negative saving is a loss.
@@ -67,30 +67,25 @@ impl Money {
 /// sums of all reports overflow.
 const TOKENS_MAX: u64 = 1 << 30;
 
-/// Whom a request went to, for which model, and when.
-#[derive(Clone, Copy)]
-pub(crate) struct Order<'a> {
-    pub(crate) model: &'a str,
-    pub(crate) provider: &'a str,
-    /// Unix seconds.
-    pub(crate) ts: i64,
-}
-
-/// `None` if the list does not say what was served costs, or the provider not all that is billed. The
-/// provider's own figure counts before any list.
-pub(crate) fn money(prices: &Prices, order: Order, usage: &Usage, cuts: Cuts<'_>) -> Option<Money> {
+/// Of a request at `ts` (Unix seconds). `None` if the list does not say what was served costs, or the
+/// provider not all that is billed. The provider's own figure counts before any list.
+pub(crate) fn money(
+    quote: Option<Quote<'_>>,
+    ts: i64,
+    usage: &Usage,
+    cuts: Cuts<'_>,
+) -> Option<Money> {
     let (input, output) = (usage.input?, usage.output?);
     if input.max(output) > TOKENS_MAX {
         return None;
     }
     let terms = Terms {
-        ts: order.ts,
+        ts,
         input,
         tier: usage.tier,
         is_fast: usage.is_fast,
         is_regional: usage.is_regional,
     };
-    let quote = prices.quote(order.model, order.provider);
     let rates = quote.and_then(|quote| quote.rates(&terms));
     let (cost_nano, source) = match (usage.cost_nano, rates) {
         (Some(cost), _) => (cost, Source::Provider),
@@ -114,13 +109,13 @@ fn cost(usage: &Usage, rates: &Rates, (input, output): (u64, u64)) -> Option<i64
         _ => rate.map(|rate| i128::from(tokens) * i128::from(rate)),
     };
     let pico = RateSegments::new(usage, rates, input).cost()
-        + part(audio, rates.audio_output)?
-        + part(image, rates.image_output.or(Some(rates.output)))?
-        + part(output - audio - image, Some(rates.output))?;
+        + part(audio, rates[Kind::AudioOutput])?
+        + part(image, rates[Kind::ImageOutput].or(Some(rates.output())))?
+        + part(output - audio - image, Some(rates.output()))?;
     let searches = usage.searches.unwrap_or(0);
-    let searches = match rates.search_request {
+    let searches = match rates[Kind::SearchRequest] {
         Some(rate) => part(searches.min(1), Some(rate))?,
-        None => part(searches, rates.search)?,
+        None => part(searches, rates[Kind::Search])?,
     };
     Some(nano(pico, 1).saturating_add(i64::try_from(searches).ok()?))
 }
@@ -140,16 +135,16 @@ impl RateSegments {
         let write_1h = usage.cache_write_1h.unwrap_or(0).min(write - write_12h);
         let plain = input - read - write;
         let audio = usage.audio_input.unwrap_or(0).min(plain);
-        let rate = rates.write.unwrap_or(rates.input);
-        let rate_1h = rates.write_1h.unwrap_or(rate);
+        let rate = rates[Kind::CacheWrite].unwrap_or(rates.input());
+        let rate_1h = rates[Kind::CacheWrite1h].unwrap_or(rate);
         RateSegments {
             parts: [
-                (read, rates.read.unwrap_or(rates.input)),
-                (write_12h, rates.write_12h.unwrap_or(rate_1h)),
+                (read, rates[Kind::CacheRead].unwrap_or(rates.input())),
+                (write_12h, rates[Kind::CacheWrite12h].unwrap_or(rate_1h)),
                 (write_1h, rate_1h),
                 (write - write_12h - write_1h, rate),
-                (audio, rates.audio_input.unwrap_or(rates.input)),
-                (plain - audio, rates.input),
+                (audio, rates[Kind::AudioInput].unwrap_or(rates.input())),
+                (plain - audio, rates.input()),
             ],
         }
     }
@@ -195,6 +190,7 @@ fn nano(pico: i128, divisor: i128) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prices::Prices;
 
     const NOON_2026_11_23: i64 = 1_795_435_200;
 
@@ -226,7 +222,7 @@ mod tests {
         #[track_caller]
         fn check(model: &str, ts: i64, usage: Usage, cost_nano: i64) {
             let cuts = Cuts { tokens_after: None, places: &[], ratio: ONE };
-            let money = money(&Prices::default(), order(model, ts), &usage, cuts);
+            let money = of_model(model, ts, &usage, cuts);
             let source = Source::Listed;
             assert_eq!(money, Some(Money { cost_nano, saved_nano: 0, source }));
         }
@@ -242,7 +238,7 @@ mod tests {
         #[track_caller]
         fn check(model: &str, usage: Usage) {
             let cuts = Cuts { tokens_after: Some(10), places: &[(5, 5)], ratio: ONE };
-            assert_eq!(money(&Prices::default(), order(model, 0), &usage, cuts), None);
+            assert_eq!(of_model(model, 0, &usage, cuts), None);
         }
     }
 
@@ -267,8 +263,7 @@ mod tests {
         fn check(usage: Usage, tokens_after: u64, places: &[(u64, i64)], saved_nano: i64) {
             for (ratio, of_one) in [(ONE, 4), ((5, 4), 5), ((9, 12), 3)] {
                 let cuts = Cuts { tokens_after: Some(tokens_after), places, ratio };
-                let prices = Prices::default();
-                let money = money(&prices, order("claude-sonnet-4-5", 0), &usage, cuts).unwrap();
+                let money = of_model("claude-sonnet-4-5", 0, &usage, cuts).unwrap();
                 assert_eq!(money.saved_nano, saved_nano * of_one / 4, "{ratio:?}");
             }
         }
@@ -287,14 +282,14 @@ mod tests {
         fn check(usage: Usage, after: u64, places: &[(u64, i64)], want: (i64, i64)) {
             let ratio = (125, 100);
             let cuts = Cuts { tokens_after: Some(after), places, ratio };
-            let model = order("claude-sonnet-4-5", 0);
-            let money = money(&Prices::default(), model, &usage, cuts).unwrap();
+            let money = of_model("claude-sonnet-4-5", 0, &usage, cuts).unwrap();
             assert_eq!((money.cost_nano, money.saved_nano), want);
         }
     }
 
-    fn order(model: &str, ts: i64) -> Order<'_> {
-        Order { model, provider: "openai", ts }
+    /// At the list's price.
+    fn of_model(model: &str, ts: i64, usage: &Usage, cuts: Cuts<'_>) -> Option<Money> {
+        money(Prices::default().quote(model, "openai"), ts, usage, cuts)
     }
 
     fn usage(input: u64, read: u64, write: u64, write_1h: u64, output: u64) -> Usage {

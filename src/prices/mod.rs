@@ -9,16 +9,13 @@ mod own;
 mod rates;
 mod table;
 
-pub(crate) use bill::{Cuts, Money, Order, money};
+pub(crate) use bill::{Cuts, Money, money};
 pub(crate) use names::plain_name;
-pub(crate) use rates::{Rates, Terms, sections, words};
-pub(crate) use table::as_of;
+pub(crate) use rates::{Kind, Rates, Terms, sections, words};
+pub(crate) use table::{as_of, source};
 
 use names::candidates;
 use rates::resolve;
-
-/// Where the built-in prices come from.
-pub(crate) const SOURCE: &str = "genai-prices and litellm";
 
 /// The price list in force: the built-in table, and the user's own prices over it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,18 +77,19 @@ impl Prices {
         listed.into_iter().chain(own).max_by_key(|quote| (quote.name.len(), quote.is_own()))
     }
 
-    /// The name that a request is priced by: what answered, where that has a price (routers, deployments
-    /// and fallbacks serve another model than was asked for), unless the user's own word is on what was
-    /// asked.
-    pub(crate) fn priced_name<'n>(
+    /// What a request is priced by: what answered, where that has a price (routers, deployments and
+    /// fallbacks serve another model than was asked for), unless the user's own word is on what was asked.
+    pub(crate) fn quote_of(
         &self,
-        asked: Option<&'n str>,
-        served: Option<&'n str>,
+        asked: &str,
+        served: Option<&str>,
         provider: &str,
-    ) -> Option<&'n str> {
-        let quote = |name: &str| self.quote(name, provider);
-        let own = asked.filter(|name| quote(name).is_some_and(|quote| quote.is_own()));
-        own.or_else(|| served.filter(|name| quote(name).is_some())).or(asked).or(served)
+    ) -> Option<Quote<'_>> {
+        let asked = self.quote(asked, provider);
+        if asked.is_some_and(|quote| quote.is_own()) {
+            return asked;
+        }
+        served.and_then(|name| self.quote(name, provider)).or(asked)
     }
 
     /// Every price, the table's first.

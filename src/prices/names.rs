@@ -44,9 +44,6 @@ fn shorter(name: &str) -> Option<&str> {
     }
     let at = name.rfind(['-', '@', ':'])?;
     let (rest, end) = (&name[..at], &name[at + 1..]);
-    let is_number = |text: &str, lengths: &[usize]| {
-        lengths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-    };
     let is_revision = match &name[at..=at] {
         "@" => is_number(end, &[8]) || end == "default" || end == "latest",
         // The revision of a marketplace (`-v1:0`).
@@ -63,19 +60,21 @@ fn shorter(name: &str) -> Option<&str> {
 
 /// `v1`, `v12`.
 fn is_version(text: &str) -> bool {
-    let digits = text.strip_prefix('v').unwrap_or_default();
-    !digits.is_empty() && digits.len() < 3 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    text.strip_prefix('v').is_some_and(|digits| is_number(digits, &[1, 2]))
+}
+
+/// Digits and nothing else, in one of these lengths.
+pub(super) fn is_number(text: &str, lengths: &[usize]) -> bool {
+    lengths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Without the rest of a date whose day is cut off: `-2026-08-01`, and Google's `-preview-06-17`.
 fn without_day(name: &str) -> Option<&str> {
-    let two = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (rest, month) = name.rsplit_once('-').filter(|(_, month)| two(month))?;
+    let (rest, _) = name.rsplit_once('-').filter(|(_, month)| is_number(month, &[2]))?;
     let (before, year) = rest.rsplit_once('-')?;
-    let is_year = year.len() == 4 && year.starts_with("20");
-    match is_year && year.bytes().all(|byte| byte.is_ascii_digit()) {
+    match year.starts_with("20") && is_number(year, &[4]) {
         true => Some(before),
-        false => matches!(year, "preview" | "exp").then_some(rest).filter(|_| !month.is_empty()),
+        false => matches!(year, "preview" | "exp").then_some(rest),
     }
 }
 

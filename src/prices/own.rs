@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Rates, plain_name};
+use super::names::is_number;
+use super::{Kind, Rates, plain_name};
 
 /// Reads `{"NAME": {"input": 3, "output": 15, "cache_read": 0.3, "cache_write": 3.75}}`.
 pub(super) fn parse(json: &str) -> Result<Vec<(String, Rates)>, String> {
@@ -27,9 +28,12 @@ fn rates(fields: &Value) -> Result<Rates, String> {
         Some(value) => rate(value).map(Some).map_err(|what| format!("{field}: {what}")),
     });
     match (input?, output?) {
-        (Some(input), Some(output)) => {
-            Ok(Rates { input, output, write: write?, read: read?, ..Rates::default() })
-        }
+        (input @ Some(_), output @ Some(_)) => Ok(Rates::new([
+            (Kind::Input, input),
+            (Kind::Output, output),
+            (Kind::CacheRead, read?),
+            (Kind::CacheWrite, write?),
+        ])),
         _ => Err("needs both input and output".to_owned()),
     }
 }
@@ -57,7 +61,7 @@ pub(super) fn covers(name: &str, model: &str) -> bool {
     }
     let Some(rest) = suffix.strip_prefix(separators) else { return false };
     let segment = rest.split(separators).next().unwrap_or(rest);
-    !(matches!(segment.len(), 1 | 2) && segment.bytes().all(|byte| byte.is_ascii_digit()))
+    !is_number(segment, &[1, 2])
 }
 
 #[cfg(test)]
@@ -74,9 +78,16 @@ mod tests {
         let prices = prices.unwrap();
         let terms = Terms { input: 1, ..Terms::default() };
         let rates = |model| prices.quote(model, "openai").and_then(|quote| quote.rates(&terms));
-        let zero = Rates::default();
-        assert_eq!(rates("local-llama-70b"), Some(zero));
-        let own = Rates { input: 2_000_000, output: 8_500_000, read: Some(228_800), ..zero };
+        let own = |input, output, read| {
+            Rates::new([
+                (Kind::Input, Some(input)),
+                (Kind::Output, Some(output)),
+                (Kind::CacheRead, read),
+                (Kind::CacheWrite, None),
+            ])
+        };
+        assert_eq!(rates("local-llama-70b"), Some(own(0, 0, None)));
+        let own = own(2_000_000, 8_500_000, Some(228_800));
         assert_eq!(rates("openai/gpt-4o-2024-08-06"), Some(own));
         // The longer name is the nearer one, whoever wrote it.
         for kept in ["gpt-4o-mini", "gpt-4o-2024-05-13"] {

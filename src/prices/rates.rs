@@ -1,25 +1,97 @@
 //! The rates of one request: a row of the table, read for what was served.
 
+use std::ops::Index;
+
 use crate::wire::Tier;
 
-/// Pico-dollars per token, which is dollars per million tokens times a million. `None`: no rate of its
-/// own; the next more general one applies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rates {
-    pub(crate) input: u32,
-    pub(crate) output: u32,
-    pub(crate) read: Option<u32>,
+/// What a rate is for. Those of tokens come first: a factor goes for them alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Input,
+    Output,
+    CacheRead,
     /// Kept for five minutes, or as long as the provider keeps what it does not say more of.
-    pub(crate) write: Option<u32>,
-    pub(crate) write_1h: Option<u32>,
-    pub(crate) write_12h: Option<u32>,
-    pub(crate) audio_input: Option<u32>,
-    pub(crate) audio_output: Option<u32>,
-    pub(crate) image_output: Option<u32>,
-    /// Nano-dollars for each search of the provider's own tool.
-    pub(crate) search: Option<u32>,
-    /// Nano-dollars for a request that searched, however often.
-    pub(crate) search_request: Option<u32>,
+    CacheWrite,
+    CacheWrite1h,
+    CacheWrite12h,
+    AudioInput,
+    AudioOutput,
+    ImageOutput,
+    /// Each search of the provider's own tool.
+    Search,
+    /// A request that searched, however often.
+    SearchRequest,
+}
+
+/// Every kind, in order, with its letter in the table and its name.
+const KINDS: [(Kind, u8, &str); 11] = [
+    (Kind::Input, b'i', "input"),
+    (Kind::Output, b'o', "output"),
+    (Kind::CacheRead, b'r', "cache read"),
+    (Kind::CacheWrite, b'w', "cache write"),
+    (Kind::CacheWrite1h, b'h', "cache write for an hour"),
+    (Kind::CacheWrite12h, b'd', "cache write for 12 hours"),
+    (Kind::AudioInput, b'a', "audio input"),
+    (Kind::AudioOutput, b'b', "audio output"),
+    (Kind::ImageOutput, b'p', "image output"),
+    (Kind::Search, b's', "1,000 searches"),
+    (Kind::SearchRequest, b'g', "1,000 requests that search"),
+];
+
+/// The letter of a factor.
+const FACTOR: u8 = b'x';
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        KINDS[self as usize].2
+    }
+}
+
+/// By kind: pico-dollars per token, which is dollars per million tokens times a million, and
+/// nano-dollars per search. `None`: no rate of its own; the next more general one applies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rates([Option<u32>; KINDS.len()]);
+
+impl Index<Kind> for Rates {
+    type Output = Option<u32>;
+
+    fn index(&self, kind: Kind) -> &Option<u32> {
+        &self.0[kind as usize]
+    }
+}
+
+impl Rates {
+    pub(super) fn new(known: [(Kind, Option<u32>); 4]) -> Rates {
+        let mut rates = Rates::default();
+        known.into_iter().for_each(|(kind, rate)| rates.0[kind as usize] = rate);
+        rates
+    }
+
+    /// Every row of the table has one.
+    pub(crate) fn input(&self) -> u32 {
+        self[Kind::Input].unwrap_or(0)
+    }
+
+    /// Every row of the table has one.
+    pub(crate) fn output(&self) -> u32 {
+        self[Kind::Output].unwrap_or(0)
+    }
+
+    /// Those that are known, in order.
+    pub(crate) fn list(&self) -> impl Iterator<Item = (Kind, u32)> {
+        KINDS.iter().zip(self.0).filter_map(|((kind, ..), rate)| Some((*kind, rate?)))
+    }
+
+    /// Takes one rate of a section, or multiplies the tokens' rates by so many millionths.
+    fn set(&mut self, kind: Option<Kind>, rate: u32) {
+        match kind {
+            Some(kind) => self.0[kind as usize] = Some(rate),
+            None => self.0[..Kind::Search as usize].iter_mut().flatten().for_each(|token| {
+                let scaled = u64::from(*token) * u64::from(rate) / 1_000_000;
+                *token = u32::try_from(scaled).unwrap_or(u32::MAX);
+            }),
+        }
+    }
 }
 
 /// All that decides which of a model's rates apply.
@@ -58,7 +130,7 @@ pub(crate) fn resolve(spec: &str, terms: &Terms) -> Option<Rates> {
             has_speed |= condition == "speed";
             has_region |= condition == "us";
         }
-        letters(words).for_each(|(letter, rate)| rates.set(letter, rate));
+        self::words(words).for_each(|(kind, rate)| rates.set(kind, rate));
     }
     (has_tier && has_speed && has_region).then_some(rates)
 }
@@ -97,27 +169,14 @@ fn start_of(day: &str) -> Option<i64> {
     Some((days + (153 * month + 2) / 5 + day - 1 - 719_468) * 86_400)
 }
 
-/// Letters of the table, and what they stand for.
-const KINDS: &[(u8, &str)] = &[
-    (b'i', "input"),
-    (b'o', "output"),
-    (b'r', "cache read"),
-    (b'w', "cache write"),
-    (b'h', "cache write for an hour"),
-    (b'd', "cache write for 12 hours"),
-    (b'a', "audio input"),
-    (b'b', "audio output"),
-    (b'p', "image output"),
-    (b's', "1,000 searches"),
-    (b'g', "1,000 requests that search"),
-    (b'x', "times"),
-];
-
-/// The kinds and millionths of dollars in a section; a factor is `times`.
-pub(crate) fn words(section: &str) -> impl Iterator<Item = (&'static str, u32)> {
-    letters(section).filter_map(|(letter, rate)| {
-        let kind = KINDS.iter().find(|(known, _)| *known == letter)?;
-        Some((kind.1, rate))
+/// The kinds and rates of a section; a factor, in millionths, has no kind.
+pub(crate) fn words(section: &str) -> impl Iterator<Item = (Option<Kind>, u32)> {
+    letters(section).filter_map(|(letter, rate)| match letter {
+        FACTOR => Some((None, rate)),
+        _ => KINDS
+            .iter()
+            .find(|(_, known, _)| *known == letter)
+            .map(|(kind, ..)| (Some(*kind), rate)),
     })
 }
 
@@ -131,47 +190,6 @@ fn letters(section: &str) -> impl Iterator<Item = (u8, u32)> {
         };
         pair.into_iter().flatten()
     })
-}
-
-impl Rates {
-    /// Takes one rate of a section.
-    fn set(&mut self, letter: u8, rate: u32) {
-        let value = Some(rate);
-        match letter {
-            b'i' => self.input = rate,
-            b'o' => self.output = rate,
-            b'r' => self.read = value,
-            b'w' => self.write = value,
-            b'h' => self.write_1h = value,
-            b'd' => self.write_12h = value,
-            b'a' => self.audio_input = value,
-            b'b' => self.audio_output = value,
-            b'p' => self.image_output = value,
-            b's' => self.search = value,
-            b'g' => self.search_request = value,
-            b'x' => self.scale(rate),
-            _ => {}
-        }
-    }
-
-    /// Multiplies the tokens' rates by so many millionths.
-    fn scale(&mut self, factor: u32) {
-        let scaled = |rate: u32| {
-            u32::try_from(u64::from(rate) * u64::from(factor) / 1_000_000).unwrap_or(u32::MAX)
-        };
-        (self.input, self.output) = (scaled(self.input), scaled(self.output));
-        for rate in [
-            &mut self.read,
-            &mut self.write,
-            &mut self.write_1h,
-            &mut self.write_12h,
-            &mut self.audio_input,
-            &mut self.audio_output,
-            &mut self.image_output,
-        ] {
-            *rate = rate.map(scaled);
-        }
-    }
 }
 
 /// A decimal number in millionths; what lies below them is cut off.
@@ -205,9 +223,21 @@ mod tests {
         fn check(terms: Terms, want: Option<(u32, u32, u32)>) {
             let spec = "2/10 r0.1 w2.5 s10 [>272000] 4/15 r0.2 [from=2026-12-01] i3 \
                         [daily=60-240] o11 [flex] 1/5 [speed] x2 [us] x1.1";
-            let got = resolve(spec, &terms).map(|rates| (rates.input, rates.output, rates.read));
+            let got = resolve(spec, &terms)
+                .map(|rates| (rates.input(), rates.output(), rates[Kind::CacheRead]));
             let want = want.map(|(input, output, read)| (input, output, Some(read)));
             assert_eq!(got, want, "{terms:?}");
+        }
+    }
+
+    #[test]
+    fn every_kind_stands_at_its_place() {
+        for (place, (kind, letter, name)) in KINDS.iter().enumerate() {
+            assert_eq!((*kind as usize, kind.name()), (place, *name));
+            let spec = format!("{}3 x2", *letter as char);
+            let rate = if place < Kind::Search as usize { 6_000_000 } else { 3_000_000 };
+            let rates = resolve(&spec, &Terms::default()).unwrap();
+            assert_eq!(rates.list().collect::<Vec<_>>(), [(*kind, rate)], "{spec}");
         }
     }
 

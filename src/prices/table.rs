@@ -89,6 +89,11 @@ pub(crate) fn as_of() -> &'static str {
     table().remark("# as of ")
 }
 
+/// Where they come from: packages and their versions.
+pub(crate) fn source() -> &'static str {
+    table().remark("# source ")
+}
+
 /// What a provider asks for a model of that very name: the host's own price; the maker's, where the
 /// provider is not known to have prices of its own; or the only one there is.
 pub(super) fn find(name: &str, provider: &str) -> Option<Row<'static>> {
@@ -123,6 +128,10 @@ mod tests {
             assert!(MAKERS.contains(&row.host) || HOSTS.contains(&row.host), "{row:?}");
         }
         assert_eq!(as_of().len(), "2026-11-03".len());
+        for package in ["genai-prices ", "litellm "] {
+            let version = source().split_once(package).map(|(_, version)| version);
+            assert!(version.is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit())));
+        }
     }
 
     #[test]

@@ -41,7 +41,6 @@ pub(crate) struct LargeBodyThread {
     queue: Arc<WorkQueue>,
     bytes: usize,
     threads_max: usize,
-    wait_max: Duration,
     /// Room for the work that is done now.
     reserved: Mutex<usize>,
     released: Condvar,
@@ -83,7 +82,6 @@ impl LargeBodyThread {
             queue: Arc::default(),
             bytes: LARGE_BYTES.min(memory / SHARE),
             threads_max: processors.clamp(*THREADS.start(), *THREADS.end()),
-            wait_max: WAIT_MAX,
             reserved: Mutex::default(),
             released: Condvar::new(),
         }
@@ -119,7 +117,7 @@ impl LargeBodyThread {
     /// Waits for its turn, and for what comes of the work. Whatever could panic in there is caught
     /// there.
     pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        self.run_within(self.wait_max, work)
+        self.run_within(WAIT_MAX, work)
     }
 
     fn run_within<T: Send + 'static>(

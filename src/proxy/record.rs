@@ -129,12 +129,9 @@ pub(super) fn finalize(entry: &mut Entry, prices: &Prices, reading: Option<Readi
 /// With what other models did within the answer; of a sum with an unknown part nothing is known.
 fn with_turns(money: Money, entry: &Entry, prices: &Prices, turns: &[Turn]) -> Option<Money> {
     turns.iter().try_fold(money, |sum, turn| {
-        let order = prices::Order {
-            model: turn.model.as_deref().or(entry.model.as_deref())?,
-            provider: &entry.provider,
-            ts: entry.ts,
-        };
-        let part = prices::money(prices, order, &turn.usage, prices::Cuts::NONE)?;
+        let model = turn.model.as_deref().or(entry.model.as_deref())?;
+        let quote = prices.quote(model, &entry.provider);
+        let part = prices::money(quote, entry.ts, &turn.usage, prices::Cuts::NONE)?;
         Some(sum.plus(part))
     })
 }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::group::Unpriced;
-use super::text::{dollars, grouped};
+use super::machine::usd;
+use super::text::{dollars, grouped, numbered};
 use crate::ledger::Sums;
 
 /// What `--alert-cost`, `--alert-errors` and `--alert-unpriced` ask for.
@@ -80,7 +81,7 @@ impl Alert {
                 format!(
                     "ALERT {} without a known price, most of {}; set it: tokenpak config set \
                      prices '{{...}}' {range}",
-                    requests_of(*requests),
+                    numbered(*requests, usize::MAX),
                     crate::name::clean(most)
                 )
             }
@@ -91,8 +92,8 @@ impl Alert {
         match self {
             Alert::Cost { cost_nano, limit_nano } => json!({
                 "alert": "cost",
-                "cost_usd": *cost_nano as f64 / 1e9,
-                "limit_usd": *limit_nano as f64 / 1e9,
+                "cost_usd": usd(*cost_nano),
+                "limit_usd": usd(*limit_nano),
             }),
             Alert::Errors { errors, requests, limit_percent } => json!({
                 "alert": "errors",
@@ -107,10 +108,6 @@ impl Alert {
             }),
         }
     }
-}
-
-fn requests_of(count: i64) -> String {
-    format!("{} request{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

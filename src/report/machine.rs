@@ -15,8 +15,8 @@ const SCHEMA: u32 = 1;
 
 const TOOL: &str = concat!("tokenpak ", env!("CARGO_PKG_VERSION"));
 
-/// The division yields the double nearest to the exact value, which prints with its own digits.
-fn usd(nano: i64) -> f64 {
+/// Nano-dollars in dollars. The division yields the double nearest to the exact value, which prints with its own digits.
+pub(crate) fn usd(nano: i64) -> f64 {
     nano as f64 / 1e9
 }
 

@@ -99,6 +99,9 @@ pub(super) const COLUMNS_MAX: usize = 79;
 /// Models that are named as having no price; the rest is summed up.
 const UNPRICED_NAMED_MAX: usize = 5;
 
+/// Characters for the number of requests in such a note.
+const NUMBER_WIDTH: usize = 7;
+
 /// The same in lines that are not too long.
 pub(super) fn unpriced_lines(unpriced: &[Unpriced]) -> String {
     let wrapped = |note: String| match note.len() > COLUMNS_MAX {
@@ -113,7 +116,8 @@ pub(super) fn unpriced_notes(unpriced: &[Unpriced]) -> Vec<String> {
     let mut notes = Vec::new();
     let (mut named, mut others) = (0, 0);
     for Unpriced { model, requests } in unpriced {
-        let (number, is) = (numbered(*requests), if *requests == 1 { "is" } else { "are" });
+        let (number, is) =
+            (numbered(*requests, NUMBER_WIDTH), if *requests == 1 { "is" } else { "are" });
         match model.as_deref() {
             None => notes
                 .push(format!("{number} got no usage with the answer and {is} not in the costs.")),
@@ -129,13 +133,14 @@ pub(super) fn unpriced_notes(unpriced: &[Unpriced]) -> Vec<String> {
         }
     }
     if others > 0 {
-        notes.push(format!("{} of other models likewise.", numbered(others)));
+        notes.push(format!("{} of other models likewise.", numbered(others, NUMBER_WIDTH)));
     }
     notes
 }
 
-fn numbered(requests: i64) -> String {
-    format!("{} request{}", fitting(requests, 7), if requests == 1 { "" } else { "s" })
+/// `1 request`, `2 requests`; see `fitting`.
+pub(super) fn numbered(requests: i64, width: usize) -> String {
+    format!("{} request{}", fitting(requests, width), if requests == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

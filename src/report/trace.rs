@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::machine::usd;
 use super::text::dollars;
 use crate::footer;
 use crate::ledger::Traced;
@@ -81,7 +82,6 @@ pub(crate) fn brief(traced: &Traced) -> String {
 
 /// All that is known, with raw numbers; unknown is `null`.
 pub(crate) fn object(traced: &Traced) -> Value {
-    let usd = |nano: Option<i64>| nano.map(|nano| nano as f64 / 1e9);
     let mut object = json!({
         "id": traced.id,
         "request_id": traced.request_id,
@@ -100,8 +100,8 @@ pub(crate) fn object(traced: &Traced) -> Value {
         "cache_read_tokens": traced.cache_read,
         "cache_write_tokens": traced.cache_write,
         "output_tokens": traced.output,
-        "cost_usd": usd(traced.cost_nano),
-        "saved_usd": usd(traced.saved_nano),
+        "cost_usd": traced.cost_nano.map(usd),
+        "saved_usd": traced.saved_nano.map(usd),
         "footer": traced.footer,
         "proxy_us": traced.proxy_us,
         "ttfb_ms": traced.ttfb_ms,

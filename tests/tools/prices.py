@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes src/prices/table.txt: tests/tools/prices.py LITELLM.json > src/prices/table.txt
+"""Writes src/prices/table.txt: tests/tools/prices.py LITELLM.json VERSION > src/prices/table.txt
 
 Facts only (names and list prices), restated from two public sources:
 
 * the package data of genai-prices (Pydantic Services Inc., MIT licence), which must be installed:
   models, hosts, tiers of context, dated changes, hours of the day, service tiers;
-* model_prices_and_context_window_backup.json of the litellm package (Berri AI, MIT licence), the argument:
+* model_prices_and_context_window_backup.json of the litellm package (Berri AI, MIT licence) of that version:
   what the first one does not have (writes kept for 12 hours, ultrafast, factors for regions and speed).
 
 The format is explained at the top of the file that it writes.
@@ -238,7 +238,7 @@ def main():
         if bare != name and rows.get((bare, host)) == rows[name, host]:
             del rows[name, host]
     version = importlib.metadata.version("genai-prices")
-    print(HEAD.format(version=version, as_of=as_of(), litellm=sys.argv[2] if len(sys.argv) > 2 else "litellm"), end="")
+    print(HEAD.format(version=version, as_of=as_of(), litellm=sys.argv[2]), end="")
     for (name, host) in sorted(rows):
         print(name, host, rows[name, host])
 
@@ -252,8 +252,8 @@ def as_of():
 
 HEAD = """\
 # List prices by model and host, in order. Written by tests/tools/prices.py; do not edit.
-# Facts only, restated from genai-prices {version} (Pydantic Services Inc., MIT licence) and
-# {litellm} (Berri AI, MIT licence).
+# Facts only, restated from packages of Pydantic Services Inc. and Berri AI (both MIT licence).
+# source genai-prices {version} and litellm {litellm}
 # as of {as_of}
 #
 # NAME HOST RATES [CONDITION,...] RATES ...: what stands behind conditions overrules what stands before.

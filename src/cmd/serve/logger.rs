@@ -9,7 +9,7 @@ use std::time::Instant;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::repeats::Repeats;
-use crate::config::{Config, LogLevel};
+use crate::config::{Config, Environment, LogLevel};
 use crate::ledger::Clock;
 use crate::name::{clean, clean_lines, field};
 use crate::number::{commas, saved_percent};
@@ -36,10 +36,10 @@ pub(super) struct Logger {
 
 impl Logger {
     /// Looks at standard error and at what systemd says about it.
-    pub(super) fn of_process(level: LogLevel) -> Logger {
+    pub(super) fn of_process(around: &Environment, level: LogLevel) -> Logger {
         let sink = if std::io::stderr().is_terminal() {
             LogSink::Terminal
-        } else if std::env::var_os("JOURNAL_STREAM").is_some() {
+        } else if around.set_variable("JOURNAL_STREAM").is_some() {
             LogSink::Journal
         } else {
             LogSink::File

@@ -19,7 +19,7 @@ use super::ask;
 use crate::cli;
 use crate::config::{self, Config, EffectiveSettings, Environment, Flag, TEST_VARIABLE};
 use crate::error::{self, Error};
-use crate::instance::{self, PidFile, Running};
+use crate::instance::{self, Lock, PidFile, Running};
 use crate::ledger::{Ledger, WriterSettings};
 use crate::proxy::{self, Context, Event, Setup, deadlines};
 use daemon::Starter;
@@ -65,7 +65,7 @@ fn serve(
     config.port = address.port();
     let setup = Setup::new(config)?;
     let config = &setup.config;
-    let logger = Logger::of_process(config.log);
+    let logger = Logger::of_process(&around, config.log);
     let claim = claim(&around, &logger, address);
     let warnings = logger.clone();
     let keeping =
@@ -186,14 +186,13 @@ fn claim(
     logger: &Logger,
     address: std::net::SocketAddr,
 ) -> Option<Arc<PidFile>> {
-    let claimed = instance::claim(&around.home()).and_then(|claimed| match claimed {
-        Ok(mut claim) => claim.listening(address).map(|()| Ok(claim)),
-        Err(running) => Ok(Err(running)),
-    });
-    let why = match claimed {
-        Ok(Ok(claim)) => return Some(Arc::new(claim)),
-        Ok(Err(running)) => running
-            .map_or("another proxy has it".into(), |running| format!("pid {} has it", running.pid)),
+    let why = match instance::claim(&around.home()) {
+        Ok(Lock::Ours(mut file)) => match file.listening(address) {
+            Ok(()) => return Some(Arc::new(file)),
+            Err(error) => error::reason(&error),
+        },
+        Ok(Lock::Theirs(Some(running))) => format!("pid {} has it", running.pid),
+        Ok(Lock::Theirs(None)) => "another proxy has it".into(),
         Err(error) => error::reason(&error),
     };
     logger.warn(&format!("tokenpak.pid: {why}; stop and status will not find this proxy"));

@@ -1,12 +1,12 @@
 //! The databases that a report is about, read as one.
 
-use std::env;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::ask::MODEL;
+use crate::config::Environment;
 use crate::error::Error;
 use crate::ledger::{Column, Fault, Groups, Reader, Reasons};
 use crate::report::calendar::Zone;
@@ -21,6 +21,7 @@ const ZONE_FILES: &str = "/usr/share/zoneinfo";
 /// All databases at one moment, and where the reader is.
 pub(super) struct Ledgers {
     readers: Vec<Reader>,
+    around: Environment,
     zone: Zone,
     /// Unix seconds.
     now: i64,
@@ -29,16 +30,17 @@ pub(super) struct Ledgers {
 
 impl Ledgers {
     pub(super) fn open(paths: &[PathBuf]) -> Result<Ledgers, Error> {
-        Ledgers::read(paths).map_err(|fault| {
-            let fault = match env::var_os("HOME") {
-                Some(home) if !home.is_empty() => fault.seen_from(Path::new(&home)),
-                _ => fault,
-            };
-            error(fault)
+        let around = Environment::of_process();
+        let home = around.variable("HOME").map(PathBuf::from);
+        Ledgers::read(paths, around).map_err(|fault| {
+            error(match home {
+                Some(home) => fault.seen_from(&home),
+                None => fault,
+            })
         })
     }
 
-    fn read(paths: &[PathBuf]) -> Result<Ledgers, Fault> {
+    fn read(paths: &[PathBuf], around: Environment) -> Result<Ledgers, Fault> {
         let readers =
             paths.iter().map(|path| Reader::open(path)).collect::<Result<Vec<_>, Fault>>()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -49,7 +51,7 @@ impl Ledgers {
         })?;
         let firsts = readers.iter().map(Reader::first).collect::<Result<Vec<_>, Fault>>()?;
         let first = firsts.into_iter().flatten().min();
-        Ok(Ledgers { readers, zone, now, first })
+        Ok(Ledgers { readers, around, zone, now, first })
     }
 
     pub(super) fn now(&self) -> Now<'_> {
@@ -70,7 +72,7 @@ impl Ledgers {
             reader.quarters(&(i64::MIN..i64::MAX), each).map_err(error)?;
         }
         let models = self.groups(&[MODEL], &(i64::MIN..i64::MAX))?;
-        let zone = zone_name(self.zone.offset(self.now));
+        let zone = zone_name(&self.around, self.zone.offset(self.now));
         Ok(Overview::of(self.now(), (&host(), &zone), windows, group::unpriced(&models)))
     }
 
@@ -105,7 +107,8 @@ impl Ledgers {
 
     /// `CET`, or `CEST/CET` if the clocks are put back in the range.
     fn zone_names(&self, range: &Range<i64>) -> String {
-        let [first, last] = [range.start, range.end - 1].map(|ts| zone_name(self.zone.offset(ts)));
+        let name = |ts| zone_name(&self.around, self.zone.offset(ts));
+        let [first, last] = [range.start, range.end - 1].map(name);
         if first == last { first } else { format!("{first}/{last}") }
     }
 }
@@ -123,9 +126,8 @@ fn host() -> String {
 }
 
 /// Reads the zone's rule from where libc reads it.
-pub(in crate::cmd) fn zone_name(offset_s: i64) -> String {
-    let setting = env::var("TZ").ok();
-    let setting = setting.as_deref().map(|zone| zone.strip_prefix(':').unwrap_or(zone));
+pub(in crate::cmd) fn zone_name(around: &Environment, offset_s: i64) -> String {
+    let setting = around.set_variable("TZ").map(|zone| zone.strip_prefix(':').unwrap_or(zone));
     let file = match setting {
         None => fs::read("/etc/localtime"),
         // An absolute name replaces the folder.

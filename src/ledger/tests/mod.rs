@@ -74,7 +74,8 @@ fn priced(entry: Entry) -> Entry {
     Entry { money, ..entry }
 }
 
-fn entry(id: &str) -> Entry {
+/// A request of a coding agent that went well.
+pub(crate) fn entry(id: &str) -> Entry {
     Entry {
         request_id: id.into(),
         ts: NOW,

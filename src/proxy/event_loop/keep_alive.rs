@@ -58,7 +58,8 @@ fn stay(
             context.in_flight.fetch_add(1, Ordering::AcqRel);
             Some(job)
         }
-        Err(is_waiting) => {
+        Err(why) => {
+            let is_waiting = matches!(why, Unfinished::Waiting);
             client.go(Some(connection.left(is_waiting)));
             None
         }
@@ -74,33 +75,41 @@ pub(super) fn may_wait(context: &Context) -> bool {
         && !context.is_crowded.load(Ordering::Relaxed)
 }
 
-/// Reads one request. `Err`: the event loop goes on; whether it must first wait for more bytes.
+/// Why a connection goes back to the event loop without a request.
+enum Unfinished {
+    /// There is something to do that is the event loop's.
+    Ready,
+    /// All that has come was looked at.
+    Waiting,
+}
+
+/// Reads one request, or leaves it to the event loop.
 fn read(
     (context, setup): (&Context, &Setup),
     connection: &mut Connection,
     scratch: &mut [u8],
-) -> Result<Box<ReadyRequest>, bool> {
+) -> Result<Box<ReadyRequest>, Unfinished> {
     let began = Instant::now();
     loop {
         match connection.advance() {
             Ok(Step::Wait) => {}
-            Ok(Step::Blocked) => return Err(false),
+            Ok(Step::Blocked) => return Err(Unfinished::Ready),
             Ok(Step::Head(head)) => match admit(context, setup, connection, head) {
                 Some(job) => return Ok(job),
                 // The event loop reads large bodies: what a worker has had, the C library keeps for it.
-                None if connection.is_large(&context.large) => return Err(false),
+                None if connection.is_large(&context.large) => return Err(Unfinished::Ready),
                 None => continue,
             },
             Ok(Step::Request(job)) => return Ok(job),
             Err(refusal) => connection.refuse(refusal, &context.ids.next()),
         }
         if !connection.is_reading() || began.elapsed() > REQUEST_TIME {
-            return Err(false);
+            return Err(Unfinished::Ready);
         }
         // An end or a fault is the event loop's to see again.
         match connection.receive_with(RecvFlags::empty(), scratch) {
             Ok(count) if count > 0 => {}
-            _ => return Err(true),
+            _ => return Err(Unfinished::Waiting),
         }
     }
 }

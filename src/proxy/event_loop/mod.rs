@@ -6,16 +6,20 @@
 //! lasts for the connection's life: a worker that is done re-arms it, which also reports what came
 //! meanwhile.
 
+mod accept;
 mod admit;
 pub(super) mod client;
 mod connection;
 mod disconnects;
 mod eviction;
 mod keep_alive;
+pub(super) mod listen;
 pub(super) mod memory;
+mod shutdown;
+mod switch;
 pub(super) mod workers;
 
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -25,19 +29,19 @@ use std::time::{Duration, Instant};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::SocketFlags;
 
 use crate::error::Error;
+use crate::proxy::Context;
 use crate::proxy::deadlines::deadlines;
 use crate::proxy::local::{self, ErrorContext};
 use crate::proxy::request::Refusal;
 use crate::proxy::setup::Setup;
-use crate::proxy::switch::{self, Switch};
-use crate::proxy::{Context, Event};
 use admit::admit;
 use client::ReadyRequest;
 use connection::{Connection, Phase, Step};
 use disconnects::DisconnectDetector;
+use shutdown::End;
+use switch::Switch;
 use workers::Workers;
 
 /// Connections at once; at the bound the longest-idle parked one makes room.
@@ -54,27 +58,12 @@ const MEMORY_TICK: Duration = Duration::from_millis(20);
 /// A socket that is being closed is half closed for a moment, too; so it is looked at again.
 const SECOND_LOOK: Duration = Duration::from_millis(5);
 
-/// For requests that were ended to be recorded, and for clients to take the last bytes; then once more
-/// without the clients.
-const CUT: Duration = Duration::from_secs(2);
-
 const ALL_BUSY: Refusal = Refusal { status: 503, why: "all workers are busy; try again" };
 const NO_MEMORY: Refusal =
     Refusal { status: 503, why: "all memory for bodies is in use; see proxy.body_memory_mb" };
 
 const LISTENERS: u64 = u64::MAX - 16;
 const SIGNALS: u64 = u64::MAX;
-
-/// How far an end has come, and until when.
-#[derive(Clone, Copy)]
-enum End {
-    /// Requests in flight may finish.
-    Drained(Instant),
-    /// They have been ended upstream, and are being recorded.
-    Cut(Instant),
-    /// Their clients have been left, too.
-    Closed(Instant),
-}
 
 /// What to do with a connection after an event.
 enum Next {
@@ -159,7 +148,7 @@ impl EventLoop<'_> {
     fn turn_until_drained(&mut self, signals: &UnixStream) -> Result<(), Error> {
         let mut events = Vec::with_capacity(EVENTS_MAX);
         let mut last_tick = Instant::now();
-        let mut end = None;
+        let mut end: Option<End> = None;
         loop {
             events.clear();
             let timeout = self.timeout(end.is_some());
@@ -184,17 +173,12 @@ impl EventLoop<'_> {
                 last_tick = Instant::now();
                 self.tick();
             }
-            let Context { in_flight, staying, .. } = self.context.as_ref();
-            // In this order: whoever stays is counted there until the request is counted here.
-            let is_over =
-                staying.load(Ordering::SeqCst) == 0 && in_flight.load(Ordering::SeqCst) == 0;
-            end = match end {
-                Some(_) if is_over => return Ok(()),
-                Some(End::Drained(by)) if Instant::now() > by => Some(self.cut()),
-                Some(End::Cut(by)) if Instant::now() > by => Some(self.close_busy()),
-                Some(End::Closed(by)) if Instant::now() > by => return Ok(()),
-                end => end,
-            };
+            if let Some(reached) = end {
+                match self.go_on_ending(reached) {
+                    Some(next) => end = Some(next),
+                    None => return Ok(()),
+                }
+            }
         }
     }
 
@@ -244,94 +228,6 @@ impl EventLoop<'_> {
 
     fn watch_half_closed(&mut self, token: u64, next: Instant) {
         self.half_closed.push(HalfClosed { token, next, wait: SECOND_LOOK });
-    }
-
-    /// The first signal lets requests finish, the second one ends them, a third ends all at once.
-    fn on_signal(&mut self, mut signals: &UnixStream, end: Option<End>) -> End {
-        let _ = std::io::Read::read(&mut signals, &mut [0; 16]);
-        match end {
-            None => self.drain(),
-            Some(End::Drained(_)) => self.cut(),
-            Some(End::Cut(_) | End::Closed(_)) => End::Closed(Instant::now()),
-        }
-    }
-
-    /// Stops accepting and lets go of those who wait for nothing.
-    fn drain(&mut self) -> End {
-        self.context.draining.store(true, Ordering::SeqCst);
-        (self.context.report)(&Event::Stopping(self.context.in_flight.load(Ordering::SeqCst)));
-        self.listeners.clear();
-        for index in 0..self.connections.len() {
-            if self.connections[index].as_ref().is_some_and(Connection::is_parked) {
-                self.close(index);
-            }
-        }
-        End::Drained(Instant::now() + deadlines().drain)
-    }
-
-    /// Ends what is still in flight, so that it is recorded with what was seen of it: a worker that waits
-    /// for its provider reads an end.
-    fn cut(&mut self) -> End {
-        self.connections.iter().flatten().for_each(Connection::cut);
-        End::Cut(Instant::now() + CUT)
-    }
-
-    /// The same for a worker that waits for its client.
-    fn close_busy(&mut self) -> End {
-        let busy = self.connections.iter().flatten().filter(|connection| connection.is_busy());
-        busy.for_each(|connection| _ = connection.stream.shutdown(Shutdown::Both));
-        End::Closed(Instant::now() + CUT)
-    }
-
-    fn listen(&mut self) {
-        let add = |(index, listener): (usize, &TcpListener)| {
-            let data = EventData::new_u64(LISTENERS + index as u64);
-            let added = epoll::add(&self.epoll, listener, data, EventFlags::IN);
-            matches!(added, Ok(()) | Err(Errno::EXIST))
-        };
-        self.is_resting =
-            !self.listeners.iter().enumerate().map(add).fold(true, |all, ok| all & ok);
-    }
-
-    fn accept(&mut self, index: usize) {
-        while let Some(listener) = self.listeners.get(index) {
-            match rustix::net::accept_with(listener, SocketFlags::CLOEXEC) {
-                Ok(stream) => self.welcome(TcpStream::from(stream)),
-                Err(Errno::AGAIN) => return,
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(Errno::MFILE | Errno::NFILE) if self.make_room() => {}
-                // No descriptor left: the next tick tries again.
-                Err(_) => {
-                    self.listeners.iter().for_each(|it| _ = epoll::delete(&self.epoll, it));
-                    self.is_resting = true;
-                    return;
-                }
-            }
-        }
-    }
-
-    fn welcome(&mut self, stream: TcpStream) {
-        let is_full = self.connections.len() - self.free.len() >= self.connections_max;
-        if is_full && !self.make_room() {
-            return self.turn_away(&stream, None);
-        }
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.connections.push(None);
-            self.connections.len() - 1
-        });
-        self.serial = (self.serial + 1) & 0x7fff_ffff;
-        let token = u64::from(self.serial) << 32 | index as u64;
-        let connection = Connection::new(Arc::new(stream), Arc::clone(&self.epoll), token);
-        let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-        match epoll::add(&self.epoll, &connection.stream, EventData::new_u64(token), flags) {
-            Ok(()) => self.connections[index] = Some(connection),
-            Err(_) => self.free.push(index),
-        }
-        self.note_crowding();
-        // A request that has come with its connection is a worker's before the next one needs room.
-        if is_full {
-            self.turn(index);
-        }
     }
 
     fn close(&mut self, index: usize) {

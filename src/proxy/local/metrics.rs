@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::ledger::{DELAY_BOUNDS, Delays, Entry};
 use crate::prices::Money;
 use crate::report::prometheus::{Bounds, Exposition, Metric};
+use crate::report::usd;
 
 /// Different models that get a label of their own; then `other`.
 const MODELS_MAX: usize = 50;
@@ -188,7 +189,7 @@ const TOTALS: &[Total] = &[
     Total {
         name: "tokenpak_cost_usd_total",
         help: "Cost at list prices, of requests that have one.",
-        value: |model| model.cost_nano as f64 / 1e9,
+        value: |model| usd(model.cost_nano),
     },
     Total {
         name: "tokenpak_unpriced_requests_total",
@@ -198,7 +199,7 @@ const TOTALS: &[Total] = &[
     Total {
         name: "tokenpak_saved_usd_total",
         help: "Money saved by compression, estimated.",
-        value: |model| model.saved_most_nano as f64 / 1e9,
+        value: |model| usd(model.saved_most_nano),
     },
 ];
 
@@ -218,7 +219,7 @@ impl Counts {
             model.saved_nano = model.saved_nano.saturating_add(saved_nano);
             model.saved_most_nano = model.saved_most_nano.max(model.saved_nano);
         }
-        model.unpriced += u64::from(entry.money.is_none() && entry.usage.is_some());
+        model.unpriced += u64::from(entry.lacks_price());
         if let Some(reason) = entry.skip_reason {
             *self.skipped.entry(reason).or_default() += 1;
         }
@@ -309,6 +310,33 @@ fn label<'a>(names: &mut HashSet<String>, model: &'a str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{Sums, tests::entry};
+    use crate::prices::bill::Source;
+    use crate::wire::Usage;
+
+    #[test]
+    fn what_has_no_price_here_has_none_in_reports() {
+        let known = |input, output| Some(Usage { input, output, ..Usage::default() });
+        let usages = [
+            (None, 0),
+            (known(None, None), 0),
+            (known(Some(5), None), 0),
+            (known(None, Some(5)), 0),
+            (known(Some(5), Some(5)), 1),
+        ];
+        let money = Money { cost_nano: 1, saved_nano: 0, source: Source::Listed };
+        for (usage, without_money) in usages {
+            for (money, want) in [(None, without_money), (Some(money), 0)] {
+                let entry = Entry { usage, money, ..entry("1") };
+                let mut counts = Counts::default();
+                counts.add(&entry);
+                let unpriced = counts.models[0].sums.unpriced;
+                let sums = Sums::of(&entry);
+                assert_eq!((unpriced, sums.no_price), (want, want as i64), "{usage:?} {money:?}");
+                assert_eq!(sums.unpriced(), i64::from(money.is_none()), "{usage:?} {money:?}");
+            }
+        }
+    }
 
     #[test]
     fn fifty_models_have_a_name_and_the_rest_is_other() {

@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
-use super::{WRITE_WAITS_MAX, deadlines};
 use crate::config::Config;
 use crate::error::Error;
+use crate::proxy::WRITE_WAITS_MAX;
+use crate::proxy::deadlines::deadlines;
 
 /// Connections that may wait for `accept`; bursts of clients are larger than std's 128.
 const BACKLOG: i32 = 4096;
@@ -26,7 +27,7 @@ const FIRST_HANDED: i32 = 3;
 
 /// Open for clients.
 pub(crate) struct Listeners {
-    pub(super) sockets: Vec<TcpListener>,
+    pub(in crate::proxy) sockets: Vec<TcpListener>,
     /// Of the first of TCP; there is always one.
     pub(crate) address: SocketAddr,
     /// Another address than the settings say, which other machines reach.
@@ -92,7 +93,7 @@ fn prepare(listener: &TcpListener) -> io::Result<()> {
     // A second listen(2) only raises the backlog.
     rustix::net::listen(listener, BACKLOG)?;
     // Accepted sockets inherit it.
-    let wait = deadlines::deadlines().write / WRITE_WAITS_MAX;
+    let wait = deadlines().write / WRITE_WAITS_MAX;
     sockopt::set_socket_timeout(listener, sockopt::Timeout::Send, Some(wait))?;
     listener.set_nonblocking(true)
 }
