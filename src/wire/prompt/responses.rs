@@ -99,29 +99,16 @@ fn read_item(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
         | "custom_tool_call_output"
         | "local_shell_call_output"
         | "apply_patch_call_output" => {
-            if parts.is_for_program(&call_id) || caller.is_some() && parts.is_program(&caller) {
-                return Some(());
-            }
-            let result = parts.result(&call_id, false);
-            let mut texts = Vec::new();
-            elements(body, &output, |reader| read_output_part(parts, reader, &mut texts))?;
-            texts.extend(output.filter(|span| is_string(body, span)));
-            parts.result_texts(result, &texts);
+            read_result(parts, (&call_id, &caller), &output, read_output_part)?;
         }
         // What was run here; in a container of the provider's, its own results come back.
         "shell_call_output" if !runs_at_provider(body) => {
-            if parts.is_for_program(&call_id) || caller.is_some() && parts.is_program(&caller) {
-                return Some(());
-            }
-            let result = parts.result(&call_id, false);
-            let mut texts = Vec::new();
-            elements(body, &output, |reader| {
+            read_result(parts, (&call_id, &caller), &output, |parts, reader, texts| {
                 let (_, streams) = reader.members(["stdout", "stderr"])?;
-                texts.extend(streams.into_iter().flatten().filter(|span| is_string(body, span)));
+                let streams = streams.into_iter().flatten();
+                texts.extend(streams.filter(|span| is_string(parts.body, span)));
                 Some(())
             })?;
-            texts.sort_by_key(|text| text.start);
-            parts.result_texts(result, &texts);
         }
         "reasoning" => {
             read_content(parts, &summary, |parts, text| parts.text(text, Role::Assistant))?;
@@ -135,6 +122,26 @@ fn read_item(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
             parts.text(&output, Role::Other);
         }
     }
+    Some(())
+}
+
+/// A result: a string, or an array of which `part` gathers the texts.
+fn read_result(
+    parts: &mut Parts,
+    (call_id, caller): (&Option<Span>, &Option<Span>),
+    output: &Option<Span>,
+    part: impl Fn(&mut Parts, &mut Reader, &mut Vec<Span>) -> Option<()>,
+) -> Option<()> {
+    let body = parts.body;
+    if parts.is_for_program(call_id) || caller.is_some() && parts.is_program(caller) {
+        return Some(());
+    }
+    let result = parts.result(call_id, false);
+    let mut texts = Vec::new();
+    elements(body, output, |reader| part(parts, reader, &mut texts))?;
+    texts.extend(output.clone().filter(|span| is_string(body, span)));
+    texts.sort_by_key(|text| text.start);
+    parts.result_texts(result, &texts);
     Some(())
 }
 
