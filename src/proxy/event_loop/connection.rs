@@ -15,7 +15,7 @@ use crate::proxy::deadlines::deadlines;
 use crate::proxy::large_bodies::LargeBodyThread;
 use crate::proxy::request::body::BodyReader;
 use crate::proxy::request::{Framing, Head, HeadReader, Refusal};
-use crate::proxy::upstream::transport::Watch;
+use crate::proxy::watch::Watch;
 
 /// A body that was answered without being wanted, and is read all the same so that the connection
 /// can serve another request.
