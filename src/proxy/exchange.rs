@@ -32,7 +32,7 @@ use crate::compress::Mode;
 use crate::footer;
 use crate::ledger::Entry;
 use crate::rewrite::{Plan, Rewritten};
-use crate::route::{CREDENTIAL_HEADERS, Route, Unrouted};
+use crate::route::{Route, Unrouted};
 use crate::wire::{Format, Usage};
 
 /// Of an answer 400, as much as its reason needs.
@@ -94,7 +94,7 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
         Incoming::Streamed(upload) => (None, Some(Arc::new(Mutex::new(upload)))),
     };
     let is_paused = exchange
-        .prompt(&route, bytes_of(&original), &credentials(&head))
+        .prompt(&route, bytes_of(&original))
         .is_some_and(|prompt| context.refused.leaves_alone(&prompt, arrived));
     let preparing =
         Preparing { context, setup, head: &head, plan: &plan, route: &route, is_paused };
@@ -202,14 +202,9 @@ impl Exchange<'_> {
     }
 
     /// What tells this conversation from others.
-    fn prompt<'p>(
-        &self,
-        route: &'p Route,
-        body: &'p [u8],
-        credentials: &'p [&'p [u8]],
-    ) -> Option<Prompt<'p>> {
+    fn prompt<'p>(&'p self, route: &'p Route, body: &'p [u8]) -> Option<Prompt<'p>> {
         let format = route.format?;
-        Some(Prompt { provider: &route.provider, format, credentials, body })
+        Some(Prompt { provider: &route.provider, format, head: self.head, body })
     }
 
     /// Sends what we made of the body. If the provider refuses that as malformed, the client's own
@@ -241,7 +236,7 @@ impl Exchange<'_> {
         let again = self.send(route, Outgoing::Whole(original), meanwhile)?;
         // Else it was not what we had changed.
         if again.reply.head.status() != status
-            && let Some(prompt) = self.prompt(route, original, &credentials(self.head))
+            && let Some(prompt) = self.prompt(route, original)
         {
             self.context.refused.note(&prompt, Instant::now());
         }
@@ -425,10 +420,6 @@ impl Exchange<'_> {
         self.finish(entry, fault);
         self.client.answer(&answer, self.head, !self.must_close);
     }
-}
-
-fn credentials(head: &Head) -> Vec<&[u8]> {
-    CREDENTIAL_HEADERS.iter().flat_map(|name| head.values(name)).collect()
 }
 
 fn asked_mode(head: &Head) -> Option<Mode> {
