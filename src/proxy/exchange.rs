@@ -22,17 +22,17 @@ use super::request::Head;
 use super::setup::Setup;
 use super::trace_recorder::TraceRecorder;
 use super::transform::{TransformOptions, transform};
-use super::upstream::forward::{Failure, Outgoing, Target};
+use super::upstream::forward::{Failure, Outgoing, Pending, Target};
 use super::upstream::refused::Prompt;
-use super::upstream::transport::SHUTDOWN;
 use super::upstream::uploading::locked;
 use super::upstream::{Reply, finish_sending};
+use super::watch::SHUTDOWN;
 use super::{Context, Event};
 use crate::compress::Mode;
 use crate::footer;
 use crate::ledger::Entry;
 use crate::rewrite::{Plan, Rewritten};
-use crate::route::{CREDENTIAL_HEADERS, Route, Unrouted};
+use crate::route::{Route, Unrouted};
 use crate::wire::{Format, Usage};
 
 /// Of an answer 400, as much as its reason needs.
@@ -94,7 +94,7 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
         Incoming::Streamed(upload) => (None, Some(Arc::new(Mutex::new(upload)))),
     };
     let is_paused = exchange
-        .prompt(&route, bytes_of(&original), &credentials(&head))
+        .prompt(&route, bytes_of(&original))
         .is_some_and(|prompt| context.refused.leaves_alone(&prompt, arrived));
     let preparing =
         Preparing { context, setup, head: &head, plan: &plan, route: &route, is_paused };
@@ -106,21 +106,24 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
     let times = [read_time, arrived.elapsed()];
     let (look, mut entry) = (OnceCell::new(), OnceCell::new());
     let recorder = TraceRecorder::new(&context.debug, &exchange.id, (&head, &route), times);
-    let meanwhile = || {
+    let meanwhile = |wire: &[u8]| {
         let original = bytes_of(&original);
         let rewritten = preparing.count(&prepared, original);
         let look = look.get_or_init(|| exchange.look(&route, rewritten, original));
-        catch_panic(|| recorder.observe(rewritten, &prepared, original));
+        catch_panic(|| recorder.observe(wire, rewritten, &prepared, original));
         entry.get_or_init(|| exchange.open((&route, &plan), rewritten, (times[1], look)));
     };
     let sent = match &upload {
         Some(upload) => {
-            let framing = head.framing;
-            exchange.send(&route, Outgoing::Streamed { upload, framing })
+            let body = Outgoing::Streamed { upload, framing: head.framing };
+            let uncounted = preparing.count(&prepared, &[]);
+            exchange.send(&route, body, &|wire| {
+                catch_panic(|| recorder.observe(wire, uncounted, &prepared, &[]));
+            })
         }
         None => {
             let original = bytes_of(&original);
-            exchange.send_prepared(&route, &prepared, (original, &meanwhile))
+            exchange.send_prepared(&route, &prepared, original, &meanwhile)
         }
     };
     // Nothing was sent if it was not counted yet.
@@ -138,8 +141,8 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
     match sent {
         Ok(answer) => exchange.deliver(&route, answer, entry, look.no_footer),
         Err(failure) => {
-            let ours = upload.and_then(|upload| locked(&upload).failure());
-            let failure = ours.unwrap_or(failure);
+            let fault = upload.and_then(|upload| locked(&upload).fault());
+            let failure = fault.map_or(failure, Failure::from);
             exchange.fail(&route, entry, failure);
         }
     }
@@ -183,21 +186,25 @@ impl Exchange<'_> {
         entry
     }
 
-    fn send(&self, route: &Route, body: Outgoing) -> Result<Answer, Failure> {
+    /// Sends a request and waits for its answer. `meanwhile` is for what there is time for while the provider
+    /// thinks; it gets the head that was sent, or nothing if none was.
+    fn send(
+        &self,
+        route: &Route,
+        body: Outgoing,
+        meanwhile: &dyn Fn(&[u8]),
+    ) -> Result<Answer, Failure> {
         let target = Target { url: &route.url, identity_only: route.format.is_some() };
-        let reply = self.setup.upstream.send(&target, self.head, body, &self.client.watch)?;
+        let pending = self.setup.upstream.send(&target, self.head, body, &self.client.watch);
+        meanwhile(pending.as_ref().map_or(&[], Pending::head));
+        let reply = pending?.receive()?;
         Ok(Answer { reply, read: Vec::new(), is_refused: false, asks_usage: false })
     }
 
     /// What tells this conversation from others.
-    fn prompt<'p>(
-        &self,
-        route: &'p Route,
-        body: &'p [u8],
-        credentials: &'p [&'p [u8]],
-    ) -> Option<Prompt<'p>> {
+    fn prompt<'p>(&'p self, route: &'p Route, body: &'p [u8]) -> Option<Prompt<'p>> {
         let format = route.format?;
-        Some(Prompt { provider: &route.provider, format, credentials, body })
+        Some(Prompt { provider: &route.provider, format, head: self.head, body })
     }
 
     /// Sends what we made of the body. If the provider refuses that as malformed, the client's own
@@ -206,13 +213,13 @@ impl Exchange<'_> {
         &self,
         route: &Route,
         prepared: &Prepared,
-        (original, meanwhile): (&[u8], &dyn Fn()),
+        original: &[u8],
+        meanwhile: &dyn Fn(&[u8]),
     ) -> Result<Answer, Failure> {
-        let whole = |bytes| Outgoing::Whole { bytes, meanwhile };
         let Some(body) = &prepared.body else {
-            return self.send(route, whole(original));
+            return self.send(route, Outgoing::Whole(original), meanwhile);
         };
-        let answer = self.send(route, whole(body))?;
+        let answer = self.send(route, Outgoing::Whole(body), meanwhile)?;
         let mut answer = Answer { asks_usage: prepared.asks_usage, ..answer };
         match answer.reply.head.status() {
             400 => {}
@@ -226,10 +233,10 @@ impl Exchange<'_> {
             return Ok(answer);
         }
         let status = answer.reply.head.status();
-        let again = self.send(route, whole(original))?;
+        let again = self.send(route, Outgoing::Whole(original), meanwhile)?;
         // Else it was not what we had changed.
         if again.reply.head.status() != status
-            && let Some(prompt) = self.prompt(route, original, &credentials(self.head))
+            && let Some(prompt) = self.prompt(route, original)
         {
             self.context.refused.note(&prompt, Instant::now());
         }
@@ -248,8 +255,9 @@ impl Exchange<'_> {
         if answer.is_refused {
             record::undo_savings(&mut entry);
         }
+        let unfinished = answer.reply.unfinished.clone();
         let mut relayed = self.relay(route, answer, (&entry, no_footer));
-        if !finish_sending() {
+        if !finish_sending(unfinished) {
             relayed.error = relayed.error.or(Some(self.client.watch.reason()));
         }
         (entry.error, entry.footer) = (relayed.error.map(Cow::Borrowed), relayed.footer);
@@ -268,7 +276,7 @@ impl Exchange<'_> {
         answer: Answer,
         (entry, no_footer): (&Entry, Option<footer::Refusal>),
     ) -> Relayed {
-        let Answer { reply: Reply { head, framing, body }, read, asks_usage, .. } = answer;
+        let Answer { reply: Reply { head, framing, body, .. }, read, asks_usage, .. } = answer;
         let kind = head.header("content-type").unwrap_or_default();
         let is_stream = is_event_stream(kind);
         // Whatever comes in place of a stream may come as slowly, and must not be waited for.
@@ -412,10 +420,6 @@ impl Exchange<'_> {
         self.finish(entry, fault);
         self.client.answer(&answer, self.head, !self.must_close);
     }
-}
-
-fn credentials(head: &Head) -> Vec<&[u8]> {
-    CREDENTIAL_HEADERS.iter().flat_map(|name| head.values(name)).collect()
 }
 
 fn asked_mode(head: &Head) -> Option<Mode> {

@@ -12,12 +12,15 @@
 //! bytes outside ASCII are refused, though a proxy has to pass them on. Sockets cannot be handed in
 //! from outside either.
 //!
-//! Towards providers, ureq writes requests; connections, TLS and the reading of answers are ours. ureq
-//! stops at 128 headers and at chunk extensions over 17 bytes, looks at an answer only when the
-//! whole request has been sent, and takes a reset for the end of an answer without a length.
+//! Towards providers, ureq's protocol half writes what this hop says in the head of a request; connections,
+//! TLS and the reading of answers are ours. ureq itself stops at 128 headers and at chunk extensions over
+//! 17 bytes, looks at an answer only when the whole request has been sent, takes a reset for the end of an
+//! answer without a length, and looks a name up for each request. It reads what the environment says of
+//! proxies.
 
 mod buffer_pool;
 mod catch_panic;
+mod chunk;
 pub(crate) mod deadlines;
 mod encoding;
 mod event_loop;
@@ -34,6 +37,7 @@ pub(crate) mod sock_diag;
 mod trace_recorder;
 mod transform;
 mod upstream;
+mod watch;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::unix::net::UnixStream;

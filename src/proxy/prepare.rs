@@ -14,7 +14,7 @@ use super::setup::Setup;
 use crate::compress::Mode;
 use crate::footer;
 use crate::rewrite::{self, Plan, Rewritten, Scope, Skip, Untouched};
-use crate::route::{CREDENTIAL_HEADERS, Route};
+use crate::route::Route;
 use crate::tokens::{Counter, Counters};
 use crate::wire::{Format, ask_usage};
 
@@ -173,8 +173,7 @@ impl Preparing<'_> {
     /// Requests of different people know nothing of each other. Keys are told apart and never kept: a
     /// digest under a secret of this process is.
     fn scope(&self) -> Scope<'_> {
-        let credentials = CREDENTIAL_HEADERS.iter().flat_map(|name| self.head.values(name));
-        self.context.memo.scope(credentials.chain([self.head.target().as_bytes()]))
+        self.context.memo.scope(self.head.credentials().chain([self.head.target().as_bytes()]))
     }
 
     /// OpenAI's own interface says what a stream cost only if asked to. Other servers may not know

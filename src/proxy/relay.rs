@@ -12,17 +12,16 @@ use rustix::net::{SendAncillaryBuffer, SendFlags};
 
 use super::WRITE_WAITS_MAX;
 use super::buffer_pool;
+use super::chunk::{CHUNK_HEAD_BYTES, frame};
 use super::request::Head;
-use super::upstream::forward::{Named, is_hop_by_hop, is_ours};
-use super::upstream::transport::Watch;
 use super::upstream::{
-    Framing, PIECE_BYTES_MAX, ReplyHead, Source, first_piece, is_late, next_piece,
+    Framing, Named, PIECE_BYTES_MAX, ReplyHead, Source, first_piece, is_hop_by_hop, is_late,
+    is_ours, next_piece,
 };
+use super::watch::Watch;
 use crate::footer::response_filter::{HOLD_TIME_MAX, ResponseFilter};
 use crate::wire::answer::Reading;
 
-/// `f000` and CRLF before a chunk; leading zeros are allowed (RFC 9112 7.1).
-pub(super) const CHUNK_HEAD_BYTES: usize = 6;
 const _: () = assert!(PIECE_BYTES_MAX < 1 << 16, "its size has four digits");
 
 /// A socket does not wait for less.
@@ -354,18 +353,6 @@ fn framed(bytes: &[u8], end: End) -> Vec<u8> {
         }
         _ => bytes.to_vec(),
     }
-}
-
-/// Puts a chunk's head and end around the piece in the buffer.
-pub(super) fn frame(out: &mut [u8], count: usize) -> &[u8] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (at, shift) in [12, 8, 4, 0].into_iter().enumerate() {
-        out[at] = DIGITS[(count >> shift) & 15];
-    }
-    out[4..CHUNK_HEAD_BYTES].copy_from_slice(b"\r\n");
-    let end = CHUNK_HEAD_BYTES + count;
-    out[end..end + 2].copy_from_slice(b"\r\n");
-    &out[..end + 2]
 }
 
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {

@@ -1,15 +1,13 @@
 //! What an exchange leaves for `tokenpak trace`, gathered while the provider is thinking.
 //!
-//! What was sent is taken from the connection, behind ureq, and not from what we meant to send; so
+//! What was sent is taken from what was written to the connection, and not from what we meant to send; so
 //! that a key which is said to be unchanged is unchanged.
 
 use std::cell::{OnceCell, RefCell};
 use std::time::Duration;
 
-use super::buffer_pool;
 use super::prepare::Prepared;
 use super::request::Head;
-use super::upstream::transport;
 use crate::debug::{Debug, Switch};
 use crate::rewrite::Rewritten;
 use crate::route::Route;
@@ -39,19 +37,23 @@ impl<'a> TraceRecorder<'a> {
         TraceRecorder { debug, request_id, head, route, times, wish, seen }
     }
 
-    /// Looks at what was just sent. `original` is what the client sent.
-    pub(super) fn observe(&self, rewritten: &Rewritten, prepared: &Prepared, original: &[u8]) {
+    /// Looks at what was just sent: `wire` is its head, nothing if there was no connection for it. `original`
+    /// is the body that the client sent.
+    pub(super) fn observe(
+        &self,
+        wire: &[u8],
+        rewritten: &Rewritten,
+        prepared: &Prepared,
+        original: &[u8],
+    ) {
         let (wish, has_bodies) = self.wish.get_or_init(|| {
             let wish = self.debug.take();
             let wants_bodies = wish.is_some_and(|wish| wish.bodies) && !original.is_empty();
             let sent = prepared.body.as_deref().unwrap_or(original);
             (wish, wants_bodies && self.debug.store(self.request_id, original, sent))
         });
-        // Taken; its buffer serves the next request.
-        let wire = transport::attempt(|attempt| std::mem::take(&mut attempt.head));
-        let trace = Trace { bodies: *has_bodies, ..self.trace(&wire, rewritten, wish.is_some()) };
+        let trace = Trace { bodies: *has_bodies, ..self.trace(wire, rewritten, wish.is_some()) };
         self.seen.replace(Some(trace));
-        buffer_pool::keep(wire);
     }
 
     fn trace(&self, wire: &[u8], rewritten: &Rewritten, wants_headers: bool) -> Trace {
@@ -77,10 +79,10 @@ impl<'a> TraceRecorder<'a> {
         }
     }
 
-    /// What there is to tell. Of a body that was passed on while it came nothing was seen before.
+    /// What there is to tell, also where nothing was sent.
     pub(super) fn finish(self, rewritten: &Rewritten, prepared: &Prepared) -> Trace {
         if self.seen.borrow().is_none() {
-            self.observe(rewritten, prepared, &[]);
+            self.observe(&[], rewritten, prepared, &[]);
         }
         self.seen.into_inner().unwrap_or_default()
     }

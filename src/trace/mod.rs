@@ -110,7 +110,7 @@ impl<'a, H: Fields<'a>> Side<'a, H> {
     }
 }
 
-/// The headers of a head as ureq writes it.
+/// The headers of a head as it was sent.
 #[derive(Clone)]
 pub(crate) struct Sent<'a>(Lines<'a>);
 

@@ -65,6 +65,71 @@ fn requests_keep_every_header() {
     }
 }
 
+/// Without a pattern, and the same every time.
+fn random(at: usize) -> usize {
+    let mixed = (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33) as usize
+}
+
+/// Header lines in any order and spelling, one name twice.
+fn odd_lines(seed: usize, framing: &str) -> Vec<String> {
+    let usual = ["host: localhost", "accept: */*", "accept-encoding: gzip", "user-agent: odd/1"];
+    let key = ["authorization: Bearer sk-not-a-key", "content-type: application/json"];
+    let own =
+        ["x-stainless-lang: python", "x-a: 1", "x_b: 2", "x-long-name-9: 3", "z: 4", "x-a: 5"];
+    let lines = usual.into_iter().chain(key).chain(own).chain([framing]);
+    let respell = |(number, line): (usize, &str)| {
+        let (name, value) = line.split_once(':').unwrap();
+        let letters = name.chars().enumerate().map(|(at, letter)| {
+            let is_capital = match seed % 4 {
+                0 => false,
+                1 => at == 0 || name.as_bytes()[at - 1] == b'-',
+                2 => true,
+                _ => random(seed * 977 + number * 31 + at).is_multiple_of(2),
+            };
+            if is_capital { letter.to_ascii_uppercase() } else { letter }
+        });
+        format!("{}:{value}", letters.collect::<String>())
+    };
+    let mut lines: Vec<_> = lines.enumerate().map(respell).collect();
+    for at in (1..lines.len()).rev() {
+        lines.swap(at, random(seed * 131 + at) % (at + 1));
+    }
+    lines
+}
+
+/// Some servers compare names letter by letter, and some tell programs by the order of their headers.
+#[test]
+fn names_of_requests_keep_order_and_spelling() {
+    let (provider, _sandbox, proxy) = scene();
+    // Passed on while it comes, read and passed on, rewritten.
+    let bodies = [
+        ("/v1/files", b"2\r\n{}\r\n0\r\n\r\n".to_vec()),
+        ("/v1/chat/completions", Api::Chat.small(false)),
+        ("/v1/chat/completions", Api::Chat.large(true)),
+    ];
+    let names = |head: &str| -> Vec<String> {
+        let lines = head.split("\r\n").filter_map(|line| line.split_once(": "));
+        lines.map(|(name, _)| name.to_owned()).collect()
+    };
+    for seed in 0..24 {
+        let (target, body) = &bodies[seed % 3];
+        let framing = match seed % 3 {
+            0 => "transfer-encoding: chunked".to_owned(),
+            _ => format!("content-length: {}", body.len()),
+        };
+        let lines = odd_lines(seed / 3, &framing).join("\r\n");
+        let mut client = proxy.connect();
+        client.send(format!("POST {target} HTTP/1.1\r\n{lines}\r\n\r\n"));
+        client.send(body);
+        assert_eq!(client.answer().status(), 200, "{lines}");
+        let head = String::from_utf8(provider.last().head).unwrap();
+        let head = head.split_once("\r\n").unwrap().1;
+        assert_eq!(names(head), names(&lines), "{target}: {lines}");
+    }
+    assert_eq!(provider.connections(), 8, "each upload has a new one");
+}
+
 #[test]
 fn nothing_is_injected_into_requests() {
     let (provider, _sandbox, proxy) = scene();

@@ -16,8 +16,7 @@ use crate::proxy::deadlines::deadlines;
 use crate::proxy::request::body::BodyReader;
 use crate::proxy::request::{Head, Refusal};
 use crate::proxy::sock_diag;
-use crate::proxy::upstream::forward::Failure;
-use crate::proxy::upstream::transport::Watch;
+use crate::proxy::watch::Watch;
 
 const READ_BYTES: usize = 64 * 1024;
 /// A client that sends its next request within this after an answer is quick.
@@ -278,8 +277,9 @@ pub(crate) struct Upload {
     fault: Option<Fault>,
 }
 
+/// Why a body could not be read to its end.
 #[derive(Clone, Copy)]
-enum Fault {
+pub(crate) enum Fault {
     /// The client left in the middle.
     Gone,
     Refused(Refusal),
@@ -336,11 +336,8 @@ impl Upload {
     }
 
     /// Why the request came to nothing, if that was its body's fault.
-    pub(crate) fn failure(&self) -> Option<Failure> {
-        match self.fault? {
-            Fault::Gone => Some(Failure::ClientGone),
-            Fault::Refused(refusal) => Some(Failure::Client(refusal)),
-        }
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault
     }
 
     pub(crate) fn stream(&self) -> &Arc<TcpStream> {

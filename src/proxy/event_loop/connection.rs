@@ -15,7 +15,7 @@ use crate::proxy::deadlines::deadlines;
 use crate::proxy::large_bodies::LargeBodyThread;
 use crate::proxy::request::body::BodyReader;
 use crate::proxy::request::{Framing, Head, HeadReader, Refusal};
-use crate::proxy::upstream::transport::Watch;
+use crate::proxy::watch::Watch;
 
 /// A body that was answered without being wanted, and is read all the same so that the connection
 /// can serve another request.
@@ -338,7 +338,9 @@ impl Connection {
             Framing::Length(length) => length <= SKIP_BYTES_MAX,
             Framing::Chunked => true,
         };
-        let is_kept = head.keep_alive && is_small && head.method() != "CONNECT";
+        // A client that waits to be asked for its body is not asked where it is refused (RFC 9110 10.1.1).
+        let is_asked = !head.expects_continue || answer.starts_with(b"HTTP/1.1 2");
+        let is_kept = head.keep_alive && is_small && is_asked && head.method() != "CONNECT";
         let asked_by = ErrorContext::of(head);
         // Whether a client that waits to be asked sends its body all the same, nobody knows.
         if !is_kept || !self.invite(head) {

@@ -8,6 +8,8 @@ pub(super) mod body;
 
 use std::fmt;
 
+use crate::route::CREDENTIAL_HEADERS;
+
 /// A head, all lines together: what a request with long cookies needs, twice over.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Header lines in a head.
@@ -76,6 +78,11 @@ impl Head {
     /// All values of a header; `name` in lower case.
     pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.named(name)
+    }
+
+    /// The values of all headers that say whose a request is, to be told apart and never kept.
+    pub(crate) fn credentials(&self) -> impl Iterator<Item = &[u8]> {
+        CREDENTIAL_HEADERS.iter().flat_map(|name| self.named(name))
     }
 
     /// Names are compared as bytes: whether they are text was seen once, and is not asked again.

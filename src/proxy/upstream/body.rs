@@ -1,19 +1,19 @@
 //! Reads an answer from its connection: head at once, body as it comes; and gives the connection
 //! back to the pool when both sides are done with it.
 
+use std::cell::RefCell;
 use std::io::{self, Read};
 use std::net::TcpStream;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::unversioned::transport::time::Duration as Wait;
-use ureq::unversioned::transport::{Buffers, NextTimeout};
-use ureq::{Error, Timeout};
-
-use super::connect::{Connection, Pool};
+use super::connection::Connection;
+use super::error::TransportError;
+use super::pool::ConnectionPool;
 use super::reply::{Framing, HeadReader, Malformed, ReplyHead};
-use super::transport::{self, Watch};
 use super::unframe::Unframer;
+use crate::proxy::watch::Watch;
 
 /// Interim answers before the real one.
 const INTERIM_MAX: usize = 100;
@@ -23,19 +23,26 @@ pub(crate) struct Reply {
     pub(crate) head: ReplyHead,
     pub(crate) framing: Framing,
     pub(crate) body: Body,
+    pub(crate) unfinished: UnfinishedSlot,
 }
 
 /// Why there is no answer on a connection.
 pub(crate) enum ReceiveError {
     /// The connection has died before the provider got anything of the request.
-    Unread(Error),
-    Broken(Error),
+    Unread(TransportError),
+    Broken(TransportError),
     Malformed(Malformed),
+}
+
+impl From<TransportError> for ReceiveError {
+    fn from(error: TransportError) -> ReceiveError {
+        ReceiveError::Broken(error)
+    }
 }
 
 /// What an answer is read with.
 pub(crate) struct Reader<'a> {
-    pub(crate) pool: &'a Arc<Pool>,
+    pub(crate) pool: &'a Arc<ConnectionPool>,
     pub(crate) watch: &'a Arc<Watch>,
     /// The request's method.
     pub(crate) method: &'a str,
@@ -51,10 +58,10 @@ pub(crate) struct Reader<'a> {
 
 impl Reader<'_> {
     pub(crate) fn read(mut self, mut connection: Connection) -> Result<Reply, ReceiveError> {
-        let wait = timeout(self.first_byte, Timeout::RecvResponse);
+        let wait = Some(self.first_byte);
         for _ in 0..INTERIM_MAX {
             let head = match next_head(&mut connection, wait) {
-                Err(ReceiveError::Broken(Error::Io(error)))
+                Err(ReceiveError::Broken(TransportError::Io(error)))
                     if self.may_repeat && connection.is_unread(&error) =>
                 {
                     return Err(ReceiveError::Unread(error.into()));
@@ -70,18 +77,20 @@ impl Reader<'_> {
                 _ => {}
             }
             let framing = head.framing(self.method).map_err(ReceiveError::Malformed)?;
-            connection.room.expect(framing);
+            connection.buffer.expect(framing);
             let is_reusable = head.is_persistent() && framing != Framing::Close;
+            let unfinished: UnfinishedSlot = connection.is_sending().then(Rc::default);
             let mut body = Body {
                 connection: Some(connection),
                 left: Unframer::new(framing),
-                wait: timeout(self.stream_idle, Timeout::RecvBody),
+                wait: self.stream_idle,
                 stream_idle: self.stream_idle,
                 pool: is_reusable.then(|| Arc::clone(self.pool)),
                 watch: Arc::clone(self.watch),
+                unfinished: unfinished.clone(),
             };
             body.end_if_done();
-            return Ok(Reply { head, framing, body });
+            return Ok(Reply { head, framing, body, unfinished });
         }
         Err(ReceiveError::Malformed(Malformed("it has too many interim answers")))
     }
@@ -101,14 +110,13 @@ impl Reader<'_> {
     }
 }
 
-fn timeout(limit: Duration, reason: Timeout) -> NextTimeout {
-    NextTimeout { after: Wait::from(limit), reason, ..NextTimeout::default() }
-}
-
-fn next_head(connection: &mut Connection, wait: NextTimeout) -> Result<ReplyHead, ReceiveError> {
+fn next_head(
+    connection: &mut Connection,
+    wait: Option<Duration>,
+) -> Result<ReplyHead, ReceiveError> {
     let mut reader = HeadReader::default();
     loop {
-        let buffers = &mut connection.room;
+        let buffers = &mut connection.buffer;
         if !buffers.input().is_empty() {
             let (used, head) = reader.feed(buffers.input()).map_err(ReceiveError::Malformed)?;
             buffers.input_consume(used);
@@ -169,7 +177,7 @@ impl<A: Source, B: Source> Source for io::Chain<A, B> {
 impl Source for Body {
     fn limit(&mut self, wait: Option<Duration>) {
         let least = |wait| self.stream_idle.min(wait);
-        self.wait = timeout(wait.map_or(self.stream_idle, least), Timeout::RecvBody);
+        self.wait = wait.map_or(self.stream_idle, least);
     }
 
     fn is_sending(&self) -> bool {
@@ -178,7 +186,7 @@ impl Source for Body {
 
     fn send_on(&mut self, client: &TcpStream) -> io::Result<()> {
         let Some(connection) = &mut self.connection else { return Ok(()) };
-        connection.send_on(Some(client), self.wait).map_err(Error::into_io)
+        connection.send_on(Some(client), Some(self.wait)).map_err(TransportError::into_io)
     }
 }
 
@@ -192,17 +200,19 @@ pub(crate) struct Body {
     /// `None` once it has come to its end.
     connection: Option<Connection>,
     left: Unframer,
-    wait: NextTimeout,
+    wait: Duration,
     stream_idle: Duration,
     /// Where the connection goes if it can serve another request.
-    pool: Option<Arc<Pool>>,
+    pool: Option<Arc<ConnectionPool>>,
     watch: Arc<Watch>,
+    /// Where the connection goes if there is more to be sent on it.
+    unfinished: UnfinishedSlot,
 }
 
 impl Body {
     /// Whether reading needs nothing more from the provider for now.
     pub(crate) fn is_ready(&self) -> bool {
-        let input = self.connection.as_ref().map(|held| !held.room.input().is_empty());
+        let input = self.connection.as_ref().map(|held| !held.buffer.input().is_empty());
         input.unwrap_or(true)
     }
 
@@ -212,9 +222,11 @@ impl Body {
         {
             let (pool, watch) = (self.pool.take(), Arc::clone(&self.watch));
             let unfinished = Unfinished { connection, pool, watch, wait: self.wait };
-            match unfinished.connection.is_sending() {
-                true => transport::attempt(|attempt| attempt.unfinished = Some(unfinished)),
-                false => unfinished.give_back(),
+            match &self.unfinished {
+                Some(slot) if unfinished.connection.is_sending() => {
+                    slot.replace(Some(unfinished));
+                }
+                _ => unfinished.give_back(),
             }
         }
     }
@@ -232,7 +244,7 @@ impl Read for Body {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
             let Some(connection) = &mut self.connection else { return Ok(0) };
-            let buffers = &mut connection.room;
+            let buffers = &mut connection.buffer;
             let (used, filled) = self
                 .left
                 .take(buffers.input(), out)
@@ -242,14 +254,14 @@ impl Read for Body {
                 self.end_if_done();
                 return Ok(filled);
             }
-            match connection.receive(self.wait) {
+            match connection.receive(Some(self.wait)) {
                 Ok(true) => {}
                 Ok(false) => return self.closed(),
                 // TLS whose end was not announced: as common as an end without TLS.
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(TransportError::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return self.closed();
                 }
-                Err(Error::Timeout(_)) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(TransportError::ReadTimeout) => return Err(io::ErrorKind::TimedOut.into()),
                 Err(error) => {
                     if connection.has_lost_client() {
                         self.watch.leave();
@@ -264,9 +276,9 @@ impl Read for Body {
 /// A request whose answer has ended, perhaps before it was sent to its end.
 pub(crate) struct Unfinished {
     connection: Connection,
-    pool: Option<Arc<Pool>>,
+    pool: Option<Arc<ConnectionPool>>,
     watch: Arc<Watch>,
-    wait: NextTimeout,
+    wait: Duration,
 }
 
 impl Unfinished {
@@ -282,13 +294,16 @@ impl Unfinished {
     }
 }
 
-/// Sends the rest of this thread's request once its answer has been passed on; false if the client has left.
-pub(crate) fn finish_sending() -> bool {
-    let unfinished = transport::attempt(|attempt| attempt.unfinished.take());
-    let Some(mut unfinished) = unfinished else { return true };
+/// Filled by the body of an answer that ends before its request does. There is one only where the answer
+/// began that early, which is nearly never.
+pub(crate) type UnfinishedSlot = Option<Rc<RefCell<Option<Unfinished>>>>;
+
+/// Sends the rest of a request once its answer has been passed on; false if the client has left.
+pub(crate) fn finish_sending(slot: UnfinishedSlot) -> bool {
+    let Some(mut unfinished) = slot.and_then(|slot| slot.take()) else { return true };
     let connection = &mut unfinished.connection;
     // A provider that says more than its answer has closed, as a rule.
-    let sent = connection.send_on(None, unfinished.wait);
+    let sent = connection.send_on(None, Some(unfinished.wait));
     let has_lost_client = connection.has_lost_client() || unfinished.watch.is_gone();
     if sent.is_ok() && !connection.is_sending() {
         unfinished.give_back();

@@ -5,10 +5,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use rustix::net::sockopt;
-use ureq::http::Uri;
-use ureq::{Error, Proxy, Timeout};
+use ureq::Proxy;
+use ureq_proto::http::Uri;
 
 use super::ForwardProxy;
+use super::error::TransportError;
 use crate::proxy::deadlines::deadlines;
 
 /// A proxy's answer to CONNECT.
@@ -19,8 +20,8 @@ pub(super) fn dial(
     uri: &Uri,
     proxy: Option<&ForwardProxy>,
     limit: Duration,
-) -> Result<TcpStream, Error> {
-    let place = place(uri).ok_or(Error::HostNotFound)?;
+) -> Result<TcpStream, TransportError> {
+    let place = place(uri).ok_or(TransportError::HostNotFound)?;
     let Some(proxy) = proxy else { return open(place.0, place.1, limit) };
     let way = proxy.usable()?;
     let opened = open(way.host(), way.port(), limit).and_then(|stream| {
@@ -45,19 +46,19 @@ pub(crate) fn is_local(host: &str) -> bool {
 
 /// Where a host may be. localhost is known without asking (RFC 6761 6.3), so that it is there on
 /// a machine without /etc/hosts, where asking takes seconds.
-fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, TransportError> {
     if host.eq_ignore_ascii_case("localhost") {
         return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
     }
-    let found = (host, port).to_socket_addrs().map_err(|_| Error::HostNotFound)?;
+    let found = (host, port).to_socket_addrs().map_err(|_| TransportError::HostNotFound)?;
     Ok(found.collect())
 }
 
-fn open(host: &str, port: u16, limit: Duration) -> Result<TcpStream, Error> {
+fn open(host: &str, port: u16, limit: Duration) -> Result<TcpStream, TransportError> {
     let addresses = addresses(host, port)?;
     // Each address gets an equal share of the time, so that a dead one leaves some to the next.
     let share = limit / addresses.len().max(1) as u32;
-    let mut last = Error::HostNotFound;
+    let mut last = TransportError::HostNotFound;
     for address in &addresses {
         match TcpStream::connect_timeout(address, share) {
             Ok(stream) => {
@@ -66,7 +67,7 @@ fn open(host: &str, port: u16, limit: Duration) -> Result<TcpStream, Error> {
                 return Ok(stream);
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                last = Error::Timeout(Timeout::Connect);
+                last = TransportError::ConnectTimeout;
             }
             Err(error) => last = error.into(),
         }
@@ -96,7 +97,7 @@ fn tunnel(
     proxy: &Proxy,
     (host, port): (&str, u16),
     limit: Duration,
-) -> Result<(), Error> {
+) -> Result<(), TransportError> {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let mut ask = format!("CONNECT {host}:{port} HTTP/1.1\r\nhost: {host}:{port}\r\n");
     if proxy.username().is_some() || proxy.password().is_some() {
@@ -123,9 +124,9 @@ fn tunnel(
     match status {
         Some([b'2', _, _]) => Ok(()),
         Some(status) => {
-            Err(Error::ConnectProxyFailed(String::from_utf8_lossy(status).into_owned()))
+            Err(TransportError::TunnelRefused(String::from_utf8_lossy(status).into_owned()))
         }
-        None => Err(Error::ConnectProxyFailed("it does not speak HTTP".to_owned())),
+        None => Err(TransportError::TunnelRefused("it does not speak HTTP".to_owned())),
     }
 }
 

@@ -5,10 +5,11 @@
 
 use std::io;
 
-use ureq::http::Uri;
 use ureq::{Proxy, ProxyProtocol};
+use ureq_proto::http::Uri;
 
 use super::dial::{is_local, place};
+use super::error::TransportError;
 use super::words;
 use crate::config::Config;
 use crate::error::Error;
@@ -51,16 +52,16 @@ impl ForwardProxy {
     /// # Errors
     ///
     /// It is of a kind that is not known here.
-    pub(super) fn usable(&self) -> Result<&Proxy, ureq::Error> {
+    pub(super) fn usable(&self) -> Result<&Proxy, TransportError> {
         self.proxy.as_ref().map_err(|why| io::Error::other(why.clone()).into())
     }
 
     /// The same error with the name of the proxy, and of the variable that has named it.
-    pub(super) fn blame(&self, error: &ureq::Error) -> ureq::Error {
-        let Ok(proxy) = &self.proxy else { return ureq::Error::ConnectionFailed };
+    pub(super) fn blame(&self, error: &TransportError) -> TransportError {
+        let Ok(proxy) = &self.proxy else { return TransportError::Unsendable };
         let (host, port, variable) = (proxy.host(), proxy.port(), self.variable);
         let why = match error {
-            ureq::Error::ConnectProxyFailed(status) => format!("refuses it ({status})"),
+            TransportError::TunnelRefused(status) => format!("refuses it ({status})"),
             error => format!("is on the way: {}", words(error)),
         };
         io::Error::other(format!("the proxy {host}:{port} ({variable}) {why}")).into()

@@ -1,30 +1,41 @@
 //! The provider's side: the ways to it, and its answers as they come back.
 //!
-//! `connect` finds a connection, ureq sends on it (`forward`), `body` reads what comes; `reply` and
-//! `unframe` are pure.
+//! `forward` sends a request and waits for its answer. It gets the bytes of the head from `request_head`,
+//! where ureq-proto writes them, and a connection from `connector`: an idle one from `pool`, or a new one,
+//! made by `dial` (names, the proxy of the `environment`) and `tls` (`roots`: whom we believe). A
+//! `connection` moves bytes over its `socket` and keeps what has come in a `read_buffer`; bodies that
+//! still come from the client are sent by `uploading`. `body` reads answers with `reply` and `unframe`,
+//! which are pure.
 
 mod body;
-mod connect;
+mod connection;
+mod connector;
 mod dial;
 mod environment;
+mod error;
 pub(super) mod forward;
+mod hop_by_hop;
+mod pool;
 pub(super) mod probe;
 mod read_buffer;
 mod reason;
 pub(super) mod refused;
 mod reply;
+mod request_head;
 mod roots;
+mod socket;
 mod tls;
-pub(super) mod transport;
 mod unacknowledged;
 mod unframe;
 pub(super) mod uploading;
 
-pub(super) use body::{Reader, ReceiveError, Reply, Source, Unfinished, finish_sending, is_late};
-pub(super) use connect::{Connection, Connector, Pool, Unresolved};
-pub(super) use environment::{ForwardProxy, forward_proxy};
+use body::{Reader, ReceiveError};
+pub(super) use body::{Reply, Source, finish_sending, is_late};
+use environment::{ForwardProxy, forward_proxy};
+pub(super) use hop_by_hop::{Named, is_hop_by_hop, is_ours};
+use pool::ConnectionPool;
 pub(super) use read_buffer::{PIECE_BYTES_MAX, first_piece, next_piece};
 use reason::words;
 pub(super) use reply::{Framing, ReplyHead};
-pub(super) use roots::load as load_roots;
-pub(super) use tls::Settings as Tls;
+use roots::load as load_roots;
+use tls::Settings as Tls;

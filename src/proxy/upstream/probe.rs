@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::forward::{Failure, Outgoing, Target, Upstream};
-use super::transport::Watch;
+use super::forward::{Failure, Outgoing, Pending, Target, Upstream};
 use crate::config::Config;
 use crate::error::Error;
 use crate::proxy::request::HeadReader;
+use crate::proxy::watch::Watch;
 
 /// The question: no credential, no body, and whatever is answered will do.
 const ASK: &[u8] = b"HEAD / HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -33,8 +33,9 @@ impl Probe {
         let Some((head, _)) = head else { return Err("the request could not be made".into()) };
         let begun = Instant::now();
         let target = Target { url, identity_only: false };
-        let body = Outgoing::Whole { bytes: b"", meanwhile: &|| () };
-        match self.0.send(&target, &head, body, &Arc::new(Watch::default())) {
+        let watch = Arc::new(Watch::default());
+        let sent = self.0.send(&target, &head, Outgoing::Whole(b""), &watch);
+        match sent.and_then(Pending::receive) {
             Ok(_) => Ok(begun.elapsed()),
             Err(Failure::Unreachable(why)) => Err(why),
             Err(Failure::TimedOut) => Err("it did not answer in time".into()),

@@ -1,10 +1,7 @@
 //! What a connection to a provider holds in memory: hundreds of them are mostly silent, so no more
-//! than what is in it. ureq's own buffers are as large as whatever they may ever have to hold.
-
-use ureq::unversioned::transport::Buffers;
+//! than what is in it.
 
 use super::Framing;
-use super::transport::attempt;
 use crate::proxy::buffer_pool;
 
 /// Enough for most heads, and for all events.
@@ -42,23 +39,11 @@ pub(super) struct ReadBuffer {
     to: usize,
     /// As much is read at once the next time.
     wanted: usize,
-    output: Vec<u8>,
 }
 
 impl ReadBuffer {
     pub(super) fn new() -> ReadBuffer {
-        ReadBuffer {
-            input: Vec::new(),
-            from: 0,
-            to: 0,
-            wanted: PIECE_BYTES_MIN,
-            output: Vec::new(),
-        }
-    }
-
-    /// The first bytes of the output.
-    pub(super) fn sent(&self, amount: usize) -> &[u8] {
-        &self.output[..amount]
+        ReadBuffer { input: Vec::new(), from: 0, to: 0, wanted: PIECE_BYTES_MIN }
     }
 
     /// A body comes next.
@@ -66,32 +51,19 @@ impl ReadBuffer {
         self.wanted = first_piece(framing);
     }
 
-    /// The request is sent.
-    pub(super) fn end_output(&mut self) {
-        buffer_pool::keep(std::mem::take(&mut self.output));
-    }
-
     /// The answer was read: an idle connection holds nothing.
     pub(super) fn end_input(&mut self) {
         buffer_pool::keep(std::mem::take(&mut self.input));
         *self = ReadBuffer::new();
     }
-}
 
-impl Buffers for ReadBuffer {
-    /// As much as this request needs.
-    fn output(&mut self) -> &mut [u8] {
-        if self.output.is_empty() {
-            self.output = buffer_pool::take(attempt(|attempt| attempt.output_bytes));
-        }
-        &mut self.output
-    }
-
-    fn input(&self) -> &[u8] {
+    /// What was received and not consumed.
+    pub(super) fn input(&self) -> &[u8] {
         &self.input[self.from..self.to]
     }
 
-    fn input_append_buf(&mut self) -> &mut [u8] {
+    /// Where the next bytes go; nothing is lost of what is there.
+    pub(super) fn input_append_buf(&mut self) -> &mut [u8] {
         if self.from == self.to {
             (self.from, self.to) = (0, 0);
             if self.input.len() != self.wanted {
@@ -104,23 +76,13 @@ impl Buffers for ReadBuffer {
         &mut self.input[self.to..]
     }
 
-    fn input_appended(&mut self, amount: usize) {
+    pub(super) fn input_appended(&mut self, amount: usize) {
         self.to += amount;
         self.wanted = next_piece(self.wanted, amount);
     }
 
-    fn input_consume(&mut self, amount: usize) {
+    pub(super) fn input_consume(&mut self, amount: usize) {
         self.from += amount;
-    }
-
-    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        // All bodies have a length, or are not sent by ureq: there is nothing to be put into chunks.
-        (&mut [], self.output())
-    }
-
-    /// ureq reads no answers: see `connect`.
-    fn can_use_input(&self) -> bool {
-        false
     }
 }
 
@@ -129,36 +91,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_grows_with_what_comes_and_is_given_back() {
-        let mut room = ReadBuffer::new();
-        let receive = |room: &mut ReadBuffer, count: usize| {
-            let size = room.input_append_buf().len();
-            room.input_appended(count.min(size));
-            assert_eq!(room.input().len(), count.min(size));
-            room.input_consume(count.min(size));
+    fn buffer_grows_with_what_comes_and_is_given_back() {
+        let mut buffer = ReadBuffer::new();
+        let receive = |buffer: &mut ReadBuffer, count: usize| {
+            let size = buffer.input_append_buf().len();
+            buffer.input_appended(count.min(size));
+            assert_eq!(buffer.input().len(), count.min(size));
+            buffer.input_consume(count.min(size));
             size
         };
-        let mut sizes = |counts: [usize; 4]| counts.map(|count| receive(&mut room, count) / 1024);
+        let mut sizes = |counts: [usize; 4]| counts.map(|count| receive(&mut buffer, count) / 1024);
         assert_eq!(sizes([100, 4096, 200, 200]), [4, 4, 8, 4], "events");
         assert_eq!(sizes([1 << 20; 4]), [4, 8, 16, 32], "as much as there is room for");
         assert_eq!(sizes([1 << 20; 4]), [60; 4]);
         assert_eq!(sizes([7000, 3000, 1500, 700]), [60, 30, 15, 7], "ever less");
-        room.expect(Framing::Length(1 << 30));
-        assert_eq!(room.input_append_buf().len(), PIECE_BYTES_MAX);
-        room.end_input();
-        assert_eq!(room.input.capacity() + room.output.capacity(), 0);
+        buffer.expect(Framing::Length(1 << 30));
+        assert_eq!(buffer.input_append_buf().len(), PIECE_BYTES_MAX);
+        buffer.end_input();
+        assert_eq!(buffer.input.capacity(), 0);
     }
 
     #[test]
     fn what_was_not_consumed_stays() {
-        let mut room = ReadBuffer::new();
+        let mut buffer = ReadBuffer::new();
         for n in 0..10 {
-            let free = room.input_append_buf();
+            let free = buffer.input_append_buf();
             free.fill(n);
             let count = free.len();
-            room.input_appended(count);
+            buffer.input_appended(count);
         }
-        let all = room.input();
+        let all = buffer.input();
         assert!(all.len() >= 10 * PIECE_BYTES_MIN && all.is_sorted() && all.ends_with(&[9]));
     }
 }

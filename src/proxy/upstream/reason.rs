@@ -3,15 +3,15 @@
 use std::io::ErrorKind;
 
 use rustls::CertificateError;
-use ureq::Error;
 
+use super::error::TransportError;
 use crate::report::calendar;
 
-pub(super) fn words(error: &Error) -> String {
+pub(super) fn words(error: &TransportError) -> String {
     let text = match error {
-        Error::Timeout(_) => "connection timed out",
-        Error::HostNotFound => "the name is not known",
-        Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        TransportError::ConnectTimeout | TransportError::ReadTimeout => "connection timed out",
+        TransportError::HostNotFound => "the name is not known",
+        TransportError::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(rustls::Error::InvalidCertificate(error)) => {
                 return format!("its certificate {}; see tls.roots", certificate(error));
             }
@@ -23,7 +23,9 @@ pub(super) fn words(error: &Error) -> String {
             None if error.kind() == ErrorKind::Other => return error.to_string(),
             None => return crate::error::reason(error),
         },
-        _ => "the request could not be sent",
+        TransportError::TunnelRefused(_) | TransportError::Unsendable => {
+            "the request could not be sent"
+        }
     };
     text.to_owned()
 }

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::proxy::request::Head;
 use crate::wire::Format;
 use crate::wire::history;
 
@@ -50,7 +51,8 @@ struct Refusals {
 pub(crate) struct Prompt<'a> {
     pub(crate) provider: &'a str,
     pub(crate) format: Format,
-    pub(crate) credentials: &'a [&'a [u8]],
+    /// With its credentials.
+    pub(crate) head: &'a Head,
     pub(crate) body: &'a [u8],
 }
 
@@ -93,7 +95,8 @@ impl Refused {
     fn history(&self, prompt: &Prompt) -> Option<History> {
         let messages = history::messages(prompt.format, prompt.body)?;
         let is_new = !messages.iter().any(|message| message.is_answer);
-        let mut digest = self.seed.hash_one(prompt.credentials);
+        let credentials = prompt.head.credentials();
+        let mut digest = credentials.fold(0, |digest, value| self.seed.hash_one((digest, value)));
         let digests = messages.iter().map(|message| {
             digest = self.seed.hash_one((digest, message.json.as_bytes()));
             digest
@@ -135,16 +138,19 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::request::HeadReader;
+    use std::sync::LazyLock;
 
     const USER: &str = r#"{"role":"user","content":"#;
 
+    fn head(key: &str) -> Head {
+        let text = format!("POST / HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n");
+        HeadReader::default().read(text.as_bytes()).unwrap().unwrap().0
+    }
+
     fn prompt(body: &str) -> Prompt<'_> {
-        Prompt {
-            provider: "openai",
-            format: Format::Chat,
-            credentials: &[b"key"],
-            body: body.as_bytes(),
-        }
+        static HEAD: LazyLock<Head> = LazyLock::new(|| head("key"));
+        Prompt { provider: "openai", format: Format::Chat, head: &HEAD, body: body.as_bytes() }
     }
 
     fn first(name: &str) -> String {
@@ -165,7 +171,8 @@ mod tests {
         assert!(leaves(&first("one")) && leaves(&later("one")));
         assert!(!leaves(&first("two")) && !leaves(&later("two")));
         let body = later("one");
-        let other = Prompt { credentials: &[b"another"], ..prompt(&body) };
+        let other = head("another");
+        let other = Prompt { head: &other, ..prompt(&body) };
         assert!(!refused.leaves_alone(&other, now), "somebody else's");
         // Nothing of the same conversation twice is several.
         (0..5).for_each(|_| refused.note(&prompt(&first("one")), now));

@@ -1,12 +1,11 @@
 //! TLS over our own socket: rustls turns bytes into records and back, and this moves them.
 //!
-//! ureq's TLS stands on ureq's buffers, which a connection keeps for its life, two pairs of them.
 //! The settings hold the sessions: there is one of them for all connections, so that a new
 //! connection to a known provider takes up an earlier session.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -15,13 +14,15 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::SigningKey;
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
-use ureq::unversioned::transport::{Buffers, NextTimeout};
-use ureq::{Error, Timeout};
 
+use super::error::TransportError;
 use super::read_buffer::ReadBuffer;
 use super::reason;
 use super::roots::Trust;
-use super::transport::{Socket, wait_for_room};
+use super::socket::{Socket, wait_for_room};
+
+/// Of a body, what is encrypted at once.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// We never sign: the code for keys of our own stays out of the program, 30 KB of it.
 #[derive(Debug)]
@@ -132,9 +133,9 @@ impl Session {
         host: &str,
         socket: Socket,
         deadline: Instant,
-    ) -> Result<Session, Error> {
+    ) -> Result<Session, TransportError> {
         let name = ServerName::try_from(host.to_owned());
-        let name = name.map_err(|_| Error::Tls("the host is no name"))?;
+        let name = name.map_err(|_| TransportError::Unsendable)?;
         let tls = ClientConnection::new(Arc::clone(&settings.0), name).map_err(invalid)?;
         let mut session =
             Session { socket, tls, received: ReadBuffer::new(), is_ended: false, fault: None };
@@ -143,36 +144,49 @@ impl Session {
         while session.tls.is_handshaking() {
             session.push()?;
             let left = deadline.saturating_duration_since(Instant::now());
-            let reason = Timeout::Connect;
             if left.is_zero() {
-                return Err(Error::Timeout(reason));
+                return Err(TransportError::ConnectTimeout);
             }
-            session.feed(NextTimeout { after: left.into(), reason, ..NextTimeout::default() })?;
+            session.feed(Some(left)).map_err(|error| match error {
+                TransportError::ReadTimeout => TransportError::ConnectTimeout,
+                error => error,
+            })?;
             session.sound()?;
         }
         session.push()?;
         Ok(session)
     }
 
-    /// Sends all, or notes why not; until the provider speaks: then what is left waits.
-    pub(super) fn send(&mut self, parts: [&[u8]; 2]) -> Result<(), Error> {
-        for part in parts {
-            self.leave(part)?;
+    /// Sends all, or notes why not, until the provider speaks; how many bytes of the body are left. What
+    /// was encrypted and not sent waits.
+    pub(super) fn send(&mut self, head: &[u8], mut body: &[u8]) -> Result<usize, TransportError> {
+        self.leave(head)?;
+        loop {
+            let (piece, left) = body.split_at(body.len().min(PIECE_BYTES));
+            self.leave(piece)?;
+            body = left;
+            if !self.flush()? || body.is_empty() {
+                return Ok(body.len());
+            }
         }
+    }
+
+    /// Sends what waits; false if the provider speaks first, or reads no more.
+    fn flush(&mut self) -> Result<bool, TransportError> {
         while !self.push()? {
             match wait_for_room(&self.socket.stream) {
                 Ok(true) => {}
                 // It may be a session ticket.
                 Ok(false) => {
-                    self.feed(NextTimeout::default())?;
+                    self.feed(None)?;
                     if self.is_at_hand() {
-                        break;
+                        return Ok(false);
                     }
                 }
                 Err(error) => self.socket.fail(error),
             }
         }
-        Ok(())
+        Ok(self.socket.can_send())
     }
 
     /// To be sent when there is room.
@@ -210,8 +224,8 @@ impl Session {
     pub(super) fn receive_some(
         &mut self,
         out: &mut [u8],
-        wait: NextTimeout,
-    ) -> Result<Option<usize>, Error> {
+        wait: Option<Duration>,
+    ) -> Result<Option<usize>, TransportError> {
         match self.tls.reader().read(out) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.sound()?;
@@ -224,7 +238,11 @@ impl Session {
     }
 
     /// Waits for bytes; how many have come, 0 at the end.
-    pub(super) fn receive(&mut self, out: &mut [u8], wait: NextTimeout) -> Result<usize, Error> {
+    pub(super) fn receive(
+        &mut self,
+        out: &mut [u8],
+        wait: Option<Duration>,
+    ) -> Result<usize, TransportError> {
         loop {
             if let Some(count) = self.receive_some(out, wait)? {
                 return Ok(count);
@@ -233,7 +251,7 @@ impl Session {
     }
 
     /// Takes in what comes next.
-    fn feed(&mut self, wait: NextTimeout) -> Result<(), Error> {
+    fn feed(&mut self, wait: Option<Duration>) -> Result<(), TransportError> {
         if self.received.input().is_empty() {
             let count = self.socket.receive(self.received.input_append_buf(), wait)?;
             self.received.input_appended(count);
@@ -252,7 +270,7 @@ impl Session {
         Ok(())
     }
 
-    fn sound(&mut self) -> Result<(), Error> {
+    fn sound(&mut self) -> Result<(), TransportError> {
         self.fault.take().map_or(Ok(()), |error| Err(invalid(error)))
     }
 
@@ -274,7 +292,7 @@ impl Session {
     }
 }
 
-fn invalid(error: rustls::Error) -> Error {
+fn invalid(error: rustls::Error) -> TransportError {
     io::Error::new(io::ErrorKind::InvalidData, error).into()
 }
 

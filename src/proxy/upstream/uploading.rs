@@ -1,8 +1,7 @@
 //! A body on its way from client to provider while the answer is on its way back: one worker has an eye
 //! on both, so that neither waits for the other.
 //!
-//! ureq sends all of a request before it reads. So it writes the head and stops (`Leftover`); the body is sent
-//! by whoever waits for the answer.
+//! Only the head is written beforehand; the body is sent by whoever waits for the answer.
 
 use std::io::{self, Read};
 use std::net::TcpStream;
@@ -10,15 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use ureq::Error;
-use ureq::unversioned::transport::NextTimeout;
 
-use super::transport::{WRITE_STALL, attempt};
-use super::{Connection, PIECE_BYTES_MAX};
+use super::connection::Connection;
+use super::error::TransportError;
+use super::read_buffer::PIECE_BYTES_MAX;
+use super::socket::WRITE_STALL;
+use crate::proxy::chunk::{CHUNK_HEAD_BYTES, frame};
 use crate::proxy::deadlines::deadlines;
-use crate::proxy::event_loop::client::Upload;
-use crate::proxy::relay::{CHUNK_HEAD_BYTES, frame};
-use crate::proxy::upstream::forward::Failure;
+use crate::proxy::event_loop::client::{Fault, Upload};
 
 /// What the client sends; whoever answers it wants to know how far it has come.
 pub(crate) type SharedUpload = Arc<Mutex<Upload>>;
@@ -28,16 +26,6 @@ pub(crate) fn locked(upload: &Mutex<Upload>) -> MutexGuard<'_, Upload> {
 }
 
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
-
-/// The body that ureq gets: none.
-pub(super) struct Leftover;
-
-impl Read for Leftover {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        attempt(|attempt| attempt.leaves_body = true);
-        Err(io::ErrorKind::BrokenPipe.into())
-    }
-}
 
 /// What is left of a body that is read while it is sent.
 pub(super) struct Uploading {
@@ -82,8 +70,8 @@ impl Connection {
     pub(super) fn send_on(
         &mut self,
         has_room: Option<&TcpStream>,
-        wait: NextTimeout,
-    ) -> Result<(), Error> {
+        wait: Option<Duration>,
+    ) -> Result<(), TransportError> {
         loop {
             self.send_piece()?;
             if !self.is_sending() || self.wait(has_room, wait)? {
@@ -94,8 +82,8 @@ impl Connection {
 
     /// Whether the request has ended because its client left.
     pub(super) fn has_lost_client(&self) -> bool {
-        let failure = self.upload.as_ref().and_then(|it| locked(&it.upload).failure());
-        matches!(failure, Some(Failure::ClientGone))
+        let fault = self.upload.as_ref().and_then(|it| locked(&it.upload).fault());
+        matches!(fault, Some(Fault::Gone))
     }
 
     fn send_piece(&mut self) -> io::Result<()> {
@@ -120,7 +108,11 @@ impl Connection {
     }
 
     /// Waits for room, for more from the client, or for what ends the sending: true.
-    fn wait(&mut self, has_room: Option<&TcpStream>, wait: NextTimeout) -> Result<bool, Error> {
+    fn wait(
+        &mut self,
+        has_room: Option<&TcpStream>,
+        wait: Option<Duration>,
+    ) -> Result<bool, TransportError> {
         let out = if self.has_waiting() { PollFlags::OUT } else { PollFlags::empty() };
         // Where the client has to read first, it does not matter what the provider says.
         let spoken = if has_room.is_none() { PollFlags::IN } else { PollFlags::empty() };
@@ -154,7 +146,7 @@ impl Connection {
                 let late = self.upload.as_mut().map(|it| locked(&it.upload).give_up());
                 return Err(late.unwrap_or_else(|| io::ErrorKind::TimedOut.into()).into());
             }
-            Ok(0) => return Err(Error::Timeout(wait.reason)),
+            Ok(0) => return Err(TransportError::ReadTimeout),
             Ok(_) => {}
         }
         let [first, last] =
@@ -176,9 +168,9 @@ impl Connection {
 }
 
 /// How long a provider may take to read on, or less.
-fn patience(wait: NextTimeout) -> Duration {
+fn patience(wait: Option<Duration>) -> Duration {
     let stall = Duration::from_secs(WRITE_STALL.tv_sec.unsigned_abs());
-    wait.not_zero().map_or(stall, |wait| stall.min(*wait))
+    wait.map_or(stall, |wait| stall.min(wait))
 }
 
 fn timespec(time: Duration) -> Timespec {

@@ -1,156 +1,26 @@
-//! The socket under ureq: one that another thread can shut, and that notices an answer while the
-//! request is still going up.
-//!
-//! ureq offers no handle on the connection of one request, and a client that leaves must end the
-//! upstream request within milliseconds, or tokens that nobody reads are paid for. ureq runs a
-//! request on the caller's thread, so a thread-local says whose socket it is.
+//! The socket of a connection to a provider, which notices an answer while the request is still going up.
 
-use std::cell::RefCell;
 use std::io::{self, IoSlice, Read};
-use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
-use ureq::Error;
-use ureq::unversioned::transport::NextTimeout;
 
+use super::error::{TransportError, is_vanished};
 use super::unacknowledged::unacknowledged;
-use super::{Connection, Unfinished};
-use crate::proxy::request::HEAD_BYTES_MAX;
 
 /// How long a provider may take to accept a piece of a request.
 pub(super) const WRITE_STALL: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
-/// What a request is called that ended with the proxy.
-pub(crate) const SHUTDOWN: &str = "shutdown";
 /// How often, and how long each time, the end of a connection is waited for once one side has closed it:
 /// 3 s, which is the way there and back with a packet lost.
 const END_WAITS: usize = 300;
 const END_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
-/// What ends a request's head.
-const HEAD_END: &[u8] = b"\r\n\r\n";
-
-/// Lets the event loop end an upstream request whose client has left, or which the proxy does not
-/// wait for any more.
-#[derive(Default)]
-pub(crate) struct Watch {
-    is_gone: AtomicBool,
-    is_cut: AtomicBool,
-    socket: Mutex<Option<Arc<TcpStream>>>,
-}
-
-impl Watch {
-    /// The client has left: shuts the upstream socket, now or as soon as there is one.
-    pub(crate) fn leave(&self) {
-        self.is_gone.store(true, Ordering::SeqCst);
-        self.shut();
-    }
-
-    /// The proxy ends: the same, and the record says so.
-    pub(crate) fn cut(&self) {
-        if !self.is_gone() {
-            self.is_cut.store(true, Ordering::SeqCst);
-            self.leave();
-        }
-    }
-
-    /// What the record calls the end, if it was this one.
-    pub(crate) fn reason(&self) -> &'static str {
-        if self.is_cut.load(Ordering::SeqCst) { SHUTDOWN } else { "client_gone" }
-    }
-
-    fn shut(&self) {
-        if let Some(socket) = &*self.socket.lock().unwrap_or_else(PoisonError::into_inner) {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
-    }
-
-    pub(crate) fn is_gone(&self) -> bool {
-        self.is_gone.load(Ordering::SeqCst)
-    }
-
-    /// The exchange is over; its socket may serve others.
-    pub(crate) fn release(&self) {
-        *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    pub(crate) fn hold(&self, socket: &Arc<TcpStream>) {
-        *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(socket));
-        if self.is_gone() {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-/// One try to send a request: what its thread knows and its connection reports.
-#[derive(Default)]
-pub(crate) struct Attempt {
-    pub(crate) watch: Option<Arc<Watch>>,
-    /// A body follows the head, so the head may wait for it.
-    pub(crate) has_body: bool,
-    /// The request cannot be sent twice, so it gets no connection that may have died in the pool.
-    pub(crate) must_be_fresh: bool,
-    /// Room for the whole head, and for large pieces of the body.
-    pub(crate) output_bytes: usize,
-    /// There is a connection, so that some of the request may have been sent.
-    pub(crate) is_connected: bool,
-    /// The connection had served a request before.
-    pub(crate) is_reused: bool,
-    /// ureq is to stop where it is: what is left of the body is sent while the answer is waited for.
-    pub(crate) leaves_body: bool,
-    /// The provider does not read on.
-    pub(crate) is_refused: bool,
-    /// The request's head as it was written to the connection, keys included: for one comparison.
-    pub(crate) head: Vec<u8>,
-    /// Where the answer is to be read, once ureq has sent the request.
-    pub(crate) connection: Option<Connection>,
-    /// A request whose answer has ended before it was sent to its end.
-    pub(crate) unfinished: Option<Unfinished>,
-}
-
-impl Attempt {
-    /// Notes what was sent, a head that `waited` for the piece behind it or not; true once the head
-    /// is complete.
-    pub(crate) fn note(&mut self, waited: Vec<u8>, piece: &[u8]) -> bool {
-        if self.head.is_empty() && waited.ends_with(HEAD_END) {
-            self.head = waited;
-            return true;
-        }
-        for piece in [&waited, piece] {
-            let end = head_end(piece);
-            self.head.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
-            // The end may lie across two pieces.
-            if end.is_some() || self.head.ends_with(HEAD_END) {
-                return true;
-            }
-        }
-        self.head.len() > 2 * HEAD_BYTES_MAX
-    }
-}
-
-/// Where a head ends that begins here or before.
-fn head_end(piece: &[u8]) -> Option<usize> {
-    let ends = memchr::memchr_iter(b'\n', piece).map(|at| at + 1);
-    ends.into_iter().find(|end| piece[..*end].ends_with(HEAD_END))
-}
-
-thread_local! {
-    static ATTEMPT: RefCell<Attempt> = RefCell::default();
-}
-
-/// Sets what this thread's next request is.
-pub(crate) fn begin(attempt: Attempt) {
-    ATTEMPT.set(attempt);
-}
-
-/// Looks at or changes what is known of this thread's request.
-pub(crate) fn attempt<T>(look: impl FnOnce(&mut Attempt) -> T) -> T {
-    ATTEMPT.with_borrow_mut(look)
-}
+/// A socket does not wait for less, and takes nothing at all for an error.
+const READ_WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// The socket of a connection.
 pub(crate) struct Socket {
@@ -175,15 +45,16 @@ impl Socket {
         self.sent = 0;
     }
 
-    /// Sends all, or notes why not; until the provider speaks: then what is left waits.
-    pub(super) fn send(&mut self, mut parts: &mut [IoSlice]) {
+    /// Sends all, or notes why not, until the provider speaks; how many bytes are left.
+    pub(super) fn send(&mut self, mut parts: &mut [IoSlice]) -> usize {
         while !self.push(&mut parts) {
             match wait_for_room(&self.stream) {
                 Ok(true) => {}
-                Ok(false) => return parts.iter().for_each(|part| self.leave(part)),
+                Ok(false) => break,
                 Err(error) => self.fail(error),
             }
         }
+        parts.iter().map(|part| part.len()).sum()
     }
 
     /// Sends what there is room for; false if something is left.
@@ -230,7 +101,6 @@ impl Socket {
     /// An early 413 or 429 is here or on its way; reading decides.
     pub(super) fn fail(&mut self, error: io::Error) {
         self.write_error = Some(error);
-        attempt(|attempt| attempt.is_refused = true);
     }
 
     pub(super) fn can_send(&self) -> bool {
@@ -257,9 +127,13 @@ impl Socket {
         }
     }
 
-    /// Waits for bytes; how many have come, 0 at the end.
-    pub(super) fn receive(&mut self, out: &mut [u8], wait: NextTimeout) -> Result<usize, Error> {
-        let limit = wait.not_zero().map(|limit| *limit);
+    /// Waits for bytes, for ever without a limit; how many have come, 0 at the end.
+    pub(super) fn receive(
+        &mut self,
+        out: &mut [u8],
+        wait: Option<Duration>,
+    ) -> Result<usize, TransportError> {
+        let limit = wait.map(|wait| wait.max(READ_WAIT_MIN));
         // Only when it changes: each setting is a system call.
         if limit != self.read_wait {
             self.stream.set_read_timeout(limit)?;
@@ -271,7 +145,7 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Not `TimedOut`: that is the kernel's word for a path that is dead.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Err(Error::Timeout(wait.reason));
+                    return Err(TransportError::ReadTimeout);
                 }
                 Err(error) => return Err(self.write_error.take().unwrap_or(error).into()),
             }
@@ -292,12 +166,6 @@ impl Socket {
             rustix::net::recv(&self.stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
         self.write_error.is_none() && peeked == Err(rustix::io::Errno::AGAIN)
     }
-}
-
-/// The kernel's words for a path on which nothing comes back; the latter two if a router has said so.
-pub(super) fn is_vanished(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
-    matches!(kind, TimedOut | HostUnreachable | NetworkUnreachable)
 }
 
 /// False if the provider speaks before it has read what it was sent.

@@ -1,0 +1,157 @@
+//! A connection to a provider: what is to be sent on it and what has come, with TLS or without.
+
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use ureq_proto::http::Uri;
+use ureq_proto::http::uri::Authority;
+
+use super::error::TransportError;
+use super::read_buffer::ReadBuffer;
+use super::socket::Socket;
+use super::tls::Session;
+use super::uploading::Uploading;
+use crate::proxy::buffer_pool;
+
+/// Scheme, host and port: what a connection is good for.
+pub(super) type Key = (bool, Authority);
+
+pub(super) fn key(uri: &Uri) -> Option<Key> {
+    Some((uri.scheme_str() == Some("https"), uri.authority()?.clone()))
+}
+
+/// A connection to a provider, with what has been received on it and not read yet.
+pub(crate) struct Connection {
+    stream: Stream,
+    pub(super) buffer: ReadBuffer,
+    /// A head that waits for the first piece of its body.
+    pub(super) head: Vec<u8>,
+    /// What the client still sends of the present request.
+    pub(super) upload: Option<Uploading>,
+    /// The request was not sent to its end, so the connection serves no other.
+    pub(super) is_cut: bool,
+    pub(super) key: Key,
+}
+
+pub(super) enum Stream {
+    Plain(Socket),
+    Tls(Box<Session>),
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, key: Key) -> Connection {
+        let (buffer, head) = (ReadBuffer::new(), Vec::new());
+        Connection { stream, buffer, head, upload: None, is_cut: false, key }
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        match &self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(session) => &session.socket,
+        }
+    }
+
+    /// Another request begins.
+    pub(super) fn begin(&mut self) {
+        match &mut self.stream {
+            Stream::Plain(socket) => socket.begin(),
+            Stream::Tls(session) => session.socket.begin(),
+        }
+    }
+
+    /// Whether the request that ended with `error` was lost on the way.
+    pub(super) fn is_unread(&self, error: &io::Error) -> bool {
+        self.socket().is_unread(error)
+    }
+
+    /// Sends a head and its body until the provider speaks; how many bytes of the body are left.
+    pub(super) fn send(&mut self, head: &[u8], body: &[u8]) -> Result<usize, TransportError> {
+        let left = match &mut self.stream {
+            Stream::Plain(socket) => {
+                let left = socket.send(&mut [head, body].map(IoSlice::new));
+                // Of the head hardly ever anything: the kernel has room for it.
+                let of_head = left.saturating_sub(body.len());
+                socket.leave(&head[head.len() - of_head..]);
+                left - of_head
+            }
+            Stream::Tls(session) => session.send(head, body)?,
+        };
+        self.is_cut = !self.socket().can_send();
+        Ok(left)
+    }
+
+    /// To be sent while the answer is waited for, behind a head that waits.
+    pub(super) fn leave(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let head = std::mem::take(&mut self.head);
+        for part in [&head, bytes] {
+            match &mut self.stream {
+                Stream::Plain(socket) => socket.leave(part),
+                Stream::Tls(session) => session.leave(part)?,
+            }
+        }
+        buffer_pool::keep(head);
+        Ok(())
+    }
+
+    /// Sends what waits, as far as there is room.
+    pub(super) fn push(&mut self) -> io::Result<()> {
+        match &mut self.stream {
+            Stream::Plain(socket) => drop(socket.push_waiting()),
+            Stream::Tls(session) => drop(session.push()?),
+        }
+        self.is_cut |= !self.socket().can_send();
+        Ok(())
+    }
+
+    pub(super) fn has_waiting(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(socket) => socket.has_waiting(),
+            Stream::Tls(session) => session.has_waiting(),
+        }
+    }
+
+    /// Whether there is more of the request to be sent.
+    pub(super) fn is_sending(&self) -> bool {
+        !self.is_cut && (self.upload.is_some() || self.has_waiting())
+    }
+
+    /// Waits for more of the answer; false at its end.
+    pub(super) fn receive(&mut self, wait: Option<Duration>) -> Result<bool, TransportError> {
+        let count = loop {
+            let is_at_hand = match &mut self.stream {
+                Stream::Tls(session) if !self.is_cut => session.is_at_hand(),
+                _ => false,
+            };
+            if self.is_sending() && !is_at_hand {
+                self.send_on(None, wait)?;
+            }
+            let is_sending = self.is_sending();
+            let out = self.buffer.input_append_buf();
+            match &mut self.stream {
+                Stream::Plain(socket) => break socket.receive(out, wait)?,
+                Stream::Tls(session) if !is_sending => break session.receive(out, wait)?,
+                Stream::Tls(session) => {
+                    if let Some(count) = session.receive_some(out, wait)? {
+                        break count;
+                    }
+                }
+            }
+        };
+        self.buffer.input_appended(count);
+        Ok(count > 0)
+    }
+
+    /// Whether nothing is left of what has come.
+    pub(super) fn is_spent(&mut self) -> bool {
+        let is_spent = match &mut self.stream {
+            Stream::Plain(_) => true,
+            Stream::Tls(session) => session.is_spent(),
+        };
+        is_spent && self.buffer.input().is_empty()
+    }
+
+    /// Asked before the next request: nothing may wait to be read.
+    pub(super) fn is_open(&self) -> bool {
+        self.socket().is_open()
+    }
+}
