@@ -209,7 +209,7 @@ fn full_disk_is_told_and_recording_resumes() {
         ask(&proxy);
         (health(&proxy) == "failing").then_some(())
     });
-    assert!(proxy.output().1.contains("full"), "{}", proxy.output().1);
+    wait("the log to say so", || proxy.output().1.contains("full").then_some(()));
     let id = ask(&proxy);
     fs::remove_file(&filler).unwrap();
     becomes(&proxy, "ok");
