@@ -18,6 +18,7 @@ mod passes;
 mod place;
 mod reads;
 mod recipe;
+mod shell;
 
 use std::borrow::Cow;
 use std::rc::Rc;
