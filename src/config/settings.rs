@@ -70,6 +70,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     .short("TOKENPAK_COMPACT_THRESHOLD_TOKENS"),
     row("compression.preserve_code", "true", |c, v| put(&mut c.preserve_code, yes_or_no(v))),
     row("compression.preserve_json", "false", |c, v| put(&mut c.preserve_json, yes_or_no(v))),
+    row("compression.unknown_history", "original", |c, v| {
+        put(&mut c.shares_history, unknown_history(v))
+    }),
     row("compression.memo_mb", "4", |c, v| put(&mut c.memo_mb, number(v, 0, 1024))),
     row("storage.path", ".ocp/monitor.db", |_, _| Ok(())).short("TOKENPAK_DB"),
     row("storage.retention_days", "400", |c, v| put(&mut c.retention_days, number(v, 0, 36_500))),
@@ -157,6 +160,7 @@ pub(super) fn blank() -> Config {
         threshold_tokens: 0,
         preserve_code: true,
         preserve_json: false,
+        shares_history: false,
         memo_mb: 0,
         database: PathBuf::new(),
         retention_days: 0,
@@ -382,6 +386,11 @@ fn address(value: &str) -> Result<String, String> {
         true => Ok(value.to_owned()),
         false => Err(format!("{value} is not localhost or an IP address")),
     }
+}
+
+fn unknown_history(value: &str) -> Result<bool, String> {
+    const NAMES: [&str; 2] = ["original", "same"];
+    one_of(value, &NAMES, NAMES.contains(&value).then_some(value == NAMES[1]))
 }
 
 fn endpoints(value: &str) -> Result<Endpoints, String> {

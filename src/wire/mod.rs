@@ -4,7 +4,6 @@ pub(crate) mod answer;
 pub(crate) mod ask_usage;
 pub(crate) mod blocks;
 pub(crate) mod event_template;
-pub(crate) mod history;
 mod json_scanner;
 pub(crate) mod prompt;
 mod sse;

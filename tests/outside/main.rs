@@ -38,6 +38,7 @@ mod exit_codes;
 mod extremes;
 mod faults;
 mod footer;
+mod forms;
 mod forwarding;
 mod framing;
 mod headers;
