@@ -46,6 +46,7 @@ mod holds;
 mod hostile;
 mod ledger_faults;
 mod local_answers;
+mod long_conversations;
 mod machines;
 mod manual;
 mod memory;
