@@ -11,6 +11,7 @@ mod config;
 mod debug;
 mod error;
 mod footer;
+mod forms;
 #[cfg(test)]
 mod fuzz;
 mod instance;

@@ -146,9 +146,10 @@ fn remarks(around: &Environment, key: &str, variable: Option<String>) {
             "tokenpak: warning: no command takes the configuration as it is now\n{faults}"
         ));
     }
-    if key.starts_with("compression.") || key == "proxy.mode" {
+    if key.starts_with("compression.") && key != "compression.memo_mb" || key == "proxy.mode" {
         say(format_args!(
-            "tokenpak: note: conversations under way are written to the provider's cache once more"
+            "tokenpak: note: this is for new conversations; those under way keep their form, and off \
+             cuts nothing more"
         ));
     }
 }

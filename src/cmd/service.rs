@@ -160,7 +160,9 @@ fn uninstall(args: &cli::ServiceUninstall) -> Result<(), Error> {
     let user = if args.system { "" } else { " --user" };
     text += &format!(
         "next: systemctl{user} disable --now tokenpak.socket tokenpak; \
-         systemctl{user} daemon-reload\n"
+         systemctl{user} daemon-reload\n\
+         note: conversations that go on without the proxy pay for their cache once more, and models that \
+         bind their thoughts refuse them; end them first, see tokenpak(1), Settings and conversations\n"
     );
     print(&text)
 }

@@ -5,8 +5,9 @@
 //! `reads`, the answer is yes only where the call shows it. It goes by the call alone, which is the
 //! same in what is sent: the way back must decide as the way there did.
 
-use super::reads::{Arguments, Call, GENERIC, NOT_READING, PREFIXES, PRINTERS, VERBS};
-use super::reads::{names_file, names_reading, prints_file, words};
+use super::reads::{Arguments, Call, GENERIC, NOT_READING, VERBS};
+use super::reads::{names_file, names_reading, words};
+use super::shell::{PREFIXES, PRINTERS, prints_file};
 
 /// What integers at the starts of lines are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

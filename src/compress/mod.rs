@@ -19,8 +19,10 @@ mod place;
 mod pointing;
 mod reads;
 mod recipe;
+mod shell;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::rc::Rc;
 
 use budget::Budget;
@@ -248,6 +250,17 @@ impl<'t> Walk<'t> {
     /// A text that is sent as it came and that later ones may point at; its tokens go to `fixed`.
     pub(crate) fn visible(&mut self, text: Cow<'t, str>, source: Source, part: usize) {
         self.earlier.remember(text.into(), source, part, Leading::Data);
+    }
+
+    /// For the next text of a conversation in which cutting began after `at` tokens as sent: whether it
+    /// stands before, at or behind that place. What stands around the messages has changed since.
+    pub(crate) fn pass_gates(&mut self, place: Ordering, at: u64) {
+        self.rules.threshold = if place == Ordering::Less { u64::MAX } else { 0 };
+        if place == Ordering::Equal {
+            self.rules.floor = (self.rules.floor + self.sent).saturating_sub(at);
+        } else if place == Ordering::Greater {
+            self.rules.floor = 0;
+        }
     }
 
     /// A candidate, counted by `count`.

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::shell::{PRINTERS, prints_file};
 use crate::json::{self, Reader, Span};
 
 /// A tool call: its name, and its arguments as JSON or as free text.
@@ -61,29 +62,6 @@ const PATH_KEYS: &[&str] = &[
     "uri",
 ];
 
-/// Programs that print files.
-pub(super) const PRINTERS: &[&str] = &[
-    "cat",
-    "head",
-    "tail",
-    "sed",
-    "nl",
-    "less",
-    "more",
-    "bat",
-    "batcat",
-    "tac",
-    "type",
-    "get-content",
-    "gc",
-];
-
-/// Words before a program that are not the program.
-pub(super) const PREFIXES: &[&str] = &[
-    "xargs", "sudo", "env", "time", "command", "exec", "nohup", "bash", "sh", "zsh", "then", "do",
-    "else",
-];
-
 /// Whether `text` is, or may be, a file that `call` read. `None`: the call is not in the prompt.
 #[cfg(test)]
 pub(crate) fn is_read(call: Option<&Call>, text: &str) -> bool {
@@ -99,7 +77,8 @@ pub(crate) fn reads_file(call: &Call) -> bool {
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
     let arguments = Arguments::read(&call.input);
     if let Some(commands) = arguments.commands {
-        return commands == ["view"] || commands.iter().any(|command| prints_file(command));
+        let is_any = commands.iter().any(|command| prints_file(command));
+        return commands == ["view"] || is_any || prints_file(&commands.join(" "));
     }
     match arguments.paths {
         Some(paths) => !has(NOT_READING) && paths.iter().any(|path| names_file(path)),
@@ -218,64 +197,6 @@ fn strings(input: &str, span: &Span) -> Vec<String> {
     found
 }
 
-/// Whether one of the commands in a line of shell prints a file that somebody may want to edit.
-pub(super) fn prints_file(command: &str) -> bool {
-    let separators = ['\n', ';', '&', '|', '(', '{', '`'];
-    let mut start = 0;
-    command.split(separators).any(|simple| {
-        let before = &command[..start];
-        let is_piped = before.ends_with('|') && !before.ends_with("||");
-        start += simple.len() + 1;
-        prints(simple, is_piped)
-    })
-}
-
-/// The same for a command without separators; `is_piped`: it reads what another one wrote.
-fn prints(simple: &str, is_piped: bool) -> bool {
-    let mut words = simple.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
-    let mut is_fed = is_piped;
-    let program = words.find(|word| {
-        // What `xargs` is fed with are names of files.
-        is_fed &= *word != "xargs";
-        let is_assignment = word.contains('=');
-        !is_assignment && !word.starts_with('-') && !PREFIXES.contains(word)
-    });
-    let program = program.map(|program| program.rsplit(['/', '\\']).next().unwrap_or(program));
-    if !program.is_some_and(|program| PRINTERS.contains(&program.to_lowercase().as_str())) {
-        return false;
-    }
-    let mut operands: Vec<&str> = words.filter(|word| may_be_path(word)).collect();
-    if program == Some("sed") && operands.first().is_some_and(|word| is_script(word)) {
-        operands.remove(0);
-    }
-    match operands.is_empty() {
-        true => !is_fed,
-        false => !operands.iter().all(|path| is_log(path)),
-    }
-}
-
-/// Whether an argument of such a program may be a path: no option, no count, no redirection.
-fn may_be_path(word: &str) -> bool {
-    let is_count = word.trim_start_matches('+').bytes().all(|byte| byte.is_ascii_digit());
-    !word.starts_with('-') && !word.contains(['>', '<']) && !is_count
-}
-
-/// Whether this is a range of lines to print, as in `sed -n 1,20p`.
-fn is_script(word: &str) -> bool {
-    let range = word.trim_end_matches('p');
-    range.len() < word.len()
-        && range.bytes().all(|byte| byte.is_ascii_digit() || b",$".contains(&byte))
-}
-
-/// Whether a path is a log: programs write those, and nobody edits them.
-fn is_log(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    path.starts_with("/var/log/")
-        || ["stdout", "stderr", "syslog"].contains(&name)
-        || name.ends_with(".log")
-        || name.contains(".log.")
-}
-
 /// Whether a path ends in something with an extension, and asks no server anything.
 pub(super) fn names_file(path: &str) -> bool {
     let last = path.rsplit(['/', '\\']).next().unwrap_or(path);
@@ -343,6 +264,7 @@ mod tests {
             ("Bash", r#"{"command":"npm ci; sed -n 1,20p x"}"#, true),
             ("shell", r#"{"command":["bash","-lc","cat a.json"]}"#, true),
             ("shell", r#"{"command":["cat","a.json"]}"#, true),
+            ("shell", r#"{"command":["git","show","HEAD:a.json"]}"#, true),
             ("Bash", r#"{"command":"npm ci"}"#, false),
             ("Bash", r#"{"command":"git log --format=cat","path":"a.py"}"#, false),
             ("Bash", r#"{"command":"concat a.json","description":"cat"}"#, false),

@@ -74,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) threshold_tokens: u64,
     pub(crate) preserve_code: bool,
     pub(crate) preserve_json: bool,
+    /// Conversations that are not known were begun by a peer with the same settings.
+    pub(crate) shares_history: bool,
     /// Memory for what is known of prompts that were rewritten before.
     pub(crate) memo_mb: usize,
     /// Where everything is that belongs to one set of proxies; absolute.

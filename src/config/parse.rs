@@ -56,6 +56,11 @@ pub(super) fn mode(value: &str) -> Result<Mode, String> {
     )
 }
 
+pub(super) fn unknown_history(value: &str) -> Result<bool, String> {
+    const NAMES: [&str; 2] = ["original", "same"];
+    one_of(value, &NAMES, NAMES.contains(&value).then_some(value == NAMES[1]))
+}
+
 pub(super) fn level(value: &str) -> Result<Level, String> {
     one_of(value, &["light", "balanced", "aggressive"], Level::parse(value))
 }

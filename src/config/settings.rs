@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::parse::{
     address, allow_http, check_name, endpoints, level, list, log_level, mode, number, port, roots,
-    token, url, yes_or_no,
+    token, unknown_history, url, yes_or_no,
 };
 use super::{AllowHttp, Config, Endpoints, LogLevel, TlsRoots, address};
 use crate::compress::Mode;
@@ -71,6 +71,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     .short("TOKENPAK_COMPACT_THRESHOLD_TOKENS"),
     row("compression.preserve_code", "true", |c, v| put(&mut c.preserve_code, yes_or_no(v))),
     row("compression.preserve_json", "false", |c, v| put(&mut c.preserve_json, yes_or_no(v))),
+    row("compression.unknown_history", "original", |c, v| {
+        put(&mut c.shares_history, unknown_history(v))
+    }),
     row("compression.memo_mb", "4", |c, v| put(&mut c.memo_mb, number(v, 0, 1024))),
     row("storage.path", ".ocp/monitor.db", |_, _| Ok(())).short("TOKENPAK_DB"),
     row("storage.retention_days", "400", |c, v| put(&mut c.retention_days, number(v, 0, 36_500))),
@@ -158,6 +161,7 @@ pub(super) fn blank() -> Config {
         threshold_tokens: 0,
         preserve_code: true,
         preserve_json: false,
+        shares_history: false,
         memo_mb: 0,
         database: PathBuf::new(),
         retention_days: 0,

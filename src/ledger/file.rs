@@ -145,6 +145,16 @@ fn open_plainly(path: &Path) -> Result<Connection, Kind> {
     Ok(connection)
 }
 
+/// Opens for reading one table that is known to be there, or not: the rest is not looked at.
+pub(super) fn open_as_it_is(path: &Path) -> Result<Connection, Kind> {
+    refuse_odd(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | NO_LINK;
+    let connection = Connection::open_with_flags(real(path), flags)?;
+    // A request waits for this.
+    connection.busy_timeout(BUSY / 20)?;
+    Ok(connection)
+}
+
 /// SQLite takes this option in a URI only, in which odd bytes are escaped.
 pub(super) fn open_unchanging(path: &Path) -> Result<Connection, Kind> {
     let mut uri = String::from("file:");

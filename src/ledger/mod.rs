@@ -11,6 +11,7 @@ mod delays;
 mod disk;
 mod fault;
 mod file;
+mod forms;
 mod latency;
 mod query;
 mod retention;
@@ -24,7 +25,7 @@ mod writer;
 pub(crate) mod tests;
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -36,6 +37,7 @@ pub(crate) use clock::Clock;
 pub(crate) use delays::{BOUNDS as DELAY_BOUNDS, Delays};
 pub(crate) use fault::Fault;
 pub(crate) use file::Examined;
+pub(crate) use forms::{FORM_BYTES, SETTINGS_BYTES, forms};
 pub(crate) use latency::Latency;
 pub(crate) use query::{Column, Groups, Reader, Reason, Reasons};
 pub(crate) use sums::{Figure, Sums, all_figures};
@@ -190,6 +192,7 @@ pub(crate) struct Ledger {
     opened: Receiver<()>,
     /// Closed when the writer has ended.
     done: Receiver<()>,
+    path: PathBuf,
     state: Arc<State>,
 }
 
@@ -202,6 +205,7 @@ struct State {
     retention_days: AtomicU32,
     delays: Delays,
     calibration: calibrate::Calibration,
+    forms: forms::Waiting,
 }
 
 impl Ledger {
@@ -236,7 +240,7 @@ impl Ledger {
             // The receivers are gone with the closure, so every record is counted as lost.
             state.failing.store(true, Ordering::Relaxed);
         }
-        Ledger { records, stop, hurry, opened, done, state }
+        Ledger { records, stop, hurry, opened, done, path: path.to_owned(), state }
     }
 
     /// Waits until reports can read the database. `false`: it takes too long, and is waited for no more;
@@ -264,6 +268,29 @@ impl Ledger {
             // Full: it has been told.
             let _ = self.hurry.try_send(());
         }
+    }
+
+    /// Queues the form of a conversation, which is in the file within half a second whatever `flush_ms`
+    /// says.
+    pub(crate) fn keep_form(&self, digest: u128, form: [u8; FORM_BYTES]) {
+        self.state.forms.push(digest, form);
+        if self.state.forms.is_resting.load(Ordering::SeqCst) {
+            // Full: it has been told.
+            let _ = self.hurry.try_send(());
+        }
+    }
+
+    /// The first of these digests that the file knows: its place among them, and its form.
+    pub(crate) fn form(
+        &self,
+        digests: &mut dyn Iterator<Item = u128>,
+    ) -> Option<(usize, [u8; FORM_BYTES])> {
+        forms::find(&self.path, digests)
+    }
+
+    /// Whether the file knows of any conversation.
+    pub(crate) fn has_forms(&self) -> bool {
+        self.state.forms.has_any.load(Ordering::Relaxed)
     }
 
     /// Keeps records for so many days from now on; 0: for ever.

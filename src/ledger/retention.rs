@@ -4,6 +4,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::Connection;
 
+use super::forms;
+
 /// Rows and free pages that are dealt with at once: some milliseconds, even on a slow disk.
 const ROWS_AT_ONCE: u32 = 500;
 const PAGES_AT_ONCE: u32 = 500;
@@ -31,14 +33,16 @@ impl Retention {
         days: u32,
         idle_until: Instant,
     ) -> rusqlite::Result<()> {
-        if days == 0 || Instant::now() < self.next {
+        if Instant::now() < self.next {
             return Ok(());
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let oldest = now as i64 - i64::from(days) * 86_400;
         let until = idle_until.min(Instant::now() + WORK);
         while Instant::now() < until {
-            if forget(connection, oldest)? + give_back(connection)? == 0 {
+            let forms = forms::forget(connection, ROWS_AT_ONCE)?;
+            let requests = if days == 0 { 0 } else { forget(connection, oldest)? };
+            if forms + requests + give_back(connection)? == 0 {
                 self.next = Instant::now() + REST;
                 break;
             }

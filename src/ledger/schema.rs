@@ -13,9 +13,9 @@ use std::collections::HashSet;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::fault::Kind;
-use super::latency;
 use super::roll_up::NAMES;
 use super::sums::{self, COLUMNS, Column};
+use super::{forms, latency};
 
 /// "tokp": tells our files from other SQLite files.
 const APPLICATION_ID: i64 = 0x746f_6b70;
@@ -101,6 +101,7 @@ pub(super) fn bring_up(connection: &mut Connection) -> Result<(), Kind> {
 
 /// Adds what an earlier version did not have.
 fn complete(change: &Connection, sums: &[Column]) -> rusqlite::Result<()> {
+    change.execute_batch(forms::TABLE)?;
     let added = ADDED.iter().map(|(table, column)| (*table, (*column).to_owned()));
     for (table, column) in lacking(change, added.chain(sums_of_roll_up(sums)))? {
         change.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column}"))?;

@@ -18,6 +18,7 @@ use super::checkpoint::Checkpoints;
 use super::disk::Disk;
 use super::fault::Fault;
 use super::file::{self, LedgerFile};
+use super::forms;
 use super::retention::Retention;
 use super::roll_up::RollUp;
 use super::traces;
@@ -29,6 +30,13 @@ pub(super) const BATCH_ROWS_MAX: usize = 1024;
 /// After so long without a row the writer sleeps until there is one. Before that it looks by itself,
 /// so that whoever hands over a row need not wake it, which takes a lock and a system call.
 const REST_AFTER: Duration = Duration::from_secs(10);
+
+/// Forms of conversations wait no longer, however long rows may. A kill costs at most what came in it,
+/// and the write itself.
+const FORMS_HOLD: Duration = Duration::from_millis(250);
+
+/// No wait is longer.
+const FOR_EVER: Duration = Duration::from_secs(86_400);
 
 /// Between two tries to write to a failing disk.
 const RETRY: Duration = Duration::from_secs(1);
@@ -60,6 +68,15 @@ pub(super) struct Writer {
     /// More was in the queue than goes into one transaction.
     has_more: bool,
     last_aside: Option<Instant>,
+}
+
+/// What a wait has ended with.
+enum Held {
+    /// Rows have waited long enough.
+    Rows,
+    /// A form has.
+    Form,
+    Stop,
 }
 
 impl Writer {
@@ -95,13 +112,13 @@ impl Writer {
         self.flush();
         drop(opened);
         while self.gather(calls) {
-            if !self.batch.is_empty() {
+            if self.has_work() {
                 self.flush();
             }
         }
         loop {
             self.take();
-            if self.batch.is_empty() {
+            if !self.has_work() {
                 return;
             }
             if !self.flush() {
@@ -119,26 +136,65 @@ impl Writer {
             return calls.stop.recv_timeout(RETRY).is_err_and(|err| err.is_timeout());
         }
         if self.last_row.elapsed() > REST_AFTER {
+            self.state.forms.is_resting.store(true, Ordering::SeqCst);
+            // What came before this was said would wait for the next.
+            let has_form = !self.state.forms.is_empty();
             select! {
                 recv(self.records) -> entry => match entry {
                     Ok(entry) => self.batch.push(*entry),
                     Err(_) => return false,
                 },
                 recv(calls.stop) -> _ => return false,
+                recv(calls.hurry) -> _ => self.last_row = Instant::now(),
+                default(if has_form { Duration::ZERO } else { FOR_EVER }) => {}
             }
+            self.state.forms.is_resting.store(false, Ordering::SeqCst);
         }
         if !self.has_more && self.records.len() < BATCH_ROWS_MAX {
-            select! {
-                recv(calls.stop) -> _ => return false,
-                recv(calls.hurry) -> _ => {}
-                default(self.hold.saturating_sub(self.emptied.elapsed())) => {}
+            match self.hold_rows(calls) {
+                Held::Rows => {}
+                Held::Form => return true,
+                Held::Stop => return false,
             }
         }
         self.take();
-        if !self.batch.is_empty() {
+        if self.has_work() {
             self.last_row = Instant::now();
         }
         true
+    }
+
+    /// Waits as long as the rows in the queue may, or as a form that comes meanwhile may: then the rows
+    /// stay where they are.
+    fn hold_rows(&self, calls: &Calls) -> Held {
+        let forms = &self.state.forms;
+        let hold = self.hold.saturating_sub(self.emptied.elapsed());
+        let is_long = hold > FORMS_HOLD;
+        forms.is_resting.store(is_long, Ordering::SeqCst);
+        // What came before this was said wakes nothing.
+        let has_form = is_long && !forms.is_empty();
+        let ended = select! {
+            recv(calls.stop) -> _ => Held::Stop,
+            recv(calls.hurry) -> _ => Held::Form,
+            default(if has_form { Duration::ZERO } else { hold }) => Held::Rows,
+        };
+        forms.is_resting.store(false, Ordering::SeqCst);
+        let is_form = has_form || matches!(ended, Held::Form) && is_long && !forms.is_empty();
+        match ended {
+            Held::Stop => Held::Stop,
+            // More of them come together.
+            _ if is_form && self.records.len() < BATCH_ROWS_MAX => {
+                match calls.stop.recv_timeout(FORMS_HOLD) {
+                    Err(err) if err.is_timeout() => Held::Form,
+                    _ => Held::Stop,
+                }
+            }
+            _ => Held::Rows,
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.batch.is_empty() || !self.state.forms.is_empty()
     }
 
     /// Takes what is waiting, as much as goes into one transaction.
@@ -219,6 +275,8 @@ impl Writer {
             }
             None => self.open()?,
         };
+        let forms = self.state.forms.write(&mut base.connection);
+        forms.map_err(|err| Fault::new(&self.path, err))?;
         let calibration = &self.state.calibration;
         let refused = insert(&mut base, &self.batch, calibration)
             .or_else(|err| one_by_one(err, &mut base, &self.batch, calibration))
@@ -242,6 +300,9 @@ impl Writer {
         let base = LedgerFile::open(&self.path)?;
         let loaded = self.state.calibration.load(&base.connection);
         loaded.map_err(|err| Fault::new(&self.path, err))?;
+        let has_any = forms::has_any(&base.connection);
+        let has_any = has_any.map_err(|err| Fault::new(&self.path, err))?;
+        self.state.forms.has_any.store(has_any, Ordering::Relaxed);
         Ok(base)
     }
 }

@@ -23,13 +23,13 @@ use super::setup::Setup;
 use super::trace_recorder::TraceRecorder;
 use super::transform::{TransformOptions, transform};
 use super::upstream::forward::{Failure, Outgoing, Pending, Target};
-use super::upstream::refused::Prompt;
 use super::upstream::uploading::locked;
 use super::upstream::{Reply, finish_sending};
 use super::watch::SHUTDOWN;
 use super::{Context, Event};
 use crate::compress::Mode;
 use crate::footer;
+use crate::forms::{Remedy, Turn};
 use crate::ledger::Entry;
 use crate::rewrite::{Plan, Rewritten};
 use crate::route::{Route, Unrouted};
@@ -72,7 +72,7 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
         return pages::answer((context, &setup.config), page, &client, (&head, body));
     }
     let (read_time, plan) = (arrived.elapsed(), setup.config.plan(asked_mode(&head)));
-    if plan.mode != Mode::Off {
+    if plan.mode != Mode::Off || context.forms.may_have_cut(&context.ledger) {
         let means = (&context.memory, &context.large);
         body = encoding::open(&mut head, body, means, setup.config.large_bytes());
     }
@@ -93,9 +93,9 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
         Incoming::Whole(held) => (Some(held), None),
         Incoming::Streamed(upload) => (None, Some(Arc::new(Mutex::new(upload)))),
     };
-    let is_paused = exchange
-        .prompt(&route, bytes_of(&original))
-        .is_some_and(|prompt| context.refused.leaves_alone(&prompt, arrived));
+    let is_paused = route
+        .format
+        .is_some_and(|format| context.refused.is_paused(&route.provider, format, arrived));
     let preparing =
         Preparing { context, setup, head: &head, plan: &plan, route: &route, is_paused };
     let large = preparing.prepare_large(&mut original);
@@ -103,6 +103,7 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
         Some(held) => preparing.prepare(&held.bytes),
         None => Prepared::streamed(),
     });
+    let plan = prepared.plan(&plan);
     let times = [read_time, arrived.elapsed()];
     let (look, mut entry) = (OnceCell::new(), OnceCell::new());
     let recorder = TraceRecorder::new(&context.debug, &exchange.id, (&head, &route), times);
@@ -123,7 +124,8 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
         }
         None => {
             let original = bytes_of(&original);
-            exchange.send_prepared(&route, &prepared, original, &meanwhile)
+            let send = || exchange.send_prepared((&preparing, &prepared), (original, &meanwhile));
+            prepared.refusal.map_or_else(send, |refusal| Err(Failure::Client(refusal)))
         }
     };
     // Nothing was sent if it was not counted yet.
@@ -162,6 +164,9 @@ struct Look {
     is_text_only: bool,
 }
 
+/// What there is time for while the provider thinks, given the head that was sent to it.
+type Meanwhile<'a> = &'a dyn Fn(&[u8]);
+
 struct Answer {
     reply: Reply,
     /// What was already read of its body.
@@ -170,6 +175,8 @@ struct Answer {
     is_refused: bool,
     /// It holds usage that the client did not ask for.
     asks_usage: bool,
+    /// What to do if it says that thoughts were left out.
+    remedy: Option<Remedy>,
 }
 
 impl Exchange<'_> {
@@ -188,59 +195,82 @@ impl Exchange<'_> {
 
     /// Sends a request and waits for its answer. `meanwhile` is for what there is time for while the provider
     /// thinks; it gets the head that was sent, or nothing if none was.
-    fn send(
-        &self,
-        route: &Route,
-        body: Outgoing,
-        meanwhile: &dyn Fn(&[u8]),
-    ) -> Result<Answer, Failure> {
+    fn send(&self, route: &Route, body: Outgoing, meanwhile: Meanwhile) -> Result<Answer, Failure> {
         let target = Target { url: &route.url, identity_only: route.format.is_some() };
         let pending = self.setup.upstream.send(&target, self.head, body, &self.client.watch);
         meanwhile(pending.as_ref().map_or(&[], Pending::head));
         let reply = pending?.receive()?;
-        Ok(Answer { reply, read: Vec::new(), is_refused: false, asks_usage: false })
-    }
-
-    /// What tells this conversation from others.
-    fn prompt<'p>(&'p self, route: &'p Route, body: &'p [u8]) -> Option<Prompt<'p>> {
-        let format = route.format?;
-        Some(Prompt { provider: &route.provider, format, head: self.head, body })
+        let read = Vec::new();
+        Ok(Answer { reply, read, is_refused: false, asks_usage: false, remedy: None })
     }
 
     /// Sends what we made of the body. If the provider refuses that as malformed, the client's own
-    /// bytes are sent once: a request that works without us must work with us.
+    /// bytes are sent once: a request that works without us must work with us. What is accepted then is
+    /// this conversation's form from now on.
     fn send_prepared(
         &self,
-        route: &Route,
-        prepared: &Prepared,
-        original: &[u8],
-        meanwhile: &dyn Fn(&[u8]),
+        (preparing, prepared): (&Preparing, &Prepared),
+        (original, meanwhile): (&[u8], Meanwhile),
     ) -> Result<Answer, Failure> {
-        let Some(body) = &prepared.body else {
-            return self.send(route, Outgoing::Whole(original), meanwhile);
-        };
-        let answer = self.send(route, Outgoing::Whole(body), meanwhile)?;
-        let mut answer = Answer { asks_usage: prepared.asks_usage, ..answer };
-        match answer.reply.head.status() {
-            400 => {}
+        let route = preparing.route;
+        let body = prepared.body.as_deref();
+        let answer = self.send(route, Outgoing::Whole(body.unwrap_or(original)), meanwhile)?;
+        let remedy = prepared.turn.as_ref().and_then(Turn::remedy);
+        let mut answer = Answer { asks_usage: prepared.asks_usage, remedy, ..answer };
+        let status = answer.reply.head.status();
+        match status {
+            400 if body.is_some() || prepared.turn.is_some() => {}
             // What some servers say to an option that they do not know.
             422 if prepared.asks_usage => {}
             _ => return Ok(answer),
         }
         let reason =
             answer.reply.body.by_ref().take(REASON_BYTES_MAX).read_to_end(&mut answer.read);
-        if reason.is_err() || speaks_of_length(&answer.read) {
+        let is_bound = speaks_of_binding(&answer.read);
+        if reason.is_err() || !is_bound && speaks_of_length(&answer.read) {
             return Ok(answer);
         }
-        let status = answer.reply.head.status();
-        let again = self.send(route, Outgoing::Whole(original), meanwhile)?;
-        // Else it was not what we had changed.
-        if again.reply.head.status() != status
-            && let Some(prompt) = self.prompt(route, original)
+        if is_bound
+            && let Some(answer) = self.send_as_ours(preparing, prepared, (original, meanwhile))?
         {
-            self.context.refused.note(&prompt, Instant::now());
+            return Ok(answer);
+        }
+        if body.is_none() {
+            return Ok(answer);
+        }
+        let again = self.send(route, Outgoing::Whole(original), meanwhile)?;
+        // Else it was not what we had changed: to leave it alone would cost the session its cache.
+        if again.reply.head.status() != status {
+            self.note_refusal(route, prepared);
         }
         Ok(Answer { is_refused: true, ..again })
+    }
+
+    /// Reasoning is bound to another history than that of the client. Where nobody knows in which form
+    /// it was sent, it may have been ours, forgotten since. `None`: it was not.
+    fn send_as_ours(
+        &self,
+        preparing: &Preparing,
+        prepared: &Prepared,
+        (original, meanwhile): (&[u8], Meanwhile),
+    ) -> Result<Option<Answer>, Failure> {
+        let Some(turn) = &prepared.turn else { return Ok(None) };
+        let Some(ours) = preparing.as_if_ours(turn, original) else { return Ok(None) };
+        let bytes = ours.body.as_deref().unwrap_or(original);
+        let answer = self.send(preparing.route, Outgoing::Whole(bytes), meanwhile)?;
+        if answer.reply.head.status() == 400 {
+            self.context.forms.keep(&self.context.ledger, &mut turn.clone(), None);
+            return Ok(None);
+        }
+        // What it has saved is counted from the next turn on.
+        Ok(Some(Answer { is_refused: true, asks_usage: ours.asks_usage, ..answer }))
+    }
+
+    fn note_refusal(&self, route: &Route, prepared: &Prepared) {
+        let Context { forms, ledger, refused, .. } = self.context;
+        let (Some(format), Some(turn)) = (route.format, &prepared.turn) else { return };
+        forms.refused(ledger, &mut turn.clone());
+        refused.note((&route.provider, format), turn.name(), Instant::now());
     }
 
     /// Passes an answer on, and records the exchange.
@@ -255,8 +285,12 @@ impl Exchange<'_> {
         if answer.is_refused {
             record::undo_savings(&mut entry);
         }
-        let unfinished = answer.reply.unfinished.clone();
+        let (unfinished, remedy) = (answer.reply.unfinished.clone(), answer.remedy);
         let mut relayed = self.relay(route, answer, (&entry, no_footer));
+        let has_dropped = relayed.reading.as_ref().is_some_and(|reading| reading.dropped > 0);
+        if let Some(remedy) = remedy.filter(|_| has_dropped) {
+            self.context.forms.dropped(&self.context.ledger, remedy);
+        }
         if !finish_sending(unfinished) {
             relayed.error = relayed.error.or(Some(self.client.watch.reason()));
         }
@@ -430,6 +464,12 @@ fn asked_mode(head: &Head) -> Option<Mode> {
 fn is_event_stream(content_type: &[u8]) -> bool {
     const EVENTS: &[u8] = b"text/event-stream";
     content_type.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
+}
+
+/// Claude's newest models bind each thinking block to all that stood before it; its signature is not valid
+/// elsewhere.
+fn speaks_of_binding(reason: &[u8]) -> bool {
+    memchr::memmem::find(reason, b"Invalid `signature` in `").is_some()
 }
 
 /// A prompt that is too long stays too long: the answer is the provider's word on that.

@@ -178,6 +178,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Longer strings without a space or an escape are no text: pictures and documents in Base64, which are passed
+/// over.
+const OPAQUE_BYTES: usize = 4096;
+
+/// The bytes of a body in which there may be something to do.
+pub(crate) fn legible(body: &[u8]) -> usize {
+    let mut start = 0;
+    let quotes = memchr::memchr_iter(b'"', body);
+    let opaque = quotes.map(|end| {
+        let piece = &body[std::mem::replace(&mut start, end + 1)..end];
+        let is_opaque = piece.len() > OPAQUE_BYTES
+            && piece.is_ascii()
+            && memchr::memchr3(b' ', b'\\', b',', &piece[OPAQUE_BYTES / 8..]).is_none();
+        if is_opaque { piece.len() } else { 0 }
+    });
+    body.len() - opaque.sum::<usize>()
+}
+
 /// What the work on a body takes, in bytes, at most.
 fn room(body: &[u8]) -> usize {
     let values = body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
@@ -249,6 +267,26 @@ mod tests {
             assert!(waits.join().expect("no panic"));
         });
         assert_eq!(*lock(&large.reserved), 0);
+    }
+
+    #[test]
+    fn pictures_weigh_nothing() {
+        let picture = "iVBORw0KGgo".repeat(1000);
+        for (text, want) in [
+            (format!("{{\"data\":\"{picture}\"}}"), 11),
+            (format!("{{\"url\":\"data:image/png;base64,{picture}\"}}"), 10),
+        ] {
+            assert_eq!(legible(text.as_bytes()), want, "{}", &text[..40]);
+        }
+        for text in [
+            format!("{{\"text\":\"{}\"}}", "a word ".repeat(1000)),
+            format!("{{\"text\":\"{}\"}}", "line\\n".repeat(1000)),
+            format!("{{\"text\":\"{}\"}}", "文".repeat(3000)),
+            format!("[{}]", "1,".repeat(9000)),
+            picture,
+        ] {
+            assert_eq!(legible(text.as_bytes()), text.len());
+        }
     }
 
     #[test]

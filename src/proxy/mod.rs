@@ -54,6 +54,7 @@ pub(crate) use upstream::probe::Probe;
 
 use crate::debug::Debug;
 use crate::error::Error;
+use crate::forms::Forms;
 use crate::ledger::Ledger;
 use crate::rewrite::Memo;
 use crate::tokens;
@@ -77,6 +78,8 @@ pub(crate) struct Context {
     large: large_bodies::LargeBodyThread,
     /// Prompts that were rewritten before.
     memo: Memo,
+    /// In which form conversations are sent.
+    forms: Forms,
     /// For the terminal or the log.
     report: Report,
     /// The default report, as JSON or as a page.
@@ -130,6 +133,7 @@ impl Context {
             memory: event_loop::memory::Memory::new(config.body_memory_mb * 1024 * 1024),
             large: large_bodies::LargeBodyThread::new(config.body_memory_mb * 1024 * 1024),
             memo: Memo::new(config.memo_mb * 1024 * 1024, |_| random()),
+            forms: Forms::new(&config.database, random),
             started: Instant::now(),
             draining: AtomicBool::new(false),
             is_crowded: AtomicBool::new(false),

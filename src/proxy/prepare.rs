@@ -5,21 +5,35 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::Context;
 use super::catch_panic::catch_panic;
+use super::deadlines::deadlines;
+use super::event_loop::NO_MEMORY;
 use super::event_loop::memory::BodyBuffer;
-use super::request::Head;
+use super::large_bodies::legible;
+use super::request::{Head, Refusal};
 use super::setup::Setup;
 use crate::compress::Mode;
 use crate::footer;
+use crate::forms::{self, ACCOUNT_HEADERS, Ask, Turn, is_lasting};
 use crate::rewrite::{self, Plan, Rewritten, Scope, Skip, Untouched};
-use crate::route::Route;
+use crate::route::{Route, query_keys};
 use crate::tokens::{Counter, Counters};
 use crate::wire::{Format, ask_usage};
 
 /// Who is asked for the usage of streams.
 const ASKED: &str = "https://api.openai.com/";
+
+/// Between two looks for free memory.
+const MEMORY_TICK: Duration = Duration::from_millis(20);
+
+const TOO_LARGE_HERE: Refusal = Refusal {
+    status: 413,
+    why: "the conversation is too large to go on in the form in which it was sent; see \
+          proxy.body_memory_mb",
+};
 
 /// What a request has become.
 #[derive(Default)]
@@ -29,11 +43,22 @@ pub(super) struct Prepared<'b> {
     /// The body asks for the usage although the client's did not.
     pub(super) asks_usage: bool,
     rewritten: OnceCell<Rewritten>,
+    /// The conversation, with what it is sent as; `None`: its messages are not understood.
+    pub(super) turn: Option<Turn>,
     /// What is counted later.
     untouched: Option<Untouched<'b>>,
+    /// Of the memory for bodies, what `body` takes where that is much.
+    _share: Option<BodyBuffer>,
+    /// Why it cannot be sent.
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl Prepared<'_> {
+    /// By which plan; `usual` where nothing is known.
+    pub(super) fn plan(&self, usual: &Plan) -> Plan {
+        self.turn.as_ref().map_or(*usual, Turn::plan)
+    }
+
     /// Of a body that is passed on while it comes nothing is known.
     pub(super) fn streamed() -> Self {
         Prepared { rewritten: Rewritten::default().into(), ..Prepared::default() }
@@ -61,21 +86,46 @@ impl Preparing<'_> {
     ) -> Option<Prepared<'static>> {
         let large = &self.context.large;
         let is_work = |held: &mut BodyBuffer| {
-            let (bytes, plan_now) = (held.bytes.len(), self.plan_now());
-            let may_change = plan_now.mode != Mode::Off && bytes as u64 > plan_now.threshold;
+            let forms = &self.context.forms;
+            let may_change =
+                self.plan.mode != Mode::Off || forms.may_have_cut(&self.context.ledger);
             may_change && large.is_heavy(&held.bytes) && self.format_of(&held.bytes).is_some()
         };
         let held = original.take_if(is_work)?;
+        let Some(share) = self.share(&held.bytes) else {
+            *original = Some(held);
+            return Some(Prepared { refusal: Some(NO_MEMORY), ..Prepared::default() });
+        };
         let request = Request {
             context: Arc::clone(self.context),
             setup: Arc::clone(self.setup),
             head: self.head.clone(),
             plan: *self.plan,
             route: self.route.clone(),
+            is_paused: self.is_paused,
         };
         let (held, prepared) = large.run(move || request.prepare(held));
         *original = Some(held);
-        Some(prepared)
+        // Nothing was changed, and nothing is taken.
+        let share = share.filter(|_| prepared.body.is_some());
+        Some(Prepared { _share: share, ..prepared })
+    }
+
+    /// What a copy of a body takes of the memory for bodies, which it may have to wait for; nothing of
+    /// ordinary ones, which have a part of that memory. `None`: it has not become free.
+    fn share(&self, body: &[u8]) -> Option<Option<BodyBuffer>> {
+        if body.len() <= self.setup.config.large_bytes() {
+            return Some(None);
+        }
+        let mut share = BodyBuffer::new(&self.context.memory);
+        let end = Instant::now() + deadlines().body;
+        while !share.reserve(body.len()) {
+            if Instant::now() > end {
+                return None;
+            }
+            std::thread::sleep(MEMORY_TICK);
+        }
+        Some(Some(share))
     }
 
     /// Takes our footers out, compresses, and asks for the usage. Whatever is in doubt goes out as
@@ -86,29 +136,89 @@ impl Preparing<'_> {
     }
 
     fn understood<'b>(&self, counter: &mut Counter, body: &'b [u8]) -> Prepared<'b> {
-        let Some(format) = self.format_of(body) else { return Prepared::default() };
+        let Some(format) = self.format_of(body) else { return self.as_it_came(body) };
+        let turn = self.turn(format, body);
+        self.in_form(counter, (format, turn), body)
+    }
+
+    /// A body that is not looked into. One that is too large, and has thoughts that are bound to the form in
+    /// which it was sent while it was not, would be refused; to say so costs less.
+    fn as_it_came(&self, body: &[u8]) -> Prepared<'static> {
+        let format = self.route.format.filter(|_| self.unread(body) == Some(Skip::Large));
+        let turn = format.and_then(|format| self.turn(format, body));
+        let is_bound = turn.is_some_and(|turn| turn.is_cut()) && forms::is_bound(body);
+        Prepared { refusal: is_bound.then_some(TOO_LARGE_HERE), ..Prepared::default() }
+    }
+
+    /// Makes of a body what its conversation is sent as, and remembers that.
+    fn in_form<'b>(
+        &self,
+        counter: &mut Counter,
+        (format, mut turn): (Format, Option<Turn>),
+        body: &'b [u8],
+    ) -> Prepared<'b> {
+        let Context { forms, ledger, .. } = &**self.context;
+        let plan = turn.as_ref().map_or(*self.plan, Turn::plan);
+        let told = |turn: &Option<Turn>, skip| turn.as_ref().map_or(skip, |turn| turn.skip(skip));
         let stripped = footer::strip_footers(format, body);
         if stripped.is_none()
-            && let Some(untouched) = Untouched::read(&self.plan_now(), format, body)
+            && let Some(untouched) = Untouched::read(&plan, format, body)
         {
-            let asks = self.may_ask_usage(untouched.is_stream(), self.early_skip());
+            if let Some(turn) = &mut turn {
+                forms.keep(ledger, turn, None);
+            }
+            let is_off = plan.mode == Mode::Off;
+            let early = Some(if is_off { Skip::Off } else { Skip::BelowThreshold });
+            let asks = self.may_ask_usage(untouched.is_stream(), told(&turn, early));
             let body = asks.then(|| ask_usage::inject(body)).flatten();
             let asks_usage = body.is_some();
             return Prepared {
                 body,
                 asks_usage,
                 untouched: Some(untouched),
+                turn,
                 ..Prepared::default()
             };
         }
         let body = stripped.as_deref().unwrap_or(body);
-        let mut rewritten = self.rewrite(counter, format, body);
+        let mut rewritten = rewrite::rewrite_in(self.scope(), counter, &plan, format, body);
+        rewritten.skip = told(&turn, rewritten.skip);
+        if let Some(turn) = &mut turn {
+            forms.keep(ledger, turn, Some(&rewritten));
+        }
         let asks = self.may_ask_usage(rewritten.stream, rewritten.skip);
         let asking = asks.then(|| ask_usage::inject(rewritten.body.as_deref().unwrap_or(body)));
         let asking = asking.flatten();
         let asks_usage = asking.is_some();
         let body = asking.or_else(|| rewritten.body.take()).or(stripped);
-        Prepared { body, asks_usage, rewritten: rewritten.into(), untouched: None }
+        Prepared { body, asks_usage, rewritten: rewritten.into(), turn, ..Prepared::default() }
+    }
+
+    /// The body as if its history had been sent by us, where nobody knows how it was sent.
+    pub(super) fn as_if_ours(&self, turn: &Turn, body: &[u8]) -> Option<Prepared<'static>> {
+        let (format, turn) = (self.format_of(body)?, turn.as_if_ours()?);
+        let make = |counter: &mut Counter| {
+            let made = self.in_form(counter, (format, Some(turn)), body);
+            let Prepared { body, asks_usage, rewritten, turn, .. } = made;
+            Some(Prepared { body, asks_usage, rewritten, turn, ..Prepared::default() })
+        };
+        with_care(&self.context.counters, || None, make).filter(|made| made.body.is_some())
+    }
+
+    fn turn(&self, format: Format, body: &[u8]) -> Option<Turn> {
+        let values = |names: &'static [&str]| names.iter().flat_map(|name| self.head.values(name));
+        let credentials = self.head.credentials().filter(|value| is_lasting(value));
+        let credentials = credentials.chain(values(&ACCOUNT_HEADERS));
+        let credentials = credentials.chain(query_keys(self.head.target()).map(str::as_bytes));
+        let ask = Ask {
+            format,
+            body,
+            owner: self.context.forms.owner(credentials),
+            present: *self.plan,
+            is_paused: self.is_paused,
+            is_shared: self.setup.config.shares_history,
+        };
+        self.context.forms.turn(&self.context.ledger, ask)
     }
 
     /// Counts what was left to be counted. `body` is what the client sent.
@@ -122,9 +232,10 @@ impl Preparing<'_> {
     fn counted(&self, counter: &mut Counter, prepared: &Prepared, body: &[u8]) -> Rewritten {
         match (self.route.format, &prepared.untouched) {
             (Some(format), Some(untouched)) => {
-                let rewritten = untouched.count(counter, &self.plan_now(), format);
+                let turn = prepared.turn.as_ref();
+                let rewritten = untouched.count(counter, &prepared.plan(self.plan), format);
                 Rewritten {
-                    skip: if self.is_paused { refused(rewritten.skip) } else { rewritten.skip },
+                    skip: turn.map_or(rewritten.skip, |turn| turn.skip(rewritten.skip)),
                     ..rewritten
                 }
             }
@@ -143,31 +254,12 @@ impl Preparing<'_> {
         let is_coded = |coding: &[u8]| coding != b"identity";
         match () {
             () if self.head.header("content-encoding").is_some_and(is_coded) => Some(Skip::Encoded),
-            () if body.len() > self.setup.config.large_bytes() => Some(Skip::Large),
+            () if body.len() <= self.setup.config.large_bytes() => None,
+            // With its copy it has to fit into the memory for bodies.
+            () if body.len() > self.context.memory.body_max() / 2 => Some(Skip::Large),
+            () if legible(body) > self.setup.config.large_bytes() => Some(Skip::Large),
             () => None,
         }
-    }
-
-    /// By which plan. Where the provider has refused changed bodies, they are counted all the same.
-    fn plan_now(&self) -> Plan {
-        if self.is_paused { Plan::of(Mode::Off) } else { *self.plan }
-    }
-
-    /// What is known of the reason before anything is counted.
-    fn early_skip(&self) -> Option<Skip> {
-        match self.plan_now().mode {
-            Mode::Off if self.is_paused => Some(Skip::Refused),
-            Mode::Off => Some(Skip::Off),
-            _ => Some(Skip::BelowThreshold),
-        }
-    }
-
-    fn rewrite(&self, counter: &mut Counter, format: Format, body: &[u8]) -> Rewritten {
-        if self.is_paused {
-            let rewritten = rewrite::rewrite(counter, &self.plan_now(), format, body);
-            return Rewritten { skip: refused(rewritten.skip), ..rewritten };
-        }
-        rewrite::rewrite_in(self.scope(), counter, self.plan, format, body)
     }
 
     /// Requests of different people know nothing of each other. Keys are told apart and never kept: a
@@ -193,20 +285,26 @@ struct Request {
     head: Head,
     plan: Plan,
     route: Route,
+    is_paused: bool,
 }
 
 impl Request {
     /// Gives the body back with what became of it, which holds nothing of it.
     fn prepare(self, body: BodyBuffer) -> (BodyBuffer, Prepared<'static>) {
-        let Request { context, setup, head, plan, route } = &self;
+        let Request { context, setup, head, plan, route, is_paused } = &self;
         let Some(_reservation) = context.large.reserve(&body.bytes) else {
             let rewritten = unchanged(Skip::Large).into();
             return (body, Prepared { rewritten, ..Prepared::default() });
         };
-        let preparing = Preparing { context, setup, head, plan, route, is_paused: false };
+        let preparing = Preparing { context, setup, head, plan, route, is_paused: *is_paused };
         let prepared = preparing.prepare(&body.bytes);
-        let Prepared { body: sent, asks_usage, rewritten, untouched: _ } = prepared;
-        (body, Prepared { body: sent, asks_usage, rewritten, untouched: None })
+        preparing.count(&prepared, &body.bytes);
+        let Prepared { body: sent, asks_usage, rewritten, turn, refusal, .. } = prepared;
+        let untouched = None;
+        (
+            body,
+            Prepared { body: sent, asks_usage, rewritten, turn, refusal, untouched, _share: None },
+        )
     }
 }
 
@@ -226,11 +324,6 @@ fn unread() -> Rewritten {
 
 fn unchanged(skip: Skip) -> Rewritten {
     Rewritten { skip: Some(skip), ..Rewritten::default() }
-}
-
-/// What a plan that is off only for now says of a body.
-fn refused(skip: Option<Skip>) -> Option<Skip> {
-    skip.filter(|skip| *skip != Skip::Off).or(Some(Skip::Refused))
 }
 
 #[cfg(test)]

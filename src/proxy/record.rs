@@ -120,6 +120,7 @@ pub(super) fn finalize(entry: &mut Entry, prices: &Prices, reading: Option<Readi
         }
         if let Some(trace) = &mut entry.trace {
             trace.stop = reading.stop.map(kept);
+            trace.dropped_thoughts = reading.dropped;
         }
     }
     let money = entry.usage.as_ref().and_then(|usage| entry.price(prices, usage));

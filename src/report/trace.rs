@@ -48,6 +48,10 @@ pub(crate) fn full(traced: &Traced, zone: &str) -> String {
     if traced.input.is_some() || traced.output.is_some() || trace.stop.is_some() {
         line("usage", &usage(traced));
     }
+    if trace.dropped_thoughts > 0 {
+        let count = commas(trace.dropped_thoughts.into());
+        line("thoughts lost", &format!("{count}: what stood before them had changed"));
+    }
     if let Some(cost) = traced.cost_nano {
         let saved =
             traced.saved_nano.map_or(String::new(), |nano| format!(", saved {}", dollars(nano)));

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Cut, Plan};
+use super::{Cut, Plan, Reach};
 use crate::compress::{Mark, Recipe, footprint};
 use crate::tokens::Digest;
 use crate::wire::Format;
@@ -183,8 +183,11 @@ impl Scope<'_> {
 }
 
 /// All settings and facts of the whole prompt that decide what becomes of a text.
-pub(super) fn settings(plan: &Plan, format: Format, prompt: &Prompt) -> String {
+/// How far a conversation had come is no part of it: what was decided then holds.
+pub(super) fn settings(plan: &Plan, format: Format, prompt: &Prompt, floor: u64) -> String {
     let model = prompt.model.as_deref().unwrap_or_default();
+    let reach = Reach { known: 0, began: None, floor: Some(floor), ..plan.reach };
+    let plan = Plan { reach, ..*plan };
     format!("{plan:?} {format:?} {} {} {model}", prompt.cache_mark, prompt.edits_history)
 }
 

@@ -45,13 +45,45 @@ pub(crate) struct Plan {
     pub(crate) preserve_json: bool,
     /// Leave code as it is, but for exact repeats.
     pub(crate) preserve_code: bool,
+    pub(crate) reach: Reach,
+}
+
+/// Which texts a plan is for, where a conversation has begun in another way. Messages count from 1, as
+/// in `Part::message`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// So many messages stay as they came.
+    pub(crate) from: u64,
+    /// So many have been sent, and nothing was cut yet.
+    pub(crate) known: u64,
+    /// Those behind so many stay as they came.
+    pub(crate) until: u64,
+    /// The first text that was cut, counted from 1, and the tokens that were sent before it.
+    pub(crate) began: Option<(u32, u64)>,
+    /// `None`: what fits this request.
+    pub(crate) floor: Option<u64>,
+}
+
+impl Reach {
+    const ALL: Reach = Reach { from: 0, known: 0, until: u64::MAX, began: None, floor: None };
+
+    fn leaves(&self, message: u64) -> bool {
+        message <= self.from.max(self.known) && message > 0 || message > self.until
+    }
 }
 
 impl Plan {
     /// A mode with the level and threshold that it brings.
     pub(crate) fn of(mode: Mode) -> Plan {
         let threshold = if mode == Mode::Aggressive { 0 } else { THRESHOLD_TOKENS };
-        Plan { mode, level: mode.level(), threshold, preserve_json: false, preserve_code: true }
+        Plan {
+            mode,
+            level: mode.level(),
+            threshold,
+            preserve_json: false,
+            preserve_code: true,
+            reach: Reach::ALL,
+        }
     }
 }
 
@@ -65,8 +97,10 @@ pub(crate) enum Skip {
     /// The body is compressed by HTTP means. The caller decides this one and the next.
     Encoded,
     Large,
-    /// The provider has refused changed bodies. The caller decides this one too.
+    /// The provider has refused changed bodies. The caller decides this one too, and the next.
     Refused,
+    /// What came before was sent elsewhere, and stays as it came.
+    UnknownHistory,
 }
 
 impl Skip {
@@ -79,6 +113,7 @@ impl Skip {
             Skip::Encoded => "encoded",
             Skip::Large => "large",
             Skip::Refused => "refused",
+            Skip::UnknownHistory => "unknown-history",
         }
     }
 }
@@ -121,6 +156,9 @@ pub(crate) struct Rewritten {
     /// memo is at work.
     #[allow(dead_code)]
     pub(crate) texts: Vec<TextOutcome>,
+    /// As in `Reach`: where cutting began, and the floor. `None`: nothing was cut; it was not asked for.
+    pub(crate) began: Option<(u32, u64)>,
+    pub(crate) floor: Option<u64>,
     /// `None` if something was saved.
     pub(crate) skip: Option<Skip>,
     /// `None` if the body does not say; for Gemini it stands in the path.
@@ -231,7 +269,12 @@ impl<'b> Walker<'b> {
     /// From where an earlier prompt ended that this one begins with.
     fn resume(self, counter: &mut Counter, scope: Scope) -> Rewritten {
         let keys = scope.keys(
-            &memo::settings(self.plan, self.format, self.prompt),
+            &memo::settings(
+                self.plan,
+                self.format,
+                self.prompt,
+                floor(self.plan, self.format, self.prompt),
+            ),
             self.body,
             self.prompt,
         );
@@ -339,6 +382,8 @@ impl<'b> Walker<'b> {
     ) {
         let is_off = self.plan.mode == Mode::Off;
         let mut calls = Calls::new(self.body, self.prompt);
+        let reach = &self.plan.reach;
+        let mut ordinal = self.ordinal(progress.parts);
         for (number, part) in self.prompt.parts.iter().enumerate().skip(progress.parts) {
             walk.fixed((part.message - progress.messages) * self.chat_overhead.message);
             progress.messages = part.message;
@@ -349,10 +394,12 @@ impl<'b> Walker<'b> {
                 Role::Reset => walk.reset(),
                 _ => {}
             }
+            ordinal += u32::from(place(part.role).is_some());
             let Some(text) = part.text(self.body) else {
                 continue;
             };
-            let Some(place) = place(part.role).filter(|_| !is_off) else {
+            let is_left = is_off || reach.leaves(part.message);
+            let Some(place) = place(part.role).filter(|_| !is_left) else {
                 let tokens = counter.count(&text) as u64;
                 walk.fixed(tokens);
                 if !is_off {
@@ -363,6 +410,9 @@ impl<'b> Walker<'b> {
                 }
                 continue;
             };
+            if let Some((began, at)) = reach.began {
+                walk.pass_gates(ordinal.cmp(&began), at);
+            }
             let at = walk.sent();
             let (is_read, language) = calls.file_read(part.role, &text);
             let leading = calls.leading(part.role);
@@ -405,17 +455,34 @@ impl<'b> Walker<'b> {
         let rest = (self.prompt.messages - progress.messages) * self.chat_overhead.message;
         let (before, after) = (walk.received() + rest, walk.sent() + rest);
         let (cuts, per_pass) = (progress.cuts.clone(), progress.per_pass.clone());
-        Rewritten { before, after, cuts, per_pass, ..Rewritten::default() }
+        // Words of ours are escaped wherever they stand.
+        let first = progress.cuts.iter().position(|cut| cut.saved > 0);
+        let began = first.map(|first| {
+            let (number, at) = (progress.recipes[first].0, progress.cuts[first].at);
+            (self.ordinal(number + 1), at)
+        });
+        let floor = Some(floor(self.plan, self.format, self.prompt));
+        Rewritten { before, after, cuts, per_pass, began, floor, ..Rewritten::default() }
+    }
+
+    /// How many of the first parts are texts that may be changed.
+    fn ordinal(self, parts: usize) -> u32 {
+        let parts = self.prompt.parts.iter().take(parts);
+        parts.filter(|part| place(part.role).is_some()).count() as u32
     }
 }
 
-fn rules(plan: &Plan, format: Format, prompt: &Prompt) -> Rules {
-    // Prefixes shorter than this are not cached, and a cached token costs a tenth.
-    let floor = match format {
+/// Prefixes shorter than this are not cached, and a cached token costs a tenth.
+fn floor(plan: &Plan, format: Format, prompt: &Prompt) -> u64 {
+    plan.reach.floor.unwrap_or(match format {
         Format::Messages if prompt.cache_mark => 4096,
         Format::Messages => 0,
         Format::Chat | Format::Responses | Format::Gemini => 1024,
-    };
+    })
+}
+
+fn rules(plan: &Plan, format: Format, prompt: &Prompt) -> Rules {
+    let floor = floor(plan, format, prompt);
     Rules {
         level: plan.level,
         threshold: plan.threshold,
@@ -446,14 +513,14 @@ fn place(role: Role) -> Option<Place> {
     }
 }
 
-/// Passes on what later texts may point at although it is never changed itself: the strings in
-/// the input of a tool call, and results that report an error.
+/// Passes on what later texts may point at although it is not changed itself: the strings in the
+/// input of a tool call, and results that report an error or were sent as they came.
 fn visible<'b>(role: Role, text: Cow<'b, str>, mut each: impl FnMut(Cow<'b, str>, Source)) {
     match role {
         Role::Input { number } => {
             inputs::strings(text, |key, text| each(text, Source::Input { number, key }));
         }
-        Role::Result(ToolResult { number, part, error: true, .. }) => {
+        Role::Result(ToolResult { number, part, .. }) => {
             each(text, Source::Text(Place::Result { number, part }));
         }
         _ => {}

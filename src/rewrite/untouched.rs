@@ -16,7 +16,7 @@ impl<'b> Untouched<'b> {
     /// `None`: it is not understood, or only counting will tell.
     pub(crate) fn read(plan: &Plan, format: Format, body: &'b [u8]) -> Option<Untouched<'b>> {
         let is_off = plan.mode == Mode::Off;
-        if !is_off && body.len() as u64 > plan.threshold {
+        if !is_off && (body.len() as u64 > plan.threshold || plan.reach.began.is_some()) {
             return None;
         }
         let (body, prompt) = read(format, body)?;

@@ -7,8 +7,6 @@
 //! (foldhash, rapidhash, ahash) are as fast, but promise no such bound.
 
 const WORDS: usize = 16;
-/// Random numbers that make a key.
-const KEY_WORDS: usize = WORDS + 2;
 const BLOCK_BYTES: usize = WORDS * 8;
 const PRIME: u128 = (1 << 127) - 1;
 
@@ -18,9 +16,12 @@ pub(crate) struct Digest {
 }
 
 impl Digest {
+    /// Random numbers that make a key.
+    pub(crate) const KEY_WORDS: usize = WORDS + 2;
+
     /// With a key of random numbers, asked for by index.
     pub(crate) fn new(random: impl Fn(usize) -> u64) -> Digest {
-        let key: [u64; KEY_WORDS] = std::array::from_fn(random);
+        let key: [u64; Digest::KEY_WORDS] = std::array::from_fn(random);
         // Without their highest bits, so that products do not overflow.
         let point = [key[WORDS] >> 5, key[WORDS + 1] >> 5];
         Digest { sum: std::array::from_fn(|at| key[at]), point }

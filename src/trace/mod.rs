@@ -37,6 +37,9 @@ pub(crate) struct Trace {
     pub(crate) pack_us: Option<u64>,
     /// Why the answer ended, in the provider's word.
     pub(crate) stop: Option<String>,
+    /// Thinking blocks that the provider did not show to the model, since what stood before them was
+    /// not what it had been.
+    pub(crate) dropped_thoughts: u32,
     /// While debug was on.
     pub(crate) headers: Option<Headers>,
     /// Both bodies were written to disk.

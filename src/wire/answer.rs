@@ -30,6 +30,8 @@ pub(crate) struct Reading {
     pub(crate) error: Option<Cow<'static, str>>,
     /// What was billed beside the usage, for work of other models within the answer.
     pub(crate) turns: Vec<Turn>,
+    /// Thoughts that the model was not shown, since what stood before them had changed.
+    pub(crate) dropped: u32,
     /// The bytes stop inside an event, or inside the JSON value.
     pub(crate) inside: bool,
 }
@@ -67,6 +69,9 @@ enum Field {
     Queries,
     /// The type of an item of the answer: a search is one.
     Item,
+    /// What was done to a block of the prompt before the model saw it, and why.
+    Change,
+    Cause,
 }
 
 /// What has been read so far, as the JSON that it was.
@@ -79,6 +84,7 @@ struct Seen {
     code: Vec<u8>,
     tier: Option<Tier>,
     searches: u64,
+    dropped: u32,
     error: Option<Cow<'static, str>>,
     ended: bool,
     event: Event,
@@ -91,6 +97,8 @@ struct Event {
     model: Vec<u8>,
     stop: Vec<u8>,
     says: bool,
+    /// How many blocks were left out, and how many did not fit what stands before them.
+    dropped: [u32; 2],
     /// The data, as long as it may be `[DONE]`.
     mark: Mark,
 }
@@ -115,6 +123,11 @@ const MESSAGES: &[Wanted<Field>] = &[
     Wanted { path: &["stop_reason"], field: Field::Stop },
     Wanted { path: &["delta", "stop_reason"], field: Field::Stop },
     Wanted { path: &["error"], field: Field::Error },
+    // Said in `message_start`, and once more at the end where another model has taken over.
+    Wanted { path: &["input_transformations", "type"], field: Field::Change },
+    Wanted { path: &["input_transformations", "reason"], field: Field::Cause },
+    Wanted { path: &["message", "input_transformations", "type"], field: Field::Change },
+    Wanted { path: &["message", "input_transformations", "reason"], field: Field::Cause },
 ];
 const CHAT: &[Wanted<Field>] = &[
     Wanted { path: &["model"], field: Field::Model },
@@ -307,6 +320,7 @@ impl UsageObserver {
             model: text(self.seen.model),
             stop: text(self.seen.stop),
             error: self.seen.error,
+            dropped: self.seen.dropped,
             ended: self.seen.ended,
             inside,
         }
@@ -388,6 +402,13 @@ impl Seen {
             }
             Field::Queries => self.searches = elements(json),
             Field::Item => self.searches += u64::from(json == br#""web_search_call""#),
+            // Of a block that was shown all the same (`thinking_mismatch_allowed`) nothing is lost.
+            Field::Change => {
+                self.event.dropped[0] += u32::from(json == br#""thinking_dropped""#);
+            }
+            Field::Cause => {
+                self.event.dropped[1] += u32::from(json == br#""prefix_binding_mismatch""#);
+            }
             Field::Code if json.len() <= WORD_BYTES_MAX => keep(&mut self.code),
             Field::Stop if is_word(json) => keep(&mut self.event.stop),
             Field::Model if json.starts_with(b"\"") => keep(&mut self.event.model),
@@ -395,7 +416,10 @@ impl Seen {
             Field::Usage if json.starts_with(b"{") => keep(&mut self.usage),
             _ => return,
         }
-        let is_weak = matches!(field, Field::Model | Field::Stop | Field::Code | Field::Type);
+        let is_weak = matches!(
+            field,
+            Field::Model | Field::Stop | Field::Code | Field::Type | Field::Change | Field::Cause
+        );
         self.event.says |= self.ended && !was_end || !is_weak && json != b"null";
     }
 
@@ -409,13 +433,16 @@ impl Seen {
 
     /// An event is complete, or the answer is: whether it said anything.
     fn end_event(&mut self) -> bool {
-        let Event { model, stop, says, mark } = std::mem::take(&mut self.event);
+        let Event { model, stop, says, dropped, mark } = std::mem::take(&mut self.event);
         self.ended |= mark.is_done();
         if !model.is_empty() && (says || self.model.is_empty()) {
             self.model = model;
         }
         if says && !stop.is_empty() {
             self.stop = stop;
+        }
+        if dropped != [0; 2] {
+            self.dropped = dropped[0].min(dropped[1]);
         }
         says
     }

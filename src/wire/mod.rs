@@ -4,7 +4,6 @@ pub(crate) mod answer;
 pub(crate) mod ask_usage;
 pub(crate) mod blocks;
 pub(crate) mod event_template;
-pub(crate) mod history;
 mod json_scanner;
 pub(crate) mod prompt;
 mod sse;
@@ -83,6 +82,8 @@ const SUFFIXES: &[(&str, Format)] = &[
     ("/messages", Format::Messages),
     ("/chat/completions", Format::Chat),
     ("/responses", Format::Responses),
+    // The same conversation, to be summed up.
+    ("/responses/compact", Format::Responses),
     (":generateContent", Format::Gemini),
     ("%3AgenerateContent", Format::Gemini),
     (":streamGenerateContent", Format::Gemini),
@@ -137,7 +138,9 @@ mod tests {
             ("/v1/completions", None),
             ("/v1/responses", Some(Format::Responses)),
             ("/v1/responses/resp_1/cancel", None),
-            ("/v1/responses/compact", None),
+            ("/v1/responses/compact", Some(Format::Responses)),
+            ("/responses/compact?x=1", Some(Format::Responses)),
+            ("/compact", None),
             ("/v1/responses/input_tokens", None),
             ("/v1beta/models/gemini-3-pro:generateContent", Some(Format::Gemini)),
             ("/v1beta/models/gemini-3-pro:streamGenerateContent?alt=sse", Some(Format::Gemini)),

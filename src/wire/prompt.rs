@@ -6,6 +6,7 @@
 //! understood at all, because providers disagree about which of the two counts.
 
 mod chat;
+mod elsewhere;
 mod gemini;
 mod messages;
 mod responses;
@@ -175,18 +176,21 @@ fn first_byte(body: &str, span: &Span) -> u8 {
 
 /// The top level of a body: one object, nothing after it, `keys` at most once. `item` reads the
 /// elements of the array under the first of them; given back is where the values of the others
-/// are, and that of the first if it is no array. All other members are passed over.
+/// are, and that of the first if it is no array; and whether another member lets the model read more or
+/// less than the body. All others are passed over.
 fn top_level<const N: usize>(
     body: &str,
     keys: [&str; N],
     mut item: impl FnMut(&mut Reader) -> Option<()>,
-) -> Option<[Option<Span>; N]> {
+) -> Option<([Option<Span>; N], bool)> {
+    let mut is_elsewhere = false;
     let mut seen = [false; N];
     let mut found = [const { None }; N];
     let mut reader = Reader::new(body);
     reader.object(|reader, key| {
         let Some(index) = keys.iter().position(|wanted| *wanted == key) else {
-            reader.value()?;
+            let value = reader.value()?;
+            is_elsewhere |= elsewhere::is_elsewhere(body, key, value);
             return (!json::is_one_of(key, &keys)).then_some(());
         };
         if std::mem::replace(&mut seen[index], true) {
@@ -199,7 +203,7 @@ fn top_level<const N: usize>(
         Some(())
     })?;
     reader.end()?;
-    Some(found)
+    Some((found, is_elsewhere))
 }
 
 /// Reads the elements of an array, one after the other. What is no array has none.

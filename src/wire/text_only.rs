@@ -35,6 +35,10 @@ const TYPE: &[u8] = b"\"type\"";
 const KEYS: &[&str] = &[
     "\"previous_response_id\"",
     "\"conversation\"",
+    "\"thread\"",
+    "\"transforms\"",
+    "\"plugins\"",
+    "\"truncate_prompt_tokens\"",
     "\"context_management\"",
     "\"mcp_servers\"",
     "\"web_search_options\"",

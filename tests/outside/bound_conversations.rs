@@ -42,7 +42,7 @@ fn skip(answer: &Answer) -> Option<String> {
 }
 
 #[test]
-fn a_session_resumed_from_elsewhere_costs_one_refusal_and_no_other_session_anything() {
+fn a_session_resumed_from_elsewhere_costs_no_refusal_and_no_other_session_anything() {
     let (provider, _sandbox, proxy) = scene();
     provider.always(Keeper::new(Misfit::Refuse).script());
     let (mut here, mut elsewhere) = (Session::new("one"), Session::new("two"));
@@ -55,7 +55,7 @@ fn a_session_resumed_from_elsewhere_costs_one_refusal_and_no_other_session_anyth
         let before = provider.seen().len();
         let answer = elsewhere.turn(proxy.port());
         assert_eq!(answer.status(), 200, "turn {turn}: {}", answer.text());
-        assert_eq!(skip(&answer).as_deref(), Some("refused"), "turn {turn}");
+        assert!(answer.head.tokens("saved") > 0, "turn {turn}: of what is new");
         refusals += provider.seen().len() - before - 1;
         // The other one goes on in its form, sent once a turn.
         let before = provider.seen().len();
@@ -64,7 +64,7 @@ fn a_session_resumed_from_elsewhere_costs_one_refusal_and_no_other_session_anyth
         assert!(answer.head.tokens("saved") > 0, "turn {turn}");
         assert_eq!(provider.seen().len(), before + 1, "turn {turn}");
     }
-    assert_eq!(refusals, 1, "it is tried once");
+    assert_eq!(refusals, 0, "what came from elsewhere stays as it came");
     let mut new = Session::new("three");
     assert!((0..3).all(|_| skip(&new.turn(proxy.port())).as_deref() != Some("refused")));
 }

@@ -73,7 +73,10 @@ fn mode_header_is_obeyed_and_kept() {
     let (provider, sandbox, proxy) = scene();
     for mode in ["strict", "hybrid", "aggressive", "off"] {
         let headers = [Api::Chat.headers(), vec![("X-Tokenpak-Mode", mode)]].concat();
-        let answer = proxy.post("/v1/chat/completions", &headers, &Api::Chat.large(false));
+        // A conversation for each: one that has begun keeps its form.
+        let body = String::from_utf8(Api::Chat.large(false)).unwrap();
+        let body = body.replace("List the open issues.", mode).into_bytes();
+        let answer = proxy.post("/v1/chat/completions", &headers, &body);
         assert_eq!(answer.head.tokens("saved") > 0, mode != "off", "{mode}");
         assert_eq!(provider.last().header("x-tokenpak-mode"), None);
         assert_eq!(sandbox.row(&answer.head.request_id()).text("mode"), mode);

@@ -473,11 +473,11 @@ fn options_asked_for_by_us_stay_with_us() {
     // A server that does not know the option answers the client's own bytes.
     for status in [400, 422] {
         provider.next(Script::status(status));
-        // What was refused goes on as it came: this is another conversation.
-        let quiet = String::from_utf8(quiet.clone()).unwrap();
-        let quiet = quiet.replace("Say hello.", &format!("Say {status}.")).into_bytes();
-        let answer = proxy.post("/v1/chat/completions", &Api::Chat.headers(), &quiet);
-        assert_eq!((answer.status(), provider.last().body), (200, quiet.clone()));
+        // A conversation that was refused once is not asked again.
+        let body = String::from_utf8(quiet.clone()).unwrap();
+        let body = body.replace("Say hello.", &format!("Say {status}.")).into_bytes();
+        let answer = proxy.post("/v1/chat/completions", &Api::Chat.headers(), &body);
+        assert_eq!((answer.status(), provider.last().body), (200, body));
         assert_eq!(answer.body, provider.last().answer);
     }
 }

@@ -88,7 +88,10 @@ fn two_proxies_behind_haproxy_are_as_one() {
     let provider = Provider::start();
     provider.always(Script::default().billed(BILLED));
     // What a written row teaches of the model is for the next request: here none is written before the last.
-    let home = |_| sandbox().providers(&provider).set("TOKENPAK_STORAGE_FLUSH_MS", "60000");
+    let home = |_| {
+        let home = sandbox().providers(&provider).set("TOKENPAK_STORAGE_FLUSH_MS", "60000");
+        home.set("TOKENPAK_COMPRESSION_UNKNOWN_HISTORY", "same")
+    };
     let homes: Vec<Sandbox> = (0..3).map(home).collect();
     let mut proxies: Vec<Proxy> = homes[..2].iter().map(Sandbox::serve).collect();
     let Some((balancer, port)) = balance(&homes[0], &proxies) else {

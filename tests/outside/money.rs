@@ -336,7 +336,10 @@ fn headers_say_what_was_done_and_are_not_sent_on() {
             assert_eq!(sandbox.row(&head.request_id()).text("project"), "shop");
             // In the path, for clients that can set nothing but a base URL.
             let target = format!("/p/garden{}", api.target(stream));
-            let answer = proxy.post(&target, &api.headers(), &api.large(stream));
+            // Another conversation: with compression off, nothing of this one is changed.
+            let body = String::from_utf8(api.large(stream)).unwrap();
+            let body = body.replace("List the open issues.", "List them.").into_bytes();
+            let answer = proxy.post(&target, &api.headers(), &body);
             assert!(
                 answer.head.tokens("saved") > 1000
                     && answer.head.header("x-tokenpak-skip").is_none()

@@ -100,7 +100,12 @@ fn everything_is_shown_when_asked_for() {
     proxy.post("/v1/messages", &Api::Messages.headers(), &Api::Messages.small(false));
     let mut off = Api::Messages.headers();
     off.push(("x-tokenpak-mode", "off"));
-    proxy.post("/v1/messages", &off, &Api::Messages.large(false));
+    let other = String::from_utf8(Api::Messages.large(false)).unwrap();
+    proxy.post(
+        "/v1/messages",
+        &off,
+        other.replace("List the open issues.", "List them.").as_bytes(),
+    );
     sandbox.rows(3);
     let text = sandbox.run(&["status", "--full"]).stdout;
     for part in [

@@ -19,9 +19,10 @@ use crate::cli;
 use crate::config::{self, Config, Environment, Secret};
 use crate::error::{Error, reason};
 use crate::instance;
-use crate::ledger;
+use crate::ledger::{self, Which};
 use crate::name::clean;
 use crate::proxy::Probe;
+use crate::trace::KEPT;
 
 /// For each part of the way to a provider.
 const PATIENCE_S: u64 = 5;
@@ -93,6 +94,7 @@ const CHECKS: &[Check] = &[
     Check { needs_network: true, ..check("upstream", upstream) },
     check("time zone", zone::check),
     check("client", clients::check),
+    check("thoughts", thoughts),
     check("service", service::check),
 ];
 
@@ -191,6 +193,22 @@ fn database(case: &Case) -> Vec<Finding> {
         Err(fault) => Finding::fail(fault.to_string())
             .hint("requests are served all the same, but not recorded"),
     }]
+}
+
+/// Whether the provider has left out reasoning of late, which costs answers without an error. Nothing is
+/// said where it has not.
+fn thoughts(case: &Case) -> Vec<Finding> {
+    let traced = ledger::traces(&case.config.database, &Which::Last(KEPT as u32));
+    let traced = traced.unwrap_or_default();
+    let lost = traced.iter().filter(|traced| traced.trace.dropped_thoughts > 0);
+    let Some(last) = lost.clone().next_back() else { return Vec::new() };
+    let text = format!(
+        "the provider left thoughts out of {} of the last {} requests, as what stood before them \
+         had changed",
+        lost.count(),
+        traced.len()
+    );
+    vec![Finding::warn(text).hint(format!("the last one: tokenpak trace --id {}", last.id))]
 }
 
 /// Whether a proxy answers where clients will ask.

@@ -15,6 +15,7 @@ use super::{ask, print};
 use crate::cli;
 use crate::config::{Config, EffectiveSettings, Environment, Secret};
 use crate::error::Error;
+use crate::forms;
 use crate::instance;
 use crate::ledger::Reason;
 
@@ -40,6 +41,8 @@ struct Facts {
     memory: Option<(u64, u64)>,
     /// Of the database with its log.
     database_bytes: u64,
+    /// Messages of conversations whose form is known, and those in a form of other settings.
+    forms: (u64, u64),
 }
 
 pub(crate) fn run(args: &cli::Status) -> Result<(), Error> {
@@ -136,6 +139,7 @@ impl Facts {
         pid: i32,
         address: SocketAddr,
     ) -> Result<Facts, Error> {
+        let plan = config.plan(None);
         let health = health(address, token(&config));
         let metrics = ask::page(address, "/metrics", token(&config)).ok();
         let metrics = metrics.filter(|(status, _)| *status == 200).map(|(_, text)| text);
@@ -148,6 +152,7 @@ impl Facts {
             today: stats::today(database),
             memory: memory(pid),
             database_bytes: size(database) + size(log.as_ref()),
+            forms: forms::count(database, &plan),
             settings,
             here,
             pid,
@@ -210,6 +215,7 @@ impl Facts {
                 "rows": self.today.as_ref().ok().map(|today| today.rows),
                 "write_errors": self.count("tokenpak_db_write_errors_total"),
             },
+            "forms": {"messages": self.forms.0, "of_other_settings": self.forms.1},
             "today": self.today.as_ref().ok().map(of_today),
             "memory": {
                 "resident_bytes": self.memory.map(|(now, _)| now * 1024),

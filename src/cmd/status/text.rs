@@ -175,11 +175,14 @@ fn places(facts: &Facts) -> String {
          config        {}{found}\n\
          overrides     {overrides}\n\
          database      {}\n              {rows}, {}{errors}\n\
+         forms         of {} messages, {} under other settings (those are for new conversations)\n\
          memory        {memory}{workers}\n              {} MB for bodies ({})\n{differences}",
         footers(facts),
         clean(&settings.config.to_string_lossy()),
         clean(&settings.database.to_string_lossy()),
         megabytes(facts.database_bytes),
+        commas(facts.forms.0),
+        commas(facts.forms.1),
         settings.body_memory_mb,
         clean(&settings.body_memory_by),
     )

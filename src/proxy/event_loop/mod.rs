@@ -59,7 +59,7 @@ const MEMORY_TICK: Duration = Duration::from_millis(20);
 const SECOND_LOOK: Duration = Duration::from_millis(5);
 
 const ALL_BUSY: Refusal = Refusal { status: 503, why: "all workers are busy; try again" };
-const NO_MEMORY: Refusal =
+pub(super) const NO_MEMORY: Refusal =
     Refusal { status: 503, why: "all memory for bodies is in use; see proxy.body_memory_mb" };
 
 const LISTENERS: u64 = u64::MAX - 16;

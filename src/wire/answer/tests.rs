@@ -179,6 +179,7 @@ fn check(name: &str, format: Format, model: Option<&str>, counts: Option<Counts>
         stop: stop(name).map(str::to_string),
         error: error(name).map(Cow::Borrowed),
         ended: true,
+        dropped: 0,
         turns: Vec::new(),
         inside: false,
     };
@@ -319,4 +320,38 @@ fn read(format: Format, streamed: bool, pieces: &[&[u8]]) -> Reading {
         observer.feed(piece);
     }
     observer.finish()
+}
+
+#[test]
+fn thoughts_that_were_left_out_are_counted() {
+    const LOST: &str =
+        r#"{"type":"thinking_dropped","path":"m","reason":"prefix_binding_mismatch"}"#;
+    const OTHERS: &str =
+        r#"{"path":"m","reason":"model_binding_mismatch","type":"thinking_dropped"}"#;
+    const SHOWN: &str =
+        r#"{"reason":"prefix_binding_mismatch","type":"thinking_mismatch_allowed"}"#;
+    for (list, want) in [
+        (String::new(), 0),
+        (LOST.to_owned(), 1),
+        (OTHERS.to_owned(), 0),
+        (SHOWN.to_owned(), 0),
+        (format!("{LOST},{OTHERS},{LOST}"), 2),
+        ([LOST; 400].join(","), 400),
+    ] {
+        let whole = format!(
+            r#"{{"type":"message","usage":{{"input_tokens":1}},"input_transformations":[{list}]}}"#
+        );
+        assert_eq!(read(Format::Messages, false, &[whole.as_bytes()]).dropped, want, "{list}");
+        let begin = format!(
+            "event: message_start\ndata: {{\"type\":\"message_start\",\"message\":{{\
+             \"usage\":{{}},\"input_transformations\":[{list}]}}}}\n\n"
+        );
+        let end = format!(
+            "event: message_delta\ndata: {{\"type\":\"message_delta\",\"usage\":{{}},\
+             \"input_transformations\":[{list}]}}\n\n"
+        );
+        for stream in [begin.clone(), end.clone(), format!("{begin}{end}")] {
+            assert_eq!(read(Format::Messages, true, &[stream.as_bytes()]).dropped, want, "{list}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ const KEYS: [&str; 5] = ["messages", "tools", "functions", "model", "stream"];
 
 pub(super) fn read(body: &str) -> Option<Prompt> {
     let mut parts = Parts::new(body);
-    let [not_an_array, tools, functions, model, stream] =
+    let ([not_an_array, tools, functions, model, stream], edits_history) =
         top_level(body, KEYS, |reader| read_message(&mut parts, reader))?;
     if not_an_array.is_some() || parts.messages == 0 {
         return None;
@@ -15,6 +15,7 @@ pub(super) fn read(body: &str) -> Option<Prompt> {
     Some(Prompt {
         model: text_at(body, &model).map(String::from),
         stream: stream.is_some_and(|span| &body[span] == "true"),
+        edits_history,
         ..parts.prompt(tools.or(functions), Vec::new())
     })
 }

@@ -6,18 +6,11 @@ use super::{
 };
 use crate::json::{Reader, Span};
 
-const KEYS: [&str; 6] = [
-    "contents",
-    "tools",
-    "systemInstruction",
-    "system_instruction",
-    "cachedContent",
-    "cached_content",
-];
+const KEYS: [&str; 4] = ["contents", "tools", "systemInstruction", "system_instruction"];
 
 pub(super) fn read(body: &str) -> Option<Prompt> {
     let mut parts = Parts::new(body);
-    let [not_an_array, tools, system, system_2, cached, cached_2] =
+    let ([not_an_array, tools, system, system_2], edits_history) =
         top_level(body, KEYS, |reader| {
             parts.messages += 1;
             let (_, [role, list]) = reader.members(["role", "parts"])?;
@@ -32,11 +25,7 @@ pub(super) fn read(body: &str) -> Option<Prompt> {
     top.text(&system, Role::System);
     let [list] = members_of(body, &system, ["parts"])?;
     elements(body, &list, |reader| read_part(&mut top, reader, "system"))?;
-    Some(Prompt {
-        // A stored prefix may hold results that we do not see, and cannot count.
-        edits_history: is_set(body, &one_of(cached, cached_2)?),
-        ..parts.prompt(tools, top.list)
-    })
+    Some(Prompt { edits_history, ..parts.prompt(tools, top.list) })
 }
 
 /// One value under two names; `None` if both are there.

@@ -10,8 +10,10 @@ const KEYS: [&str; 7] =
 
 pub(super) fn read(body: &str) -> Option<Prompt> {
     let mut parts = Parts::new(body);
-    let [not_an_array, tools, system, model, stream, context_management, cache_control] =
-        top_level(body, KEYS, |reader| read_message(&mut parts, reader))?;
+    let (
+        [not_an_array, tools, system, model, stream, context_management, cache_control],
+        elsewhere,
+    ) = top_level(body, KEYS, |reader| read_message(&mut parts, reader))?;
     if not_an_array.is_some() || parts.messages == 0 {
         return None;
     }
@@ -27,7 +29,7 @@ pub(super) fn read(body: &str) -> Option<Prompt> {
     Some(Prompt {
         model: text_at(body, &model).map(String::from),
         stream: stream.is_some_and(|span| &body[span] == "true"),
-        edits_history: edits_history(body, &context_management)?,
+        edits_history: edits_history(body, &context_management)? || elsewhere,
         ..parts.prompt(tools, top.list)
     })
 }

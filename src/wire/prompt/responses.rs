@@ -1,23 +1,13 @@
 //! OpenAI Responses. Items take the place of messages.
 
-use super::{Parts, Prompt, Role, elements, is, is_set, is_string, text_at, top_level};
+use super::{Parts, Prompt, Role, elements, is_string, text_at, top_level};
 use crate::json::{Reader, Span};
 
-const KEYS: [&str; 9] = [
-    "input",
-    "tools",
-    "instructions",
-    "model",
-    "stream",
-    "truncation",
-    "context_management",
-    "previous_response_id",
-    "conversation",
-];
+const KEYS: [&str; 5] = ["input", "tools", "instructions", "model", "stream"];
 
 pub(super) fn read(body: &str) -> Option<Prompt> {
     let mut parts = Parts::new(body);
-    let [input, tools, instructions, model, stream, truncation, edits, previous, conversation] =
+    let ([input, tools, instructions, model, stream], edits_history) =
         top_level(body, KEYS, |reader| read_item(&mut parts, reader))?;
     if let Some(span) = &input {
         if !is_string(body, span) {
@@ -31,9 +21,6 @@ pub(super) fn read(body: &str) -> Option<Prompt> {
     }
     let mut top = Parts::new(body);
     top.text(&instructions, Role::System);
-    // Behind an id lies history that we do not see, and cannot count results in.
-    let edits_history = is_set(body, &truncation) && !is(body, &truncation, "disabled")
-        || [edits, previous, conversation].iter().any(|member| is_set(body, member));
     Some(Prompt {
         model: text_at(body, &model).map(String::from),
         stream: stream.is_some_and(|span| &body[span] == "true"),

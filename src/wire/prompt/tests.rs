@@ -259,6 +259,58 @@ fn marks_and_edits_of_the_provider_are_seen() {
     assert!(read(Format::Gemini, body.as_bytes()).expect("valid").edits_history);
 }
 
+/// In every format, before and behind the messages.
+#[test]
+fn members_that_bring_in_or_cut_history_are_one_table() {
+    for (more, edits) in [
+        (r#""thread":{"id":"thread_1"}"#, true),
+        (r#""thread_id":"t""#, true),
+        (r#""conversation":{"id":"conv_1"}"#, true),
+        (r#""conversation_id":"c""#, true),
+        (r#""previous_response_id":"resp_1""#, true),
+        (r#""previous_interaction_id":"i""#, true),
+        (r#""prompt":{"id":"pmpt_1","version":"2"}"#, true),
+        (r#""cachedContent":"cachedContents/1""#, true),
+        (r#""cached_content":"cachedContents/1""#, true),
+        (r#""truncation":"auto""#, true),
+        (r#""truncate":"END""#, true),
+        (r#""prompt_truncation":"AUTO""#, true),
+        (r#""truncate_prompt_tokens":4096"#, true),
+        (r#""truncate_prompt_tokens":-1"#, true),
+        (r#""context_length_exceeded_behavior":"truncate""#, true),
+        (r#""transforms":["middle-out"]"#, true),
+        (r#""transforms":"middle-out""#, true),
+        (r#""plugins":[{"id":"web"},{"id":"context-compression"}]"#, true),
+        (r#""thre\u0061d":{"id":"t"}"#, true),
+        (r#""thread":null"#, false),
+        (r#""conversation":false"#, false),
+        (r#""truncation":"disabled""#, false),
+        (r#""truncate":"NONE""#, false),
+        (r#""prompt_truncation":"OFF""#, false),
+        (r#""context_length_exceeded_behavior":"error""#, false),
+        (r#""truncate_prompt_tokens":null"#, false),
+        (r#""transforms":[]"#, false),
+        (r#""plugins":[]"#, false),
+        (r#""plugins":[{"id":"web"}]"#, false),
+        (r#""metadata":{"thread":"t","transforms":["middle-out"]}"#, false),
+        (r#""prompt_cache_key":"thread""#, false),
+        (r#""store":true"#, false),
+        (r#""user":"conversation""#, false),
+    ] {
+        for (format, list) in [
+            (Format::Messages, r#""messages":[{"role":"user","content":"hi"}]"#),
+            (Format::Chat, r#""messages":[{"role":"user","content":"hi"}]"#),
+            (Format::Responses, r#""input":[{"role":"user","content":"hi"}]"#),
+            (Format::Gemini, r#""contents":[{"parts":[{"text":"hi"}]}]"#),
+        ] {
+            for body in [format!("{{{more},{list}}}"), format!("{{{list},{more}}}")] {
+                let prompt = read(format, body.as_bytes()).expect("valid");
+                assert_eq!(prompt.edits_history, edits, "{format:?} {body}");
+            }
+        }
+    }
+}
+
 /// A message that is read while it is passed over, and one whose list is too long for that, or holds what
 /// only matters to somebody else.
 #[test]
