@@ -34,6 +34,12 @@ pub(super) fn keep(buffer: Vec<u8>) {
     });
 }
 
+/// Makes those that a request will need, before its body is worked on: what lies in memory behind a large
+/// block that is free again keeps it from going back to the system.
+pub(super) fn fill() {
+    KEPT.with_borrow_mut(|kept| kept.resize_with(KEPT_MAX, || Vec::with_capacity(BYTES_MAX)));
+}
+
 /// Gives all back, since the next use is far.
 pub(super) fn clear() {
     KEPT.with_borrow_mut(Vec::clear);

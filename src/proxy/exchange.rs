@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::buffer_pool;
 use super::catch_panic::catch_panic;
 use super::encoding;
 use super::event_loop::client::{Client, Incoming, ReadyRequest};
@@ -89,6 +90,7 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
         Ok(route) => route,
         Err(why) => return exchange.no_route(why, body.has_come()),
     };
+    buffer_pool::fill();
     let (mut original, upload) = match body {
         Incoming::Whole(held) => (Some(held), None),
         Incoming::Streamed(upload) => (None, Some(Arc::new(Mutex::new(upload)))),
