@@ -2,7 +2,6 @@
 //! order; the steps do not know each other.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::io::{Cursor, Read};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -19,12 +18,12 @@ use super::local::{self, ErrorReply};
 use super::prepare::{Prepared, Preparing};
 use super::record;
 use super::relay::{Relay, Relayed};
-use super::request::Head;
+use super::request::{Framing, Head};
 use super::setup::Setup;
 use super::trace_recorder::TraceRecorder;
 use super::transform::{TransformOptions, transform};
 use super::upstream::forward::{Failure, Outgoing, Pending, Target};
-use super::upstream::uploading::locked;
+use super::upstream::uploading::{SharedUpload, locked};
 use super::upstream::{Reply, finish_sending};
 use super::watch::SHUTDOWN;
 use super::{Context, Event};
@@ -34,6 +33,7 @@ use crate::forms::{Remedy, Turn};
 use crate::ledger::Entry;
 use crate::rewrite::{Plan, Rewritten};
 use crate::route::{Route, Unrouted};
+use crate::trace::Trace;
 use crate::wire::{Format, Usage};
 
 /// Of an answer 400, as much as its reason needs.
@@ -101,53 +101,32 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
     let preparing =
         Preparing { context, setup, head: &head, plan: &plan, route: &route, is_paused };
     let large = preparing.prepare_large(&mut original);
-    let prepared = large.unwrap_or_else(|| match &original {
+    let mut prepared = large.unwrap_or_else(|| match &original {
         Some(held) => preparing.prepare(&held.bytes),
         None => Prepared::streamed(),
     });
-    let plan = prepared.plan(&plan);
     let times = [read_time, arrived.elapsed()];
-    let (look, mut entry) = (OnceCell::new(), OnceCell::new());
-    let recorder = TraceRecorder::new(&context.debug, &exchange.id, (&head, &route), times);
-    let meanwhile = |wire: &[u8]| {
-        let original = bytes_of(&original);
-        let rewritten = preparing.count(&prepared, original);
-        let look = look.get_or_init(|| exchange.look(&route, rewritten, original));
-        catch_panic(|| recorder.observe(wire, rewritten, &prepared, original));
-        entry.get_or_init(|| exchange.open((&route, &plan), rewritten, (times[1], look)));
-    };
-    let sent = match &upload {
-        Some(upload) => {
-            let body = Outgoing::Streamed { upload, framing: head.framing };
-            let uncounted = preparing.count(&prepared, &[]);
-            exchange.send(&route, body, &|wire| {
-                catch_panic(|| recorder.observe(wire, uncounted, &prepared, &[]));
-            })
-        }
-        None => {
-            let original = bytes_of(&original);
-            let send = || exchange.send_prepared((&preparing, &prepared), (original, &meanwhile));
-            prepared.refusal.map_or_else(send, |refusal| Err(Failure::Client(refusal)))
-        }
-    };
-    // Nothing was sent if it was not counted yet.
-    let rewritten = preparing.count(&prepared, bytes_of(&original));
-    let trace = catch_panic(|| recorder.finish(rewritten, &prepared)).unwrap_or_default();
-    let look = look.get().copied().unwrap_or_default();
-    let open = || exchange.open((&route, &plan), rewritten, (times[1], &look));
-    let mut entry = entry.take().unwrap_or_else(open);
+    // The provider gets it, and while it thinks there is time.
+    let counts = std::mem::take(&mut prepared.counts);
+    let body = bytes_of(&original);
+    let sent = exchange.send(&route, outgoing(&prepared, body, upload.as_ref(), head.framing));
+    let wire = sent.as_ref().map_or(&[][..], Pending::head);
+    let rewritten = preparing.count(&prepared, counts, body);
+    let look = exchange.look(&route, &rewritten, body);
+    let mut entry = exchange.open((&route, &prepared.plan(&plan)), &rewritten, (times[1], &look));
+    entry.trace = Some(exchange.trace(wire, (&route, times), &rewritten, (&prepared, body)));
+    let answer = sent.and_then(Pending::receive).map(|reply| Answer::to(&prepared, reply));
+    let answer = answer.and_then(|answer| exchange.insist((&preparing, &prepared), body, answer));
     // A stream may last for minutes, and needs none of it.
     drop(prepared);
     drop(original);
-    exchange.must_close |= upload.as_ref().is_some_and(|upload| !locked(upload).has_come());
     entry.ttfb_ms = Some(arrived.elapsed().as_millis() as u64);
-    entry.trace = Some(Box::new(trace));
-    match sent {
+    exchange.must_close |= upload.as_ref().is_some_and(|upload| !locked(upload).has_come());
+    match answer {
         Ok(answer) => exchange.deliver(&route, answer, entry, look.no_footer),
         Err(failure) => {
             let fault = upload.and_then(|upload| locked(&upload).fault());
-            let failure = fault.map_or(failure, Failure::from);
-            exchange.fail(&route, entry, failure);
+            exchange.fail(&route, entry, fault.map_or(failure, Failure::from));
         }
     }
 }
@@ -155,6 +134,19 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
 /// The body as it came; none of one that is passed on while it comes.
 fn bytes_of(original: &Option<BodyBuffer>) -> &[u8] {
     original.as_ref().map_or(&[], |held| &held.bytes)
+}
+
+/// What goes upstream: what we made of the body, the body itself, or what the client still sends.
+fn outgoing<'a>(
+    prepared: &'a Prepared,
+    original: &'a [u8],
+    upload: Option<&'a SharedUpload>,
+    framing: Framing,
+) -> Outgoing<'a> {
+    match upload {
+        Some(upload) => Outgoing::Streamed { upload, framing },
+        None => Outgoing::Whole(prepared.body.as_deref().unwrap_or(original)),
+    }
 }
 
 /// What was found in the client's body while the provider was thinking.
@@ -166,9 +158,6 @@ struct Look {
     is_text_only: bool,
 }
 
-/// What there is time for while the provider thinks, given the head that was sent to it.
-type Meanwhile<'a> = &'a dyn Fn(&[u8]);
-
 struct Answer {
     reply: Reply,
     /// What was already read of its body.
@@ -179,6 +168,19 @@ struct Answer {
     asks_usage: bool,
     /// What to do if it says that thoughts were left out.
     remedy: Option<Remedy>,
+}
+
+impl Answer {
+    fn to(prepared: &Prepared, reply: Reply) -> Answer {
+        let remedy = prepared.turn.as_ref().and_then(Turn::remedy);
+        let read = Vec::new();
+        Answer { reply, read, is_refused: false, asks_usage: prepared.asks_usage, remedy }
+    }
+
+    /// To what was sent in the place of a body that was refused.
+    fn to_another(reply: Reply) -> Answer {
+        Answer { reply, read: Vec::new(), is_refused: true, asks_usage: false, remedy: None }
+    }
 }
 
 impl Exchange<'_> {
@@ -195,33 +197,44 @@ impl Exchange<'_> {
         entry
     }
 
-    /// Sends a request and waits for its answer. `meanwhile` is for what there is time for while the provider
-    /// thinks; it gets the head that was sent, or nothing if none was.
-    fn send(&self, route: &Route, body: Outgoing, meanwhile: Meanwhile) -> Result<Answer, Failure> {
-        let target = Target { url: &route.url, identity_only: route.format.is_some() };
-        let pending = self.setup.upstream.send(&target, self.head, body, &self.client.watch);
-        meanwhile(pending.as_ref().map_or(&[], Pending::head));
-        let reply = pending?.receive()?;
-        let read = Vec::new();
-        Ok(Answer { reply, read, is_refused: false, asks_usage: false, remedy: None })
+    /// What there is to tell of a request by `tokenpak trace`.
+    fn trace(
+        &self,
+        wire: &[u8],
+        (route, times): (&Route, [Duration; 2]),
+        rewritten: &Rewritten,
+        (prepared, original): (&Prepared, &[u8]),
+    ) -> Box<Trace> {
+        let debug = &self.context.debug;
+        let recorder = TraceRecorder { debug, request_id: &self.id, head: self.head, route, times };
+        let sent = prepared.body.as_deref().unwrap_or(original);
+        let trace = catch_panic(|| recorder.record(wire, rewritten, (original, sent)));
+        Box::new(trace.unwrap_or_default())
     }
 
-    /// Sends what we made of the body. If the provider refuses that as malformed, the client's own
-    /// bytes are sent once: a request that works without us must work with us. What is accepted then is
-    /// this conversation's form from now on.
-    fn send_prepared(
+    fn send<'s>(&'s self, route: &Route, body: Outgoing<'s>) -> Result<Pending<'s>, Failure> {
+        let target = Target { url: &route.url, identity_only: route.format.is_some() };
+        self.setup.upstream.send(&target, self.head, body, &self.client.watch)
+    }
+
+    /// Sends another body in the place of one that was refused.
+    fn send_again(&self, route: &Route, body: &[u8]) -> Result<Reply, Failure> {
+        self.send(route, Outgoing::Whole(body))?.receive()
+    }
+
+    /// If the provider refuses what we made of the body as malformed, the client's own bytes are sent
+    /// once: a request that works without us must work with us. What is accepted then is this
+    /// conversation's form from now on.
+    fn insist(
         &self,
         (preparing, prepared): (&Preparing, &Prepared),
-        (original, meanwhile): (&[u8], Meanwhile),
+        original: &[u8],
+        mut answer: Answer,
     ) -> Result<Answer, Failure> {
-        let route = preparing.route;
-        let body = prepared.body.as_deref();
-        let answer = self.send(route, Outgoing::Whole(body.unwrap_or(original)), meanwhile)?;
-        let remedy = prepared.turn.as_ref().and_then(Turn::remedy);
-        let mut answer = Answer { asks_usage: prepared.asks_usage, remedy, ..answer };
+        let is_changed = prepared.body.is_some();
         let status = answer.reply.head.status();
         match status {
-            400 if body.is_some() || prepared.turn.is_some() => {}
+            400 if is_changed || prepared.turn.is_some() => {}
             // What some servers say to an option that they do not know.
             422 if prepared.asks_usage => {}
             _ => return Ok(answer),
@@ -232,40 +245,36 @@ impl Exchange<'_> {
         if reason.is_err() || !is_bound && speaks_of_length(&answer.read) {
             return Ok(answer);
         }
-        if is_bound
-            && let Some(answer) = self.send_as_ours(preparing, prepared, (original, meanwhile))?
-        {
+        if is_bound && let Some(answer) = self.send_as_ours((preparing, prepared), original)? {
             return Ok(answer);
         }
-        if body.is_none() {
+        if !is_changed {
             return Ok(answer);
         }
-        let again = self.send(route, Outgoing::Whole(original), meanwhile)?;
+        let reply = self.send_again(preparing.route, original)?;
         // Else it was not what we had changed: to leave it alone would cost the session its cache.
-        if again.reply.head.status() != status {
-            self.note_refusal(route, prepared);
+        if reply.head.status() != status {
+            self.note_refusal(preparing.route, prepared);
         }
-        Ok(Answer { is_refused: true, ..again })
+        Ok(Answer::to_another(reply))
     }
 
     /// Reasoning is bound to another history than that of the client. Where nobody knows in which form
     /// it was sent, it may have been ours, forgotten since. `None`: it was not.
     fn send_as_ours(
         &self,
-        preparing: &Preparing,
-        prepared: &Prepared,
-        (original, meanwhile): (&[u8], Meanwhile),
+        (preparing, prepared): (&Preparing, &Prepared),
+        original: &[u8],
     ) -> Result<Option<Answer>, Failure> {
         let Some(turn) = &prepared.turn else { return Ok(None) };
         let Some(ours) = preparing.as_if_ours(turn, original) else { return Ok(None) };
-        let bytes = ours.body.as_deref().unwrap_or(original);
-        let answer = self.send(preparing.route, Outgoing::Whole(bytes), meanwhile)?;
-        if answer.reply.head.status() == 400 {
+        let reply = self.send_again(preparing.route, ours.body.as_deref().unwrap_or(original))?;
+        if reply.head.status() == 400 {
             self.context.forms.keep(&self.context.ledger, &mut turn.clone(), None);
             return Ok(None);
         }
         // What it has saved is counted from the next turn on.
-        Ok(Some(Answer { is_refused: true, asks_usage: ours.asks_usage, ..answer }))
+        Ok(Some(Answer { asks_usage: ours.asks_usage, ..Answer::to_another(reply) }))
     }
 
     fn note_refusal(&self, route: &Route, prepared: &Prepared) {

@@ -3,7 +3,6 @@
 //! Only what decides the bytes stands before the first of them. Where nothing will be changed
 //! whatever the counts are, they are made while the provider is thinking.
 
-use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,26 +41,42 @@ pub(super) struct Prepared<'b> {
     pub(super) body: Option<Vec<u8>>,
     /// The body asks for the usage although the client's did not.
     pub(super) asks_usage: bool,
-    rewritten: OnceCell<Rewritten>,
+    /// What there is to be said of its tokens.
+    pub(super) counts: Counts<'b>,
     /// The conversation, with what it is sent as; `None`: its messages are not understood.
     pub(super) turn: Option<Turn>,
-    /// What is counted later.
-    untouched: Option<Untouched<'b>>,
     /// Of the memory for bodies, what `body` takes where that is much.
     _share: Option<BodyBuffer>,
     /// Why it cannot be sent.
     pub(super) refusal: Option<Refusal>,
 }
 
+/// The tokens of a prompt, or how they come to be known.
+#[derive(Default)]
+pub(super) enum Counts<'b> {
+    /// The body is not looked into.
+    #[default]
+    Unread,
+    Known(Box<Rewritten>),
+    /// No count changes what is sent, so there is time for it while the provider thinks.
+    Later(Untouched<'b>),
+}
+
+impl From<Rewritten> for Counts<'_> {
+    fn from(rewritten: Rewritten) -> Self {
+        Counts::Known(Box::new(rewritten))
+    }
+}
+
 impl Prepared<'_> {
+    /// Of a body that is passed on while it comes nothing is known.
+    pub(super) fn streamed() -> Self {
+        Prepared { counts: Rewritten::default().into(), ..Prepared::default() }
+    }
+
     /// By which plan; `usual` where nothing is known.
     pub(super) fn plan(&self, usual: &Plan) -> Plan {
         self.turn.as_ref().map_or(*usual, Turn::plan)
-    }
-
-    /// Of a body that is passed on while it comes nothing is known.
-    pub(super) fn streamed() -> Self {
-        Prepared { rewritten: Rewritten::default().into(), ..Prepared::default() }
     }
 }
 
@@ -131,7 +146,7 @@ impl Preparing<'_> {
     /// Takes our footers out, compresses, and asks for the usage. Whatever is in doubt goes out as
     /// it came.
     pub(super) fn prepare<'b>(&self, body: &'b [u8]) -> Prepared<'b> {
-        let unread = || Prepared { rewritten: unread().into(), ..Prepared::default() };
+        let unread = || Prepared { counts: unread().into(), ..Prepared::default() };
         with_care(&self.context.counters, unread, |counter| self.understood(counter, body))
     }
 
@@ -175,7 +190,7 @@ impl Preparing<'_> {
             return Prepared {
                 body,
                 asks_usage,
-                untouched: Some(untouched),
+                counts: Counts::Later(untouched),
                 turn,
                 ..Prepared::default()
             };
@@ -191,7 +206,7 @@ impl Preparing<'_> {
         let asking = asking.flatten();
         let asks_usage = asking.is_some();
         let body = asking.or_else(|| rewritten.body.take()).or(stripped);
-        Prepared { body, asks_usage, rewritten: rewritten.into(), turn, ..Prepared::default() }
+        Prepared { body, asks_usage, counts: rewritten.into(), turn, ..Prepared::default() }
     }
 
     /// The body as if its history had been sent by us, where nobody knows how it was sent.
@@ -199,8 +214,8 @@ impl Preparing<'_> {
         let (format, turn) = (self.format_of(body)?, turn.as_if_ours()?);
         let make = |counter: &mut Counter| {
             let made = self.in_form(counter, (format, Some(turn)), body);
-            let Prepared { body, asks_usage, rewritten, turn, .. } = made;
-            Some(Prepared { body, asks_usage, rewritten, turn, ..Prepared::default() })
+            let Prepared { body, asks_usage, turn, .. } = made;
+            Some(Prepared { body, asks_usage, turn, ..Prepared::default() })
         };
         with_care(&self.context.counters, || None, make).filter(|made| made.body.is_some())
     }
@@ -222,24 +237,20 @@ impl Preparing<'_> {
     }
 
     /// Counts what was left to be counted. `body` is what the client sent.
-    pub(super) fn count<'p>(&self, prepared: &'p Prepared, body: &[u8]) -> &'p Rewritten {
-        prepared.rewritten.get_or_init(|| {
-            let counters = &self.context.counters;
-            with_care(counters, unread, |counter| self.counted(counter, prepared, body))
-        })
-    }
-
-    fn counted(&self, counter: &mut Counter, prepared: &Prepared, body: &[u8]) -> Rewritten {
-        match (self.route.format, &prepared.untouched) {
-            (Some(format), Some(untouched)) => {
-                let turn = prepared.turn.as_ref();
-                let rewritten = untouched.count(counter, &prepared.plan(self.plan), format);
-                Rewritten {
-                    skip: turn.map_or(rewritten.skip, |turn| turn.skip(rewritten.skip)),
-                    ..rewritten
-                }
+    pub(super) fn count(&self, prepared: &Prepared, counts: Counts, body: &[u8]) -> Rewritten {
+        match (self.route.format, counts) {
+            (_, Counts::Known(rewritten)) => *rewritten,
+            (Some(format), Counts::Later(untouched)) => {
+                let plan = prepared.plan(self.plan);
+                let count = |counter: &mut Counter| untouched.count(counter, &plan, format);
+                let rewritten = with_care(&self.context.counters, unread, count);
+                let told = |turn: &Turn| turn.skip(rewritten.skip);
+                let skip = prepared.turn.as_ref().map_or(rewritten.skip, told);
+                Rewritten { skip, ..rewritten }
             }
-            (Some(_), None) => Rewritten { skip: self.unread(body), ..Rewritten::default() },
+            (Some(_), Counts::Unread) => {
+                Rewritten { skip: self.unread(body), ..Rewritten::default() }
+            }
             (None, _) => Rewritten::default(),
         }
     }
@@ -293,18 +304,15 @@ impl Request {
     fn prepare(self, body: BodyBuffer) -> (BodyBuffer, Prepared<'static>) {
         let Request { context, setup, head, plan, route, is_paused } = &self;
         let Some(_reservation) = context.large.reserve(&body.bytes) else {
-            let rewritten = unchanged(Skip::Large).into();
-            return (body, Prepared { rewritten, ..Prepared::default() });
+            let counts = unchanged(Skip::Large).into();
+            return (body, Prepared { counts, ..Prepared::default() });
         };
         let preparing = Preparing { context, setup, head, plan, route, is_paused: *is_paused };
-        let prepared = preparing.prepare(&body.bytes);
-        preparing.count(&prepared, &body.bytes);
-        let Prepared { body: sent, asks_usage, rewritten, turn, refusal, .. } = prepared;
-        let untouched = None;
-        (
-            body,
-            Prepared { body: sent, asks_usage, rewritten, turn, refusal, untouched, _share: None },
-        )
+        let mut prepared = preparing.prepare(&body.bytes);
+        let counts = std::mem::take(&mut prepared.counts);
+        let counts = preparing.count(&prepared, counts, &body.bytes).into();
+        let Prepared { body: sent, asks_usage, turn, refusal, .. } = prepared;
+        (body, Prepared { body: sent, asks_usage, counts, turn, refusal, _share: None })
     }
 }
 

@@ -3,57 +3,37 @@
 //! What was sent is taken from what was written to the connection, and not from what we meant to send; so
 //! that a key which is said to be unchanged is unchanged.
 
-use std::cell::{OnceCell, RefCell};
 use std::time::Duration;
 
-use super::prepare::Prepared;
 use super::request::Head;
-use crate::debug::{Debug, Switch};
+use crate::debug::Debug;
 use crate::rewrite::Rewritten;
 use crate::route::Route;
 use crate::trace::{self, Side, Trace};
 
-/// Looks on as a request is sent, perhaps more than once.
+/// A request that has been sent.
 pub(super) struct TraceRecorder<'a> {
-    debug: &'a Debug,
-    request_id: &'a str,
-    head: &'a Head,
-    route: &'a Route,
+    pub(super) debug: &'a Debug,
+    pub(super) request_id: &'a str,
+    pub(super) head: &'a Head,
+    pub(super) route: &'a Route,
     /// From the end of its head until a worker had the request, and until it was ready to be sent.
-    times: [Duration; 2],
-    /// What debug mode wants, and whether the bodies were stored; asked once for a request.
-    wish: OnceCell<(Option<Switch>, bool)>,
-    seen: RefCell<Option<Trace>>,
+    pub(super) times: [Duration; 2],
 }
 
-impl<'a> TraceRecorder<'a> {
-    pub(super) fn new(
-        debug: &'a Debug,
-        request_id: &'a str,
-        (head, route): (&'a Head, &'a Route),
-        times: [Duration; 2],
-    ) -> TraceRecorder<'a> {
-        let (wish, seen) = (OnceCell::new(), RefCell::new(None));
-        TraceRecorder { debug, request_id, head, route, times, wish, seen }
-    }
-
-    /// Looks at what was just sent: `wire` is its head, nothing if there was no connection for it. `original`
-    /// is the body that the client sent.
-    pub(super) fn observe(
+impl TraceRecorder<'_> {
+    /// Looks at what was sent: `wire` is its head, nothing if there was no connection for it. The bodies are
+    /// what the client sent, and what went on.
+    pub(super) fn record(
         &self,
         wire: &[u8],
         rewritten: &Rewritten,
-        prepared: &Prepared,
-        original: &[u8],
-    ) {
-        let (wish, has_bodies) = self.wish.get_or_init(|| {
-            let wish = self.debug.take();
-            let wants_bodies = wish.is_some_and(|wish| wish.bodies) && !original.is_empty();
-            let sent = prepared.body.as_deref().unwrap_or(original);
-            (wish, wants_bodies && self.debug.store(self.request_id, original, sent))
-        });
-        let trace = Trace { bodies: *has_bodies, ..self.trace(wire, rewritten, wish.is_some()) };
-        self.seen.replace(Some(trace));
+        (original, sent): (&[u8], &[u8]),
+    ) -> Trace {
+        let wish = self.debug.take();
+        let wants_bodies = wish.is_some_and(|wish| wish.bodies) && !original.is_empty();
+        let bodies = wants_bodies && self.debug.store(self.request_id, original, sent);
+        Trace { bodies, ..self.trace(wire, rewritten, wish.is_some()) }
     }
 
     fn trace(&self, wire: &[u8], rewritten: &Rewritten, wants_headers: bool) -> Trace {
@@ -78,13 +58,5 @@ impl<'a> TraceRecorder<'a> {
             stop: None,
             dropped_thoughts: 0,
         }
-    }
-
-    /// What there is to tell, also where nothing was sent.
-    pub(super) fn finish(self, rewritten: &Rewritten, prepared: &Prepared) -> Trace {
-        if self.seen.borrow().is_none() {
-            self.observe(&[], rewritten, prepared, &[]);
-        }
-        self.seen.into_inner().unwrap_or_default()
     }
 }
