@@ -33,6 +33,7 @@ use crate::footer;
 use crate::ledger::Entry;
 use crate::rewrite::{Plan, Rewritten};
 use crate::route::{CREDENTIAL_HEADERS, Route, Unrouted};
+use crate::wire::framing::StreamFormat;
 use crate::wire::{Format, Usage};
 
 /// Of an answer 400, as much as its reason needs.
@@ -270,9 +271,9 @@ impl Exchange<'_> {
     ) -> Relayed {
         let Answer { reply: Reply { head, framing, body }, read, asks_usage, .. } = answer;
         let kind = head.header("content-type").unwrap_or_default();
-        let is_stream = is_event_stream(kind);
+        let stream = StreamFormat::of_content_type(kind);
         // Whatever comes in place of a stream may come as slowly, and must not be waited for.
-        let is_odd = entry.stream && !is_stream;
+        let is_odd = entry.stream && stream.is_none();
         let refusal = no_footer.or(is_odd.then_some("content-type")).or_else(|| {
             footer::answer_refusal(&footer::Answer {
                 status: head.status(),
@@ -282,7 +283,7 @@ impl Exchange<'_> {
         });
         let options = TransformOptions {
             format: route.format,
-            is_stream,
+            stream,
             wants_footer: refusal.is_none(),
             drops_usage: asks_usage,
         };
@@ -421,11 +422,6 @@ fn credentials(head: &Head) -> Vec<&[u8]> {
 fn asked_mode(head: &Head) -> Option<Mode> {
     let value = std::str::from_utf8(head.header("x-tokenpak-mode")?).ok()?;
     Mode::parse(&value.to_ascii_lowercase())
-}
-
-fn is_event_stream(content_type: &[u8]) -> bool {
-    const EVENTS: &[u8] = b"text/event-stream";
-    content_type.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
 }
 
 /// A prompt that is too long stays too long: the answer is the provider's word on that.

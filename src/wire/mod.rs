@@ -2,12 +2,11 @@
 
 pub(crate) mod answer;
 pub(crate) mod ask_usage;
-pub(crate) mod blocks;
 pub(crate) mod event_template;
+pub(crate) mod framing;
 pub(crate) mod history;
 mod json_scanner;
 pub(crate) mod prompt;
-mod sse;
 pub(crate) mod text_only;
 mod tier;
 mod usage;
