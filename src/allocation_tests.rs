@@ -175,7 +175,7 @@ fn a_small_answer_allocates_little() {
     let (answer, prices) = (answer.to_string().into_bytes(), Prices::default());
     let row = Entry { model: Some("gpt-4o".into()), ..entry(1) };
     let read = || {
-        let mut observer = UsageObserver::new(Format::Chat, false);
+        let mut observer = UsageObserver::new(Format::Chat);
         observer.feed(&answer);
         assert!(observer.finish().usage.is_some());
     };

@@ -7,6 +7,7 @@
 //! switched off: else the model would read it, imitate it, and lose the provider's prompt cache.
 
 mod guards;
+mod held_event;
 mod history;
 mod plain;
 pub(crate) mod response_filter;

@@ -7,11 +7,11 @@
 
 use std::borrow::Cow;
 
+use super::held_event::{HOLD_BYTES_MAX, is_settled};
 use super::text_tail::TextTail;
 use super::{ADDED, Refusal};
 use crate::json::{self, Reader, Span};
 use crate::wire::Format;
-use crate::wire::blocks::{HOLD_BYTES_MAX, is_settled, line_break};
 
 /// Where a stream stands. One for each answer.
 pub(crate) struct Stream {
@@ -32,25 +32,26 @@ struct Waiting {
     held: Vec<u8>,
 }
 
-/// One block of the stream.
+/// One event of the stream.
 pub(crate) struct Event<'a> {
     pub(crate) data: &'a str,
-    /// What goes on to the client if nothing is changed: what is left of the block, or nothing.
+    /// What goes on to the client if nothing is changed: what is left of it, or nothing.
     pub(crate) bytes: &'a [u8],
     pub(crate) line_break: &'static str,
     block: &'a [u8],
 }
 
 impl<'a> Event<'a> {
-    /// `block` with this data, of which `gone` bytes have left.
+    /// `block`, empty line included, with this data; `gone` of its bytes have left.
     pub(crate) fn new(block: &'a [u8], data: &'a str, gone: usize) -> Event<'a> {
-        Event { data, bytes: &block[gone..], line_break: line_break(block), block }
+        let line_break = if block.ends_with(b"\r\n") { "\r\n" } else { "\n" };
+        Event { data, bytes: &block[gone..], line_break, block }
     }
 
     /// Whether its beginning has left, so that nothing can go before it any more; or would have if more
     /// of it had been waited for.
     pub(crate) fn has_begun(&self) -> bool {
-        self.bytes.len() < self.block.len() || is_settled(self.block)
+        self.bytes.len() < self.block.len() || is_settled(self.block, self.data.as_bytes())
     }
 }
 

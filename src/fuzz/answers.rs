@@ -7,6 +7,7 @@ use crate::footer::response_filter::{Edit, ResponseFilter};
 use crate::footer::{self, Stream};
 use crate::wire::Format;
 use crate::wire::answer::UsageObserver;
+use crate::wire::framing::StreamFormat;
 
 const STREAMS: u64 = 600;
 const BLOCKS_MAX: usize = 24;
@@ -50,7 +51,8 @@ fn answer(source: &mut Unstructured) -> String {
 fn passed(format: Format, pieces: &[&[u8]]) -> Vec<u8> {
     let line = |_: Option<&_>| footer::line(2, 1, None);
     let edit = Edit::new(Some((Stream::new(format), &line)), false);
-    let mut filter = ResponseFilter::new(Some(UsageObserver::new(format, true)), edit);
+    let observer = UsageObserver::new(format);
+    let mut filter = ResponseFilter::of_stream(StreamFormat::Events, Some(observer), edit);
     let mut out = Vec::new();
     for piece in pieces {
         out.extend_from_slice(filter.feed(piece).unwrap_or(piece));

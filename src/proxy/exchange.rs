@@ -34,6 +34,7 @@ use crate::ledger::Entry;
 use crate::rewrite::{Plan, Rewritten};
 use crate::route::{Route, Unrouted};
 use crate::trace::Trace;
+use crate::wire::framing::StreamFormat;
 use crate::wire::{Format, Usage};
 
 /// Of an answer 400, as much as its reason needs.
@@ -95,11 +96,9 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
         Incoming::Whole(held) => (Some(held), None),
         Incoming::Streamed(upload) => (None, Some(Arc::new(Mutex::new(upload)))),
     };
-    let is_paused = route
-        .format
-        .is_some_and(|format| context.refused.is_paused(&route.provider, format, arrived));
-    let preparing =
-        Preparing { context, setup, head: &head, plan: &plan, route: &route, is_paused };
+    let is_paused = context.refused.is_paused(&route, arrived);
+    let (head, plan, route) = (&head, &plan, &route);
+    let preparing = Preparing { context, setup, head, plan, route, is_paused };
     let large = preparing.prepare_large(&mut original);
     let mut prepared = large.unwrap_or_else(|| match &original {
         Some(held) => preparing.prepare(&held.bytes),
@@ -109,24 +108,28 @@ pub(crate) fn run(context: &Arc<Context>, setup: &Arc<Setup>, job: ReadyRequest)
     // The provider gets it, and while it thinks there is time.
     let counts = std::mem::take(&mut prepared.counts);
     let body = bytes_of(&original);
-    let sent = exchange.send(&route, outgoing(&prepared, body, upload.as_ref(), head.framing));
+    let going = outgoing(&prepared, body, upload.as_ref(), head.framing);
+    let sent = match prepared.refusal {
+        Some(refusal) => Err(Failure::Client(refusal)),
+        None => exchange.send(route, going),
+    };
     let wire = sent.as_ref().map_or(&[][..], Pending::head);
     let rewritten = preparing.count(&prepared, counts, body);
-    let look = exchange.look(&route, &rewritten, body);
-    let mut entry = exchange.open((&route, &prepared.plan(&plan)), &rewritten, (times[1], &look));
-    entry.trace = Some(exchange.trace(wire, (&route, times), &rewritten, (&prepared, body)));
+    let look = exchange.look(route, &rewritten, body);
+    let mut entry = exchange.open((route, &prepared.plan(plan)), &rewritten, (times[1], &look));
+    entry.trace = Some(exchange.trace(wire, (route, times), &rewritten, (&prepared, body)));
     let answer = sent.and_then(Pending::receive).map(|reply| Answer::to(&prepared, reply));
     let answer = answer.and_then(|answer| exchange.insist((&preparing, &prepared), body, answer));
     // A stream may last for minutes, and needs none of it.
-    drop(prepared);
+    drop((prepared, rewritten));
     drop(original);
     entry.ttfb_ms = Some(arrived.elapsed().as_millis() as u64);
     exchange.must_close |= upload.as_ref().is_some_and(|upload| !locked(upload).has_come());
     match answer {
-        Ok(answer) => exchange.deliver(&route, answer, entry, look.no_footer),
+        Ok(answer) => exchange.deliver(route, answer, entry, look.no_footer),
         Err(failure) => {
             let fault = upload.and_then(|upload| locked(&upload).fault());
-            exchange.fail(&route, entry, fault.map_or(failure, Failure::from));
+            exchange.fail(route, entry, fault.map_or(failure, Failure::from));
         }
     }
 }
@@ -323,9 +326,9 @@ impl Exchange<'_> {
     ) -> Relayed {
         let Answer { reply: Reply { head, framing, body, .. }, read, asks_usage, .. } = answer;
         let kind = head.header("content-type").unwrap_or_default();
-        let is_stream = is_event_stream(kind);
+        let stream = StreamFormat::of_content_type(kind);
         // Whatever comes in place of a stream may come as slowly, and must not be waited for.
-        let is_odd = entry.stream && !is_stream;
+        let is_odd = entry.stream && stream.is_none();
         let refusal = no_footer.or(is_odd.then_some("content-type")).or_else(|| {
             footer::answer_refusal(&footer::Answer {
                 status: head.status(),
@@ -335,7 +338,7 @@ impl Exchange<'_> {
         });
         let options = TransformOptions {
             format: route.format,
-            is_stream,
+            stream,
             wants_footer: refusal.is_none(),
             drops_usage: asks_usage,
         };
@@ -470,11 +473,6 @@ impl Exchange<'_> {
 fn asked_mode(head: &Head) -> Option<Mode> {
     let value = std::str::from_utf8(head.header("x-tokenpak-mode")?).ok()?;
     Mode::parse(&value.to_ascii_lowercase())
-}
-
-fn is_event_stream(content_type: &[u8]) -> bool {
-    const EVENTS: &[u8] = b"text/event-stream";
-    content_type.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
 }
 
 /// Claude's newest models bind each thinking block to all that stood before it; its signature is not valid

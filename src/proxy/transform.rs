@@ -10,6 +10,7 @@ use crate::footer;
 use crate::footer::response_filter::{Edit, FooterLine, HOLD_TIME_MAX, ResponseFilter};
 use crate::wire::Format;
 use crate::wire::answer::{Reading, UsageObserver};
+use crate::wire::framing::StreamFormat;
 
 /// A longer plain answer is no chat, and is not kept to be changed.
 const PLAIN_BYTES_MAX: u64 = 1024 * 1024;
@@ -22,7 +23,8 @@ const PLAIN_BYTES_FIRST: usize = 4 * 1024;
 pub(super) struct TransformOptions {
     /// `None`: nothing is read of the answer.
     pub(super) format: Option<Format>,
-    pub(super) is_stream: bool,
+    /// `None`: the answer is one body.
+    pub(super) stream: Option<StreamFormat>,
     /// Nothing speaks against a footer so far.
     pub(super) wants_footer: bool,
     /// The chunk with the usage is not for the client.
@@ -49,15 +51,16 @@ pub(super) fn transform<'a>(
 ) -> ResponseBody<'a> {
     let is_plain = head.header("content-encoding").is_none();
     let observer = || match options.format.filter(|_| is_plain) {
-        Some(format) => Some(UsageObserver::new(format, options.is_stream)),
-        None => {
-            (is_plain && is_judged(head, framing)).then(|| UsageObserver::of_end(options.is_stream))
-        }
+        Some(format) => Some(UsageObserver::new(format)),
+        None => (is_plain && is_judged(head, framing)).then(UsageObserver::of_end),
     };
     let as_it_comes = |body, footer| ResponseBody {
         body: Body::Comes(body),
         framing,
-        filter: ResponseFilter::new(observer(), None),
+        filter: match options.stream {
+            Some(stream) => ResponseFilter::of_stream(stream, observer(), None),
+            None => ResponseFilter::of_body(observer()),
+        },
         reading: None,
         footer,
     };
@@ -65,11 +68,12 @@ pub(super) fn transform<'a>(
     else {
         return as_it_comes(Box::new(body), None);
     };
-    if options.is_stream {
+    if let Some(stream) = options.stream {
         let footer = options.wants_footer.then(|| (footer::Stream::new(format), line));
         // What is changed has another length.
         let framing = if framing == Framing::Close { framing } else { Framing::Chunks };
-        let filter = ResponseFilter::new(observer(), Edit::new(footer, options.drops_usage));
+        let edit = Edit::new(footer, options.drops_usage);
+        let filter = ResponseFilter::of_stream(stream, observer(), edit);
         let body = Body::Comes(Box::new(body));
         return ResponseBody { body, framing, filter, reading: None, footer: None };
     }
@@ -87,7 +91,7 @@ pub(super) fn transform<'a>(
         }
         Ok(None) => {
             let add = || {
-                let mut observer = UsageObserver::new(format, false);
+                let mut observer = UsageObserver::new(format);
                 observer.feed(&bytes);
                 let reading = observer.finish();
                 let edited = footer::add(format, &bytes, &line(reading.usage.as_ref()));
@@ -104,7 +108,7 @@ pub(super) fn transform<'a>(
                 other => other,
             },
             body: Body::Whole(edited),
-            filter: ResponseFilter::new(None, None),
+            filter: ResponseFilter::of_body(None),
             reading: Some(reading),
             footer: Some(footer::ADDED),
         },

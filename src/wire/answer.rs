@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use super::framing::{Part, Piece};
 use super::json_scanner::{JsonScanner, Wanted};
-use super::sse::{Events, Piece};
 pub(crate) use super::usage::Turn;
 use super::{Format, Tier, Usage, finders, usage};
 use crate::json::{Reader, Span};
@@ -40,8 +40,6 @@ pub(crate) struct Reading {
 pub(crate) struct UsageObserver {
     /// `None`: only its end is looked for.
     format: Option<Format>,
-    /// `None`: the answer is one JSON value.
-    events: Option<Events>,
     json_scanner: JsonScanner<Field>,
     /// An event without any of these words, or with `null` behind them, says nothing to us.
     words: &'static [Finder<'static>],
@@ -209,79 +207,57 @@ fn tables(format: Format) -> (&'static [Wanted<Field>], &'static [Finder<'static
 }
 
 impl UsageObserver {
-    /// `streamed`: the answer is `text/event-stream`. A Gemini stream without `alt=sse` is not:
-    /// it is one JSON array.
-    pub(crate) fn new(format: Format, streamed: bool) -> UsageObserver {
+    pub(crate) fn new(format: Format) -> UsageObserver {
         let (wanted, words) = tables(format);
-        UsageObserver {
-            format: Some(format),
-            events: streamed.then(Events::new),
-            json_scanner: JsonScanner::new(wanted),
-            words,
-            seen: Seen::default(),
-        }
+        let json_scanner = JsonScanner::new(wanted);
+        UsageObserver { format: Some(format), json_scanner, words, seen: Seen::default() }
     }
 
     /// Of an answer whose format is not known only where it stops is told: within an event or a JSON value,
     /// or behind it.
-    pub(crate) fn of_end(streamed: bool) -> UsageObserver {
-        UsageObserver {
-            format: None,
-            events: streamed.then(Events::new),
-            json_scanner: JsonScanner::new(&[]),
-            words: &[],
-            seen: Seen::default(),
+    pub(crate) fn of_end() -> UsageObserver {
+        let json_scanner = JsonScanner::new(&[]);
+        UsageObserver { format: None, json_scanner, words: &[], seen: Seen::default() }
+    }
+
+    /// Shows the next bytes of an answer that is one JSON value, cut anywhere. A Gemini stream without
+    /// `alt=sse` is such a one: an array.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        let UsageObserver { json_scanner, seen, .. } = self;
+        json_scanner.feed(bytes, &mut |field, json| seen.note(field, json));
+    }
+
+    /// Shows the next piece of an answer that is a stream. False: it says nothing.
+    pub(crate) fn piece(&mut self, piece: &Piece<'_>) -> bool {
+        match piece.part {
+            Part::Whole(data) if data.trim_ascii() == DONE => {
+                self.seen.ended = true;
+                true
+            }
+            // Without one of the words only the first model's name is wanted.
+            Part::Whole(data)
+                if self.seen.model.is_empty()
+                    || self.words.iter().any(|word| says_something(data, word)) =>
+            {
+                self.feed(data);
+                self.end_event()
+            }
+            Part::Whole(_) | Part::Field | Part::Between => false,
+            Part::Data(data) => {
+                self.seen.event.mark.extend(data);
+                self.feed(data);
+                true
+            }
+            Part::End => {
+                self.end_event();
+                true
+            }
         }
     }
 
-    /// Shows the next bytes of the answer, cut anywhere. False: no event in them says anything.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> bool {
-        let UsageObserver { json_scanner, words, seen, .. } = self;
-        let Some(events) = &mut self.events else {
-            json_scanner.feed(bytes, &mut |field, json| seen.note(field, json));
-            return true;
-        };
-        let mut says_any = false;
-        events.feed(bytes, &mut |piece| {
-            let says = match piece {
-                Piece::Whole(data) if data.trim_ascii() == DONE => {
-                    seen.ended = true;
-                    true
-                }
-                // Without one of the words only the first model's name is wanted.
-                Piece::Whole(data)
-                    if seen.model.is_empty()
-                        || words.iter().any(|word| says_something(data, word)) =>
-                {
-                    json_scanner.feed(data, &mut |field, json| seen.note(field, json));
-                    json_scanner.restart();
-                    seen.end_event()
-                }
-                Piece::Whole(_) => false,
-                Piece::Part(data) => {
-                    seen.event.mark.extend(data);
-                    json_scanner.feed(data, &mut |field, json| seen.note(field, json));
-                    true
-                }
-                Piece::End => {
-                    json_scanner.restart();
-                    seen.end_event();
-                    true
-                }
-            };
-            says_any |= says;
-        });
-        says_any
-    }
-
-    /// Whether the answer is a stream of events.
-    pub(crate) fn is_stream(&self) -> bool {
-        self.events.is_some()
-    }
-
-    /// Whether a stream stands exactly between two events.
-    pub(crate) fn is_between(&self) -> bool {
-        self.events.as_ref().is_some_and(Events::is_between)
+    fn end_event(&mut self) -> bool {
+        self.json_scanner.restart();
+        self.seen.end_event()
     }
 
     /// What the answer has said so far about what is billed.
@@ -295,20 +271,30 @@ impl UsageObserver {
         })
     }
 
-    /// There are no more bytes.
+    /// There are no more bytes of a JSON value.
     pub(crate) fn finish(mut self) -> Reading {
-        let inside = match &self.events {
-            Some(events) => events.inside(),
+        let inside = match self.format {
             // A number or a word alone is a value, too.
-            None if self.format.is_none() => self.json_scanner.is_open(),
-            None => !self.json_scanner.complete(),
+            None => self.json_scanner.is_open(),
+            Some(_) => !self.json_scanner.complete(),
         };
+        self.seen.end_event();
+        self.seen.ended = !inside;
+        self.reading(inside)
+    }
+
+    /// There are no more pieces of a stream. `inside`: it stops inside an event.
+    pub(crate) fn finish_stream(mut self, inside: bool) -> Reading {
         // Some servers leave out the empty line behind the last event.
         self.seen.end_event();
         // Where no mark is known, the end is one that is not within anything.
-        if self.events.is_none() || self.format.is_none() {
+        if self.format.is_none() {
             self.seen.ended = !inside;
         }
+        self.reading(inside)
+    }
+
+    fn reading(mut self, inside: bool) -> Reading {
         self.seen.name_error(self.format);
         let turns = match self.format {
             Some(Format::Messages) => usage::turns(&self.seen.usage),

@@ -2,11 +2,10 @@
 
 pub(crate) mod answer;
 pub(crate) mod ask_usage;
-pub(crate) mod blocks;
 pub(crate) mod event_template;
+pub(crate) mod framing;
 mod json_scanner;
 pub(crate) mod prompt;
-mod sse;
 pub(crate) mod text_only;
 mod tier;
 mod usage;

@@ -2,6 +2,7 @@ use super::*;
 use crate::footer::response_filter::{Edit, ResponseFilter};
 use crate::wire::Usage;
 use crate::wire::answer::UsageObserver;
+use crate::wire::framing::StreamFormat;
 
 const FOOTER: &str = r"\n\n[TokenPak: 2→1 tokens | saved 50% | $0.002]";
 
@@ -29,7 +30,8 @@ fn check(format: Format, stream: &str, want: &str, outcome: Refusal) {
 
 fn pass(format: Format, pieces: &[&[u8]], is_whole: bool) -> (String, Refusal) {
     let edit = Edit::new(Some((Stream::new(format), &text)), false);
-    let mut filter = ResponseFilter::new(Some(UsageObserver::new(format, true)), edit);
+    let observer = UsageObserver::new(format);
+    let mut filter = ResponseFilter::of_stream(StreamFormat::Events, Some(observer), edit);
     let mut out = Vec::new();
     for piece in pieces {
         out.extend_from_slice(filter.feed(piece).unwrap_or(piece));
@@ -140,6 +142,24 @@ fn chats_that_are_not_for_readers_pass_unchanged() {
 fn cut_chat_gives_out_what_was_held_back() {
     let stream = format!("{}{}data: {{\"id", chunk(HI, "null"), chunk("", "\"stop\""));
     assert_eq!(pass(Format::Chat, &[stream.as_bytes()], false), (stream, "unfinished"));
+}
+
+#[test]
+fn what_is_no_event_that_ends_an_answer_ends_the_footers_part() {
+    let (hi, stop) = (chunk(HI, "null"), chunk("", "\"stop\""));
+    // Longer than what is held back at most.
+    let long = format!("{hi}id: {}\n\n{stop}{USAGE}{DONE}", "x".repeat(64 * 1024));
+    // Lines that end in CR alone are no fault, and nothing is put between them.
+    let bare = format!("{hi}{stop}{USAGE}{DONE}").replace('\n', "\r") + ": \r";
+    let comment = format!("{hi}: {}\n{stop}{USAGE}{DONE}", "x".repeat(64 * 1024));
+    for stream in [long, comment, bare] {
+        for size in [1, 1000, stream.len()] {
+            let pieces: Vec<&[u8]> = stream.as_bytes().chunks(size).collect();
+            let (out, outcome) = pass(Format::Chat, &pieces, true);
+            assert!(out == stream, "changed, in pieces of {size}");
+            assert_eq!(outcome, "odd", "in pieces of {size}");
+        }
+    }
 }
 
 fn event(name: &str, rest: &str) -> String {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::route::Route;
 use crate::wire::Format;
 
 /// So many conversations, and the route is passed through: what one brings from elsewhere says nothing of
@@ -52,10 +53,12 @@ impl Refused {
     }
 
     /// Whether new conversations on this route are to be left alone.
-    pub(crate) fn is_paused(&self, provider: &str, format: Format, now: Instant) -> bool {
-        if self.count.load(Ordering::Relaxed) == 0 {
-            return false;
-        }
+    pub(crate) fn is_paused(&self, route: &Route, now: Instant) -> bool {
+        let format = route.format.filter(|_| self.count.load(Ordering::Relaxed) > 0);
+        format.is_some_and(|format| self.is_paused_for(&route.provider, format, now))
+    }
+
+    fn is_paused_for(&self, provider: &str, format: Format, now: Instant) -> bool {
         let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let refusals = routes.get(&(provider.to_owned(), format.name()));
         refusals.is_some_and(|found| {
@@ -73,15 +76,15 @@ mod tests {
         let refused = Refused::default();
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let paused = |seconds| refused.is_paused("openai", Format::Chat, after(seconds));
+        let paused = |seconds| refused.is_paused_for("openai", Format::Chat, after(seconds));
         let note = |name, seconds| refused.note(("openai", Format::Chat), name, after(seconds));
         note(1, 0);
         (1..40).for_each(|second| note(2, second));
         assert!(!paused(40), "two may be chance, however often they come");
         note(3, 60);
         assert!(paused(60) && paused(659) && !paused(660));
-        assert!(!refused.is_paused("openai", Format::Responses, after(61)));
-        assert!(!refused.is_paused("custom", Format::Chat, after(61)));
+        assert!(!refused.is_paused_for("openai", Format::Responses, after(61)));
+        assert!(!refused.is_paused_for("custom", Format::Chat, after(61)));
         // It counts anew, and refusals far apart are not counted together.
         note(4, 700);
         note(5, 701);

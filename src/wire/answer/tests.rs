@@ -1,4 +1,5 @@
 use super::*;
+use crate::wire::framing::{Splitter, StreamFormat};
 
 /// input, cache_read, cache_write, cache_write_1h, output, reasoning
 type Counts = [Option<u64>; 6];
@@ -314,11 +315,32 @@ fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|err| panic!("{path}: {err}"))
 }
 
-fn read(format: Format, streamed: bool, pieces: &[&[u8]]) -> Reading {
-    let mut observer = UsageObserver::new(format, streamed);
-    for piece in pieces {
-        observer.feed(piece);
+#[test]
+fn json_lines_say_what_events_say() {
+    let lines = [
+        r#"{"model":"m","choices":[{"delta":{"content":"usage"},"finish_reason":null}]}"#,
+        r#"{"model":"m","choices":[{"delta":{},"finish_reason":"stop"}]}"#,
+        r#"{"model":"m","choices":[],"usage":{"prompt_tokens":2,"completion_tokens":1}}"#,
+    ];
+    let events: String = lines.iter().map(|line| format!("data: {line}\n\n")).collect();
+    let want = read(Format::Chat, true, &[events.as_bytes()]);
+    assert_eq!((want.stop.as_deref(), want.ended), (Some("stop"), true));
+    for end in ["\n", "\r\n", "\n\n"] {
+        let stream: String = lines.iter().map(|line| format!("{line}{end}")).collect();
+        for cut in 0..=stream.len() {
+            let (first, second) = stream.as_bytes().split_at(cut);
+            let parts = [first, second];
+            assert_eq!(read_stream(StreamFormat::JsonLines, Format::Chat, &parts), want, "{cut}");
+        }
     }
+}
+
+fn read(format: Format, streamed: bool, pieces: &[&[u8]]) -> Reading {
+    if streamed {
+        return read_stream(StreamFormat::Events, format, pieces);
+    }
+    let mut observer = UsageObserver::new(format);
+    pieces.iter().for_each(|piece| observer.feed(piece));
     observer.finish()
 }
 
@@ -354,4 +376,15 @@ fn thoughts_that_were_left_out_are_counted() {
             assert_eq!(read(Format::Messages, true, &[stream.as_bytes()]).dropped, want, "{list}");
         }
     }
+}
+
+fn read_stream(stream: StreamFormat, format: Format, pieces: &[&[u8]]) -> Reading {
+    let (mut observer, mut splitter) = (UsageObserver::new(format), Splitter::new(stream));
+    for mut bytes in pieces.iter().copied() {
+        while let Some(piece) = splitter.next(bytes) {
+            observer.piece(&piece);
+            bytes = &bytes[piece.bytes.len()..];
+        }
+    }
+    observer.finish_stream(splitter.is_inside())
 }
