@@ -21,6 +21,11 @@ pub(crate) fn saved_percent(before: u64, after: u64) -> u64 {
     (saved * 200 + before).checked_div(before * 2).map_or(0, |percent| percent as u64)
 }
 
+/// Nano-dollars in dollars. The division yields the double nearest to the exact value, which prints with its own digits.
+pub(crate) fn usd(nano: i64) -> f64 {
+    nano as f64 / 1e9
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,7 +31,7 @@ pub(crate) use address::is_near;
 pub(crate) use change::{faults_of_change, may_set};
 pub(crate) use edit::Edit;
 pub(crate) use effective::EffectiveSettings;
-pub(crate) use environment::Environment;
+pub(crate) use environment::{Environment, ProxyVariables};
 pub(crate) use origin::{Origin, Value};
 use settings::SETTINGS;
 pub(crate) use settings::{TEST_VARIABLE, nearest};
@@ -90,6 +90,8 @@ pub(crate) struct Config {
     pub(crate) ask_usage: bool,
     pub(crate) prices: Prices,
     pub(crate) tls_roots: TlsRoots,
+    /// What the environment says of a proxy for `https` upstreams.
+    pub(crate) forward_proxy: Option<ProxyVariables>,
     pub(crate) log: LogLevel,
     /// The configuration file, and whether it was there.
     pub(crate) file: (PathBuf, bool),
@@ -160,6 +162,7 @@ pub(crate) fn load(
         applied.map_err(|what| Error::usage(format!("--{name}: {what}")))?;
     }
     loader.find_roots(around);
+    loader.config.forward_proxy = around.forward_proxy();
     loader.config.body_memory_by = loader.origin("proxy.body_memory_mb");
     loader.finish().map(|loader| (loader.config, loader.warnings))
 }

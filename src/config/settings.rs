@@ -170,6 +170,7 @@ pub(super) fn blank() -> Config {
         ask_usage: true,
         prices: Prices::default(),
         tls_roots: TlsRoots::Bundled,
+        forward_proxy: None,
         log: LogLevel::Info,
         file: (PathBuf::new(), false),
     }

@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use super::schema;
-
 /// What is wrong, with which file.
 #[derive(Debug)]
 pub(crate) struct Fault {
@@ -23,7 +21,10 @@ pub(super) enum Kind {
     /// A SQLite file of somebody else's.
     Foreign,
     /// A schema version from the future.
-    Newer(i64),
+    Newer {
+        version: i64,
+        known: i64,
+    },
     /// Of an earlier version, which only `serve` can bring up to ours.
     Older,
     /// What SQLite's own check found.
@@ -41,7 +42,7 @@ impl Fault {
     pub(crate) fn exit_code(&self) -> u8 {
         match &self.kind {
             Kind::Missing => 66,
-            Kind::Damaged(_) | Kind::Link | Kind::Foreign | Kind::Newer(_) | Kind::Older => 65,
+            Kind::Damaged(_) | Kind::Link | Kind::Foreign | Kind::Newer { .. } | Kind::Older => 65,
             Kind::File(err) if err.kind() == io::ErrorKind::PermissionDenied => 77,
             Kind::File(_) => 74,
             Kind::Sqlite(_) if self.is_damage() => 65,
@@ -85,8 +86,7 @@ impl fmt::Display for Fault {
             Kind::Missing => write!(out, "not there yet; it is made by the first 'tokenpak serve'"),
             Kind::Link => write!(out, "is a symbolic link; name the file that it points to"),
             Kind::Foreign => write!(out, "is not a database of tokenpak's"),
-            Kind::Newer(version) => {
-                let known = schema::VERSION;
+            Kind::Newer { version, known } => {
                 write!(
                     out,
                     "has schema {version}, this tokenpak knows up to {known}; use a newer tokenpak"

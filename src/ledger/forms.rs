@@ -10,14 +10,6 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 use super::file;
 
-/// Part of every file; `day` is the UTC day on which the row was written.
-pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS forms (
-    digest BLOB PRIMARY KEY,
-    day INTEGER NOT NULL,
-    form BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS forms_day ON forms (day);";
-
 /// Forms are kept for so long after the last request that was sent in them.
 const DAYS: i64 = 30;
 

@@ -8,8 +8,7 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::Entry;
 use super::latency::{self, Latency};
-use super::sums::{COLUMNS, Sums};
-use super::writer::whole;
+use super::sums::{COLUMNS, Sums, whole};
 
 const QUARTER: i64 = 900;
 const DAY: i64 = 86_400;

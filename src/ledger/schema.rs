@@ -13,9 +13,9 @@ use std::collections::HashSet;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::fault::Kind;
+use super::latency;
 use super::roll_up::NAMES;
 use super::sums::{self, COLUMNS, Column};
-use super::{forms, latency};
 
 /// "tokp": tells our files from other SQLite files.
 const APPLICATION_ID: i64 = 0x746f_6b70;
@@ -24,6 +24,14 @@ const APPLICATION_ID: i64 = 0x746f_6b70;
 pub(super) const VERSION: i64 = 4;
 
 const TABLES: &str = include_str!("schema/tables.sql");
+
+/// Part of every file; `day` is the UTC day on which the row was written.
+const FORMS: &str = "CREATE TABLE IF NOT EXISTS forms (
+    digest BLOB PRIMARY KEY,
+    day INTEGER NOT NULL,
+    form BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS forms_day ON forms (day);";
 
 /// Tables of the roll-up: name, and whether rows are told apart by `NAMES` too. A row is a quarter of
 /// an hour (UTC), of which the days of any zone are made; or a day of UTC, which is what lies inside of
@@ -101,7 +109,7 @@ pub(super) fn bring_up(connection: &mut Connection) -> Result<(), Kind> {
 
 /// Adds what an earlier version did not have.
 fn complete(change: &Connection, sums: &[Column]) -> rusqlite::Result<()> {
-    change.execute_batch(forms::TABLE)?;
+    change.execute_batch(FORMS)?;
     let added = ADDED.iter().map(|(table, column)| (*table, (*column).to_owned()));
     for (table, column) in lacking(change, added.chain(sums_of_roll_up(sums)))? {
         change.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column}"))?;
@@ -226,7 +234,7 @@ pub(super) fn check(connection: &Connection) -> Result<(), Kind> {
     }
     match number(connection, "PRAGMA user_version")? {
         VERSION => Ok(()),
-        version if version > VERSION => Err(Kind::Newer(version)),
+        version if version > VERSION => Err(Kind::Newer { version, known: VERSION }),
         _ => Err(Kind::Older),
     }
 }

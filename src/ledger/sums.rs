@@ -2,7 +2,6 @@
 //! queries, the views and the columns of JSON and CSV are all made from it, so a new sum is one row.
 
 use super::Entry;
-use super::writer::whole;
 
 /// One row for each sum: its name as a field and as a column, its type (`Option` where it can be
 /// unknown), what one request adds to it, and how reports show it.
@@ -171,6 +170,13 @@ impl Part for Option<i64> {
             *self = Some(self.unwrap_or(0).saturating_add(other));
         }
     }
+}
+
+/// SQLite's integers are signed, and a sum that overflows is an error in every report. So one
+/// nonsensical count must not get in: it is cut to what no honest one reaches.
+pub(super) fn whole(count: u64) -> i64 {
+    const COUNT_MAX: i64 = 1 << 40;
+    i64::try_from(count).unwrap_or(COUNT_MAX).min(COUNT_MAX)
 }
 
 #[cfg(test)]

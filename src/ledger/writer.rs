@@ -21,6 +21,7 @@ use super::file::{self, LedgerFile};
 use super::forms;
 use super::retention::Retention;
 use super::roll_up::RollUp;
+use super::sums::whole;
 use super::traces;
 use super::{Entry, State};
 
@@ -409,11 +410,4 @@ fn insert_row(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<
         entry.money.map(|money| money.source.name()),
     ])?;
     Ok(())
-}
-
-/// SQLite's integers are signed, and a sum that overflows is an error in every report. So one
-/// nonsensical count must not get in: it is cut to what no honest one reaches.
-pub(super) fn whole(count: u64) -> i64 {
-    const COUNT_MAX: i64 = 1 << 40;
-    i64::try_from(count).unwrap_or(COUNT_MAX).min(COUNT_MAX)
 }

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::group::Unpriced;
-use super::machine::usd;
 use super::text::{dollars, grouped, numbered};
 use crate::ledger::Sums;
+use crate::number::usd;
 
 /// What `--alert-cost`, `--alert-errors` and `--alert-unpriced` ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -8,17 +8,13 @@ use super::group::{Row, Table, Unpriced};
 use super::overview::{Overview, Window};
 use crate::ledger::{Figure, Sums, all_figures};
 use crate::name::clean;
+use crate::number::usd;
 use crate::prices;
 
 /// Version of the JSON objects' shape. Fields are only added within one.
 const SCHEMA: u32 = 1;
 
 const TOOL: &str = concat!("tokenpak ", env!("CARGO_PKG_VERSION"));
-
-/// Nano-dollars in dollars. The division yields the double nearest to the exact value, which prints with its own digits.
-pub(crate) fn usd(nano: i64) -> f64 {
-    nano as f64 / 1e9
-}
 
 fn value(figure: &Figure, sums: &Sums) -> Value {
     let number = (figure.value)(sums);

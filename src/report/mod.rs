@@ -18,6 +18,6 @@ pub(crate) mod zone;
 mod tests;
 
 pub(crate) use html::{Page, html};
-pub(crate) use machine::{overview_csv, overview_json, table_csv, table_json, usd};
+pub(crate) use machine::{overview_csv, overview_json, table_csv, table_json};
 pub(crate) use table::{nothing, oneline, table};
 pub(crate) use trace::{brief as trace_brief, full as trace_full, object as trace_object};

@@ -5,12 +5,12 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::machine::usd;
 use super::text::dollars;
 use crate::footer;
 use crate::ledger::Traced;
 use crate::name::clean;
 use crate::number::commas;
+use crate::number::usd;
 use crate::trace::{Credential, Fate, Headers};
 
 /// A whole request; `zone` is the name of the time zone at its time.

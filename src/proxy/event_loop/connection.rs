@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::client::{CONTINUE, Client, ClientConnection, Incoming, ReadyRequest, Upload};
+use super::client::{Client, Incoming, ReadyRequest};
+use super::client_connection::ClientConnection;
 use super::local::{self, ErrorContext};
 use super::memory::{BodyBuffer, Memory};
+use super::phase::{Leftover, Phase};
+use super::upload::{CONTINUE, SKIP_BYTES_MAX, Upload};
 use crate::proxy::deadlines::deadlines;
 use crate::proxy::large_bodies::LargeBodyThread;
 use crate::proxy::request::body::BodyReader;
 use crate::proxy::request::{Framing, Head, HeadReader, Refusal};
 use crate::proxy::watch::Watch;
 
-/// A body that was answered without being wanted, and is read all the same so that the connection
-/// can serve another request.
-pub(super) const SKIP_BYTES_MAX: u64 = 1024 * 1024;
 /// Of a client that is to take a refusal and still sends.
 const DRAIN_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -46,29 +46,6 @@ pub(crate) struct Connection {
     watch: Arc<Watch>,
 }
 
-pub(crate) enum Phase {
-    Head(HeadReader),
-    Body {
-        head: Box<Head>,
-        reader: BodyReader,
-        body: BodyBuffer,
-        arrived: Instant,
-        /// Nothing is read until there is memory for it.
-        is_blocked: bool,
-        /// It is no prompt: what has come may be passed on before the rest.
-        may_stream: bool,
-    },
-    /// A worker has it.
-    Busy,
-    /// Answered before its body was read, which is thrown away.
-    Skipping(BodyReader),
-    /// Answered and half closed: what the client still sends is thrown away.
-    Draining {
-        until: Instant,
-        bytes: usize,
-    },
-}
-
 /// What a connection has come to.
 pub(crate) enum Step {
     Wait,
@@ -76,26 +53,6 @@ pub(crate) enum Step {
     Blocked,
     Head(Box<Head>),
     Request(Box<ReadyRequest>),
-}
-
-/// What a worker has received of a request that it leaves to the event loop.
-pub(super) struct Leftover {
-    phase: Phase,
-    buffer: Vec<u8>,
-    /// There is nothing to do before the client sends more.
-    is_waiting: bool,
-}
-
-impl Leftover {
-    /// Bytes of a request that nobody has looked at.
-    pub(super) fn head(buffer: Vec<u8>) -> Leftover {
-        let is_waiting = buffer.is_empty();
-        Leftover { phase: Phase::Head(HeadReader::default()), buffer, is_waiting }
-    }
-
-    pub(super) fn is_waiting(&self) -> bool {
-        self.is_waiting
-    }
 }
 
 impl Connection {

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::connection::{Connection, Phase};
+use super::connection::Connection;
+use super::phase::Phase;
 use super::{EventLoop, NO_MEMORY, Next, local};
 use crate::proxy::local::ErrorContext;
 use crate::proxy::request::Refusal;

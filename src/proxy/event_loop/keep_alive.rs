@@ -12,7 +12,8 @@ use rustix::net::RecvFlags;
 
 use super::admit::admit;
 use super::client::{Client, ReadyRequest};
-use super::connection::{Connection, Leftover, Step};
+use super::connection::{Connection, Step};
+use super::phase::Leftover;
 use crate::proxy::Context;
 use crate::proxy::setup::Setup;
 

@@ -9,14 +9,17 @@
 mod accept;
 mod admit;
 pub(super) mod client;
+mod client_connection;
 mod connection;
 mod disconnects;
 mod eviction;
 mod keep_alive;
 pub(super) mod listen;
 pub(super) mod memory;
+mod phase;
 mod shutdown;
 mod switch;
+pub(super) mod upload;
 pub(super) mod workers;
 
 use std::net::TcpListener;
@@ -38,8 +41,9 @@ use crate::proxy::request::Refusal;
 use crate::proxy::setup::Setup;
 use admit::admit;
 use client::ReadyRequest;
-use connection::{Connection, Phase, Step};
+use connection::{Connection, Step};
 use disconnects::DisconnectDetector;
+use phase::Phase;
 use shutdown::End;
 use switch::Switch;
 use workers::Workers;

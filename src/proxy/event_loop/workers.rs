@@ -187,7 +187,8 @@ fn guard(run: impl FnOnce()) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::event_loop::client::{Client, ClientConnection};
+    use crate::proxy::event_loop::client::Client;
+    use crate::proxy::event_loop::client_connection::ClientConnection;
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
 

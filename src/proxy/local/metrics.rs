@@ -7,9 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::config::Config;
 use crate::ledger::{DELAY_BOUNDS, Delays, Entry};
+use crate::number::usd;
 use crate::prices::Money;
 use crate::report::prometheus::{Bounds, Exposition, Metric};
-use crate::report::usd;
 
 /// Different models that get a label of their own; then `other`.
 const MODELS_MAX: usize = 50;

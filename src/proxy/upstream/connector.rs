@@ -7,6 +7,7 @@ use ureq_proto::http::Uri;
 
 use super::connection::{Connection, Key, Stream, key};
 use super::error::TransportError;
+use super::place::place;
 use super::pool::ConnectionPool;
 use super::socket::Socket;
 use super::tls::{Session, Settings as Tls};
@@ -51,7 +52,7 @@ impl Connector {
         let stream = match key.0 {
             false => Stream::Plain(socket),
             true => {
-                let (host, _) = dial::place(uri).ok_or(TransportError::HostNotFound)?;
+                let (host, _) = place(uri).ok_or(TransportError::HostNotFound)?;
                 let session = Session::open(&self.tls, host, socket, deadline);
                 // Many a proxy answers in the place of the provider.
                 let session = session.map_err(|error| match proxy {

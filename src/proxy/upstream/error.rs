@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::certificate;
+
 /// Why a request could not be sent, or why nothing more of its answer comes.
 #[derive(Debug)]
 pub(crate) enum TransportError {
@@ -16,11 +18,38 @@ pub(crate) enum TransportError {
 }
 
 impl TransportError {
+    /// In words that hold no path, key or name from a certificate.
+    pub(super) fn words(&self) -> String {
+        let text = match self {
+            TransportError::ConnectTimeout | TransportError::ReadTimeout => "connection timed out",
+            TransportError::HostNotFound => "the name is not known",
+            TransportError::Io(error) => match error
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref())
+            {
+                Some(rustls::Error::InvalidCertificate(error)) => {
+                    return format!("its certificate {}; see tls.roots", certificate::words(error));
+                }
+                Some(rustls::Error::InvalidMessage(_)) => "it does not speak TLS",
+                Some(rustls::Error::AlertReceived(_)) => "it refuses our TLS",
+                Some(_) => "TLS failed",
+                None if error.kind() == io::ErrorKind::UnexpectedEof => "the connection was closed",
+                // Words of ours.
+                None if error.kind() == io::ErrorKind::Other => return error.to_string(),
+                None => return crate::error::reason(error),
+            },
+            TransportError::TunnelRefused(_) | TransportError::Unsendable => {
+                "the request could not be sent"
+            }
+        };
+        text.to_owned()
+    }
+
     /// For those who only read.
     pub(super) fn into_io(self) -> io::Error {
         match self {
             TransportError::Io(error) => error,
-            other => io::Error::other(super::words(&other)),
+            other => io::Error::other(other.words()),
         }
     }
 

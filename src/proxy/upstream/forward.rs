@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::connection::Connection;
 use super::connector::Connector;
 use super::error::TransportError;
-use super::request_head::RequestHead;
+use super::failure::Failure;
+use super::request_head::{RequestHead, Target};
 use super::uploading::{SharedUpload, Uploading};
 use super::{ConnectionPool, Reader, ReceiveError, Reply, Tls};
 use crate::config::Config;
 use crate::error::Error;
 use crate::proxy::buffer_pool;
-use crate::proxy::event_loop::client::Fault;
-use crate::proxy::request::{Framing, Head, Refusal};
+use crate::proxy::request::{Framing, Head};
 use crate::proxy::watch::Watch;
 
 /// The ways to the providers.
@@ -21,13 +21,6 @@ pub(crate) struct Upstream {
     connector: Connector,
     first_byte: Duration,
     stream_idle: Duration,
-}
-
-/// Where a request goes.
-pub(crate) struct Target<'a> {
-    pub(crate) url: &'a str,
-    /// The answer's usage is read, so it must not come encoded.
-    pub(crate) identity_only: bool,
 }
 
 /// A request's body as it goes upstream.
@@ -39,29 +32,6 @@ pub(crate) enum Outgoing<'a> {
         upload: &'a SharedUpload,
         framing: Framing,
     },
-}
-
-/// Why there is no answer.
-pub(crate) enum Failure {
-    /// The target or a header is not what the upstream could be sent.
-    Refused(&'static str),
-    /// The client's body broke off or was malformed while it was passed on.
-    Client(Refusal),
-    /// The client left meanwhile.
-    ClientGone,
-    Unreachable(String),
-    /// What came is not HTTP, or not as it has to be.
-    BadAnswer(&'static str),
-    TimedOut,
-}
-
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Failure {
-        match fault {
-            Fault::Gone => Failure::ClientGone,
-            Fault::Refused(refusal) => Failure::Client(refusal),
-        }
-    }
 }
 
 impl Upstream {
@@ -223,7 +193,7 @@ fn failure(error: ReceiveError, watch: &Watch, was_sent: bool) -> Failure {
         ReceiveError::Unread(error) | ReceiveError::Broken(error) => match error {
             TransportError::ReadTimeout => Failure::TimedOut,
             error if was_sent && error.has_vanished() => Failure::TimedOut,
-            error => Failure::Unreachable(super::words(&error)),
+            error => Failure::Unreachable(error.words()),
         },
     }
 }

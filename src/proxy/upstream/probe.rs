@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::forward::{Failure, Outgoing, Pending, Target, Upstream};
+use super::failure::Failure;
+use super::forward::{Outgoing, Pending, Upstream};
+use super::request_head::Target;
 use crate::config::Config;
 use crate::error::Error;
 use crate::proxy::request::HeadReader;

@@ -11,11 +11,17 @@ use ureq_proto::http::uri::PathAndQuery;
 use ureq_proto::http::{HeaderValue, Method, Request, Uri};
 
 use super::error::TransportError;
-use super::forward::{Failure, Target};
+use super::failure::Failure;
 use super::hop_by_hop::{Named, is_hop_by_hop, is_ours};
-use super::words;
 use crate::proxy::buffer_pool;
 use crate::proxy::request::{Framing, Head};
+
+/// Where a request goes.
+pub(crate) struct Target<'a> {
+    pub(crate) url: &'a str,
+    /// The answer's usage is read, so it must not come encoded.
+    pub(crate) identity_only: bool,
+}
 
 pub(super) struct RequestHead {
     /// As it is sent, keys included.
@@ -35,7 +41,7 @@ impl RequestHead {
         let method = Method::from_bytes(head.method().as_bytes());
         let method = method.map_err(|_| Failure::Refused("the method is not valid"))?;
         let own = write_own(&method, &uri, framing);
-        let own = own.ok_or_else(|| Failure::Unreachable(words(&TransportError::Unsendable)))?;
+        let own = own.ok_or_else(|| Failure::Unreachable(TransportError::Unsendable.words()))?;
         let bytes = merge(&own, head, target.identity_only);
         buffer_pool::keep(own);
         Ok(RequestHead { bytes, method, uri })

@@ -15,9 +15,9 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::SigningKey;
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
 
+use super::certificate;
 use super::error::TransportError;
 use super::read_buffer::ReadBuffer;
-use super::reason;
 use super::roots::Trust;
 use super::socket::{Socket, wait_for_room};
 
@@ -81,7 +81,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         match self.authorities.verify_server_cert(own, others, name, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(error))
-                if reason::is_about_issuer(&error) && self.pinned.contains(own) =>
+                if certificate::is_about_issuer(&error) && self.pinned.contains(own) =>
             {
                 verify_server_name(&ParsedCertificate::try_from(own)?, name)?;
                 Ok(ServerCertVerified::assertion())

@@ -8,16 +8,10 @@ use std::io;
 use ureq::{Proxy, ProxyProtocol};
 use ureq_proto::http::Uri;
 
-use super::dial::{is_local, place};
 use super::error::TransportError;
-use super::words;
-use crate::config::Config;
+use super::place::{is_local, place};
+use crate::config::{Config, ProxyVariables};
 use crate::error::Error;
-
-/// The first of them that is set names the proxy.
-const VARIABLES: &[&str] = &["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-/// The first of them that is set names hosts that need none.
-const EXEMPTIONS: &[&str] = &["NO_PROXY", "no_proxy"];
 
 /// A proxy between us and `https` upstreams.
 pub(crate) struct ForwardProxy {
@@ -29,16 +23,16 @@ pub(crate) struct ForwardProxy {
 }
 
 impl ForwardProxy {
-    fn new(variable: &'static str, text: &str) -> ForwardProxy {
+    fn new(named: &ProxyVariables) -> ForwardProxy {
+        let (variable, text) = (named.variable, named.url.reveal());
         let proxy = Proxy::new(text).ok().filter(|it| it.protocol() == ProxyProtocol::Http);
         let unusable = || {
             // What stands before this mark is no password.
             let scheme = text.split_once("://").map_or("another", |(scheme, _)| scheme);
             format!("{variable} names a proxy of the kind {scheme}; only http://host:port is known")
         };
-        let exempt = first_set(EXEMPTIONS).map_or(String::new(), |(_, list)| list);
         let builder = Proxy::builder(ProxyProtocol::Http).host("localhost");
-        let exempt = exempt.split(',').fold(builder, |all, host| all.no_proxy(host.trim()));
+        let exempt = named.exempt.split(',').fold(builder, |all, host| all.no_proxy(host.trim()));
         ForwardProxy { variable, proxy: proxy.ok_or_else(unusable), exempt: exempt.build().ok() }
     }
 
@@ -62,7 +56,7 @@ impl ForwardProxy {
         let (host, port, variable) = (proxy.host(), proxy.port(), self.variable);
         let why = match error {
             TransportError::TunnelRefused(status) => format!("refuses it ({status})"),
-            error => format!("is on the way: {}", words(error)),
+            error => format!("is on the way: {}", error.words()),
         };
         io::Error::other(format!("the proxy {host}:{port} ({variable}) {why}")).into()
     }
@@ -74,8 +68,8 @@ pub(crate) fn forward_proxy(config: &Config) -> Result<Option<ForwardProxy>, Err
     if !loops.is_empty() {
         return Err(Error::config(loops));
     }
-    let Some((variable, text)) = first_set(VARIABLES) else { return Ok(None) };
-    let found = ForwardProxy::new(variable, &text);
+    let Some(named) = &config.forward_proxy else { return Ok(None) };
+    let (variable, found) = (named.variable, ForwardProxy::new(named));
     if let Ok(proxy) = &found.proxy
         && is_ourselves(proxy.host(), proxy.port(), config.port)
     {
@@ -83,15 +77,6 @@ pub(crate) fn forward_proxy(config: &Config) -> Result<Option<ForwardProxy>, Err
         return Err(Error::config(vec![what]));
     }
     Ok(Some(found))
-}
-
-/// The first of these variables that is set and not empty, and its value.
-fn first_set(names: &[&'static str]) -> Option<(&'static str, String)> {
-    let set = |name: &&'static str| {
-        let value = std::env::var(name).ok()?;
-        (!value.trim().is_empty()).then(|| (*name, value.trim().to_owned()))
-    };
-    names.iter().find_map(set)
 }
 
 fn is_ourselves(host: &str, port: u16, own: u16) -> bool {

@@ -1,36 +1,10 @@
-//! Why a provider could not be reached, in words that hold no path, key or name from a certificate.
-
-use std::io::ErrorKind;
+//! What is wrong with a provider's certificate, in words that hold no name from it.
 
 use rustls::CertificateError;
 
-use super::error::TransportError;
 use crate::report::calendar;
 
-pub(super) fn words(error: &TransportError) -> String {
-    let text = match error {
-        TransportError::ConnectTimeout | TransportError::ReadTimeout => "connection timed out",
-        TransportError::HostNotFound => "the name is not known",
-        TransportError::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(rustls::Error::InvalidCertificate(error)) => {
-                return format!("its certificate {}; see tls.roots", certificate(error));
-            }
-            Some(rustls::Error::InvalidMessage(_)) => "it does not speak TLS",
-            Some(rustls::Error::AlertReceived(_)) => "it refuses our TLS",
-            Some(_) => "TLS failed",
-            None if error.kind() == ErrorKind::UnexpectedEof => "the connection was closed",
-            // Words of ours.
-            None if error.kind() == ErrorKind::Other => return error.to_string(),
-            None => return crate::error::reason(error),
-        },
-        TransportError::TunnelRefused(_) | TransportError::Unsendable => {
-            "the request could not be sent"
-        }
-    };
-    text.to_owned()
-}
-
-fn certificate(error: &CertificateError) -> String {
+pub(super) fn words(error: &CertificateError) -> String {
     let text = match error {
         // A bad signature is that of another authority of the same name.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
