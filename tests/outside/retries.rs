@@ -60,10 +60,12 @@ fn idle_connections_that_are_reset_fail_no_request() {
 }
 
 /// A proxy that waits a while before it sends anything, so that a connection can end after it was looked
-/// at. `None`: this machine has no strace, or lets it trace nothing.
+/// at. strace is not its parent (`-D`), so that it can be killed. `None`: this machine has no strace, or lets it
+/// trace nothing.
 fn hesitant(provider: &Provider, sandbox: Sandbox) -> Option<(Sandbox, Proxy)> {
     let delay = format!("inject=sendmsg:delay_enter={}", HESITATION.as_micros());
-    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=sendmsg", "-e", &delay];
+    let strace =
+        ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=sendmsg", "-e", &delay];
     if !std::process::Command::new("strace")
         .args(["-qq", "-o", "/dev/null", "-e", "trace=sendmsg", "true"])
         .status()
