@@ -213,6 +213,7 @@ fn entry(number: i64) -> Entry {
         is_calibrated: false,
         is_text_only: false,
         money: Some(Money { cost_nano: 1000, saved_nano: 100, source: Source::Listed }),
+        rare: None,
         mode: "hybrid",
         level: "balanced",
         skip_reason: None,

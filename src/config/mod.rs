@@ -7,9 +7,11 @@ mod address;
 mod change;
 mod edit;
 mod effective;
+mod environment;
 mod limit;
 mod lines;
 mod origin;
+mod price_list;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -29,7 +31,9 @@ pub(crate) use address::is_near;
 pub(crate) use change::{faults_of_change, may_set};
 pub(crate) use edit::Edit;
 pub(crate) use effective::EffectiveSettings;
+pub(crate) use environment::Environment;
 pub(crate) use origin::{Origin, Value};
+pub(crate) use price_list::{price_list, price_of};
 use settings::SETTINGS;
 pub(crate) use settings::{TEST_VARIABLE, nearest};
 
@@ -135,50 +139,6 @@ pub(crate) enum LogLevel {
     Debug,
 }
 
-/// What the world around the process says: the only place where it is looked at.
-pub(crate) struct Environment {
-    variables: Vec<(String, String)>,
-    directory: PathBuf,
-}
-
-impl Environment {
-    /// The environment and the current directory of this process.
-    pub(crate) fn of_process() -> Environment {
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
-        // Daemons start without one, and the user database knows it all the same.
-        let home = std::env::home_dir().filter(|_| std::env::var_os("HOME").is_none());
-        let home = home.map(|home| ("HOME".into(), home.into_os_string()));
-        Environment {
-            variables: std::env::vars_os().chain(home).filter_map(text).collect(),
-            directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
-        }
-    }
-
-    /// The same with another home, such as that of a service.
-    pub(crate) fn in_home(mut self, home: &str) -> Environment {
-        self.variables.retain(|(name, _)| name != "TOKENPAK_HOME" && name != "TOKENPAK_CONFIG");
-        self.variables.push(("TOKENPAK_HOME".into(), home.into()));
-        self
-    }
-
-    /// A variable that is set and not empty.
-    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
-        let found = self.variables.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
-    }
-
-    /// Where tokenpak keeps its files: `TOKENPAK_HOME`, else `~/.tokenpak`.
-    pub(crate) fn home(&self) -> PathBuf {
-        match (self.variable("TOKENPAK_HOME"), self.variable("HOME")) {
-            (Some(home), _) => self.directory.join(home),
-            (None, Some(home)) => Path::new(home).join(".tokenpak"),
-            (None, None) => self.directory.join(".tokenpak"),
-        }
-    }
-}
-
 /// One setting given on the command line: key and value.
 pub(crate) type Flag<'a> = (&'static str, &'a str);
 
@@ -199,6 +159,7 @@ pub(crate) fn load(
         applied.map_err(|what| Error::usage(format!("--{name}: {what}")))?;
     }
     loader.find_roots(around);
+    loader.warnings.extend(price_list::load(&mut loader.config));
     loader.config.body_memory_by = loader.origin("proxy.body_memory_mb");
     loader.finish().map(|loader| (loader.config, loader.warnings))
 }

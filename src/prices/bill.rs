@@ -3,6 +3,9 @@
 //! All arithmetic is in whole numbers: pico-dollars per token in, nano-dollars out. Every surface
 //! (reports, footer, traces, metrics) shows what this file made of a request, once.
 
+use serde::{Deserialize, Serialize};
+
+use super::region::factor;
 use super::{Prices, Rates, Terms};
 use crate::wire::Usage;
 
@@ -47,9 +50,27 @@ pub(crate) struct Cuts<'a> {
     pub(crate) ratio: (u64, u64),
 }
 
-impl Cuts<'_> {
-    /// Of a prompt that was not ours to cut.
-    pub(crate) const NONE: Cuts<'static> = Cuts { tokens_after: None, places: &[], ratio: (1, 1) };
+/// Tokens that were cut, by the rate at which they would have been billed: of what a later price makes
+/// other money.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedTokens {
+    /// As the parts of a prompt.
+    parts: [i64; 6],
+    /// So many billed tokens for so many of ours.
+    ratio: (u64, u64),
+}
+
+impl SavedTokens {
+    pub(crate) fn of(usage: &Usage, cuts: Cuts<'_>) -> SavedTokens {
+        // More is not believed, and has no price.
+        let input = usage.input.unwrap_or(0).min(TOKENS_MAX);
+        let parts = RateSegments::new(usage, &Rates::default(), input).saved(input, cuts);
+        SavedTokens { parts, ratio: cuts.ratio }
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        self.parts == [0; 6]
+    }
 }
 
 impl Money {
@@ -78,7 +99,12 @@ pub(crate) struct Order<'a> {
 
 /// `None` if the list does not say what was served costs, or the provider not all that is billed. The
 /// provider's own figure counts before any list.
-pub(crate) fn money(prices: &Prices, order: Order, usage: &Usage, cuts: Cuts<'_>) -> Option<Money> {
+pub(crate) fn money(
+    prices: &Prices,
+    order: Order,
+    usage: &Usage,
+    saved: &SavedTokens,
+) -> Option<Money> {
     let (input, output) = (usage.input?, usage.output?);
     if input.max(output) > TOKENS_MAX {
         return None;
@@ -91,7 +117,12 @@ pub(crate) fn money(prices: &Prices, order: Order, usage: &Usage, cuts: Cuts<'_>
         is_regional: usage.is_regional,
     };
     let quote = prices.quote(order.model, order.provider);
-    let rates = quote.and_then(|quote| quote.rates(&terms));
+    let mut rates = quote.and_then(|quote| quote.rates(&terms));
+    let host = quote.filter(|quote| !quote.is_own());
+    let factor = host.and_then(|quote| factor(order.provider, order.model, quote.name));
+    if let (Some(rates), Some(factor)) = (&mut rates, factor) {
+        rates.scale(factor);
+    }
     let (cost_nano, source) = match (usage.cost_nano, rates) {
         (Some(cost), _) => (cost, Source::Provider),
         (None, Some(rates)) => {
@@ -101,8 +132,8 @@ pub(crate) fn money(prices: &Prices, order: Order, usage: &Usage, cuts: Cuts<'_>
         }
         (None, None) => return None,
     };
-    let saved = rates.map_or(0, |rates| RateSegments::new(usage, &rates, input).saved(input, cuts));
-    Some(Money { cost_nano, saved_nano: saved, source })
+    let saved_nano = rates.map_or(0, |rates| RateSegments::new(usage, &rates, input).worth(saved));
+    Some(Money { cost_nano, saved_nano, source })
 }
 
 /// In nano-dollars; `None` if something was billed that has no price.
@@ -159,29 +190,35 @@ impl RateSegments {
         self.parts.iter().map(|(tokens, rate)| i128::from(*tokens) * i128::from(*rate)).sum()
     }
 
-    /// Every saved token at the rate of the place where it was cut. The place is a share of the
-    /// prompt, and this prompt's own length in billed tokens is known. The saved tokens were never
-    /// billed: they are converted by the model's ratio.
-    fn saved(&self, input: u64, cuts: Cuts<'_>) -> i64 {
+    /// The saved tokens by the part of the prompt in which they were cut. The place is a share of the
+    /// prompt, and this prompt's own length in billed tokens is known.
+    fn saved(&self, input: u64, cuts: Cuts<'_>) -> [i64; 6] {
         let after = i128::from(cuts.tokens_after.unwrap_or(0).max(1));
-        let pico = cuts.places.iter().map(|(at, saved)| {
-            let place = i128::from(*at) * i128::from(input) / after;
-            i128::from(*saved) * i128::from(self.rate_at(place))
-        });
-        let (billed, counted) = cuts.ratio;
+        let mut saved = [0_i64; 6];
+        for (at, tokens) in cuts.places {
+            let part = self.part_at(i128::from(*at) * i128::from(input) / after);
+            saved[part] = saved[part].saturating_add(*tokens);
+        }
+        saved
+    }
+
+    /// Every saved token at the rate of its part. The saved tokens were never billed: they are
+    /// converted by the model's ratio.
+    fn worth(&self, saved: &SavedTokens) -> i64 {
+        let rates = self.parts.iter().map(|(_, rate)| i128::from(*rate));
+        let pico = saved.parts.iter().zip(rates).map(|(tokens, rate)| i128::from(*tokens) * rate);
+        let (billed, counted) = saved.ratio;
         nano(pico.sum::<i128>() * i128::from(billed), i128::from(counted.max(1)))
     }
 
-    /// The rate of the token that many billed tokens into the prompt.
-    fn rate_at(&self, place: i128) -> u32 {
+    /// The part with the token that many billed tokens into the prompt.
+    fn part_at(&self, place: i128) -> usize {
         let mut end = 0;
-        for (tokens, rate) in self.parts {
-            end += i128::from(tokens);
-            if place < end {
-                return rate;
-            }
-        }
-        self.parts[5].1
+        let part = self.parts.iter().position(|(tokens, _)| {
+            end += i128::from(*tokens);
+            place < end
+        });
+        part.unwrap_or(self.parts.len() - 1)
     }
 }
 
@@ -226,7 +263,8 @@ mod tests {
         #[track_caller]
         fn check(model: &str, ts: i64, usage: Usage, cost_nano: i64) {
             let cuts = Cuts { tokens_after: None, places: &[], ratio: ONE };
-            let money = money(&Prices::default(), order(model, ts), &usage, cuts);
+            let money =
+                money(&Prices::default(), order(model, ts), &usage, &SavedTokens::of(&usage, cuts));
             let source = Source::Listed;
             assert_eq!(money, Some(Money { cost_nano, saved_nano: 0, source }));
         }
@@ -242,7 +280,10 @@ mod tests {
         #[track_caller]
         fn check(model: &str, usage: Usage) {
             let cuts = Cuts { tokens_after: Some(10), places: &[(5, 5)], ratio: ONE };
-            assert_eq!(money(&Prices::default(), order(model, 0), &usage, cuts), None);
+            assert_eq!(
+                money(&Prices::default(), order(model, 0), &usage, &SavedTokens::of(&usage, cuts)),
+                None
+            );
         }
     }
 
@@ -268,7 +309,8 @@ mod tests {
             for (ratio, of_one) in [(ONE, 4), ((5, 4), 5), ((9, 12), 3)] {
                 let cuts = Cuts { tokens_after: Some(tokens_after), places, ratio };
                 let prices = Prices::default();
-                let money = money(&prices, order("claude-sonnet-4-5", 0), &usage, cuts).unwrap();
+                let saved = SavedTokens::of(&usage, cuts);
+                let money = money(&prices, order("claude-sonnet-4-5", 0), &usage, &saved).unwrap();
                 assert_eq!(money.saved_nano, saved_nano * of_one / 4, "{ratio:?}");
             }
         }
@@ -288,7 +330,8 @@ mod tests {
             let ratio = (125, 100);
             let cuts = Cuts { tokens_after: Some(after), places, ratio };
             let model = order("claude-sonnet-4-5", 0);
-            let money = money(&Prices::default(), model, &usage, cuts).unwrap();
+            let saved = SavedTokens::of(&usage, cuts);
+            let money = money(&Prices::default(), model, &usage, &saved).unwrap();
             assert_eq!((money.cost_nano, money.saved_nano), want);
         }
     }

@@ -4,18 +4,21 @@
 //! `prices` are searched by the same names, the longest wins, and of two equal names the user's.
 
 pub(crate) mod bill;
+pub(crate) mod list;
+mod litellm;
 mod names;
 mod own;
 mod rates;
+mod region;
 mod table;
 
-pub(crate) use bill::{Cuts, Money, Order, money};
+pub(crate) use bill::{Cuts, Money, Order, SavedTokens, money};
+pub(crate) use list::List;
 pub(crate) use names::plain_name;
-pub(crate) use rates::{Rates, Terms, sections, words};
+pub(crate) use rates::{Rates, Terms, resolve, sections, words};
 pub(crate) use table::as_of;
 
 use names::candidates;
-use rates::resolve;
 
 /// Where the built-in prices come from.
 pub(crate) const SOURCE: &str = "genai-prices and litellm";
@@ -25,6 +28,7 @@ pub(crate) const SOURCE: &str = "genai-prices and litellm";
 pub(crate) struct Prices {
     /// Names as `plain_name` makes them.
     own: Vec<(String, Rates)>,
+    list: list::InForce,
 }
 
 /// What a model is priced by.
@@ -64,13 +68,23 @@ impl Prices {
     /// Reads the `prices` of the configuration: `{"NAME": {"input": 3, "output": 15}}`, dollars per
     /// million tokens. `cache_read` and `cache_write` are the input's unless they are said.
     pub(crate) fn parse(json: &str) -> Result<Prices, String> {
-        own::parse(json).map(|own| Prices { own })
+        own::parse(json).map(|own| Prices { own, ..Prices::default() })
+    }
+
+    /// The same own prices over another list.
+    pub(crate) fn over(self, list: List) -> Prices {
+        Prices { list: list::InForce::of(list), ..self }
+    }
+
+    /// The list that is in force in front of the built-in one.
+    pub(crate) fn list(&self) -> Option<&List> {
+        self.list.list()
     }
 
     /// What a model costs at a provider: the longest name, the user's before the table's.
     pub(crate) fn quote(&self, model: &str, provider: &str) -> Option<Quote<'_>> {
         let model = plain_name(model);
-        let listed = candidates(&model).find_map(|name| table::find(name, provider));
+        let listed = candidates(&model).find_map(|name| self.list.table().find(name, provider));
         let listed = listed.map(|row| Quote {
             name: row.name,
             host: row.host,
@@ -96,7 +110,7 @@ impl Prices {
 
     /// Every price, the table's first.
     pub(crate) fn all(&self) -> impl Iterator<Item = Quote<'_>> {
-        let listed = table::rows().map(|row| Quote {
+        let listed = self.list.table().rows().map(|row| Quote {
             name: row.name,
             host: row.host,
             price: Price::Listed(row.spec),
@@ -105,9 +119,37 @@ impl Prices {
     }
 }
 
+/// Reads a price list: ours, or LiteLLM's map; `ts` is the present, in Unix seconds.
+///
+/// # Errors
+///
+/// What is wrong with it, for a line behind its name.
+pub(crate) fn read_list(bytes: &[u8], ts: i64) -> Result<List, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "not a text".to_owned())?;
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    match text.bytes().next() {
+        None => Err("empty".to_owned()),
+        Some(b'<') => Err("a web page, and no price list".to_owned()),
+        Some(b'{') => {
+            let map = serde_json::from_str(text).map_err(|error| {
+                let (line, column) = (error.line(), error.column());
+                format!("no JSON from line {line}, column {column} on: is it whole?")
+            })?;
+            litellm::list(&map, ts)
+        }
+        Some(_) => match List::parse(text)? {
+            list if list.is_empty() => Err("no prices in it".to_owned()),
+            list => list.plausible(),
+        },
+    }
+}
+
 fn own_quote((name, rates): &(String, Rates)) -> Quote<'_> {
     Quote { name, host: "", price: Price::Own(*rates) }
 }
+
+#[cfg(test)]
+mod map_tests;
 
 #[cfg(test)]
 mod tests {

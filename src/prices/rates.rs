@@ -155,7 +155,7 @@ impl Rates {
     }
 
     /// Multiplies the tokens' rates by so many millionths.
-    fn scale(&mut self, factor: u32) {
+    pub(super) fn scale(&mut self, factor: u32) {
         let scaled = |rate: u32| {
             u32::try_from(u64::from(rate) * u64::from(factor) / 1_000_000).unwrap_or(u32::MAX)
         };

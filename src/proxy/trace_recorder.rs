@@ -74,6 +74,7 @@ impl<'a> TraceRecorder<'a> {
             // Of a body that was passed on as it came nothing was counted.
             pack_us: (rewritten.before > 0).then(|| ready.saturating_sub(read).as_micros() as u64),
             stop: None,
+            cache_miss: None,
         }
     }
 

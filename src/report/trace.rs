@@ -47,6 +47,9 @@ pub(crate) fn full(traced: &Traced, zone: &str) -> String {
     if traced.input.is_some() || traced.output.is_some() || trace.stop.is_some() {
         line("usage", &usage(traced));
     }
+    if let Some(why) = &trace.cache_miss {
+        line("cache missed", why);
+    }
     if let Some(cost) = traced.cost_nano {
         let saved =
             traced.saved_nano.map_or(String::new(), |nano| format!(", saved {}", dollars(nano)));

@@ -37,6 +37,8 @@ pub(crate) struct Trace {
     pub(crate) pack_us: Option<u64>,
     /// Why the answer ended, in the provider's word.
     pub(crate) stop: Option<String>,
+    /// Why the provider's cache was missed, in its word.
+    pub(crate) cache_miss: Option<String>,
     /// While debug was on.
     pub(crate) headers: Option<Headers>,
     /// Both bodies were written to disk.

@@ -103,6 +103,7 @@ fn entry(id: &str) -> Entry {
         is_calibrated: false,
         is_text_only: false,
         money: None,
+        rare: None,
         mode: "hybrid",
         level: "balanced",
         skip_reason: None,
