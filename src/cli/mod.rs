@@ -417,9 +417,9 @@ pub(crate) enum PricesCommand {
 #[derive(FromArgs)]
 #[argh(subcommand, name = "update", help_triggers("-h", "--help"))]
 pub(crate) struct PricesUpdate {
-    /// file, or - for standard input
+    /// file, address, or - for standard input (default: LiteLLM's map from the web)
     #[argh(positional)]
-    pub(crate) source: String,
+    pub(crate) source: Option<String>,
 }
 
 /// Set an own price, in dollars per million tokens.

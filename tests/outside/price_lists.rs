@@ -1,7 +1,7 @@
 //! `prices update`, `set`, `unset` and `reprice`: prices that come without a release, and what they make of
 //! requests that are stored already.
 
-use crate::provider::{Billed, Provider, Script};
+use crate::provider::{Authority, Billed, Provider, Script, tls};
 use crate::sandbox::{Made, Output, Sandbox, wait};
 use crate::support::{Api, sandbox};
 use serde_json::{Value, json};
@@ -411,4 +411,71 @@ fn a_running_proxy_takes_new_prices_and_prices_what_it_has_stored() {
     fs::write(&config, r#"{"prices": {"barn-9": {"input": 1, "output": 1}}}"#).unwrap();
     proxy.reload("reloaded");
     wait("the stored request's price", || (cost(&third) == Some(1_010_000)).then_some(()));
+}
+
+/// From the web: what has gone wrong on the way is a line, and the prices of before hold.
+#[test]
+fn a_list_comes_from_an_address_or_not_at_all() {
+    let provider = Provider::start();
+    let sandbox = sandbox().set("TOKENPAK_PROXY_FIRST_BYTE_TIMEOUT_S", "1");
+    let url = format!("{}/maps/prices.json?key=dummy", provider.url());
+    let update = || sandbox.run(&["prices", "update", &url]);
+    let map = json!({"gpt-9-sol": row("openai", 2e-6, 8e-6)}).to_string();
+    provider.next(Script::default().body("application/json", map.clone()));
+    assert_eq!(
+        fine(&update()),
+        "gpt-9-sol at openai: 2.00/8.00\n1 new, 0 changed, 0 no longer listed\n"
+    );
+    let asked = provider.last();
+    assert!(
+        asked.headers().iter().all(|(name, _)| !name.contains("auth") && !name.contains("key"))
+    );
+    let before = fs::read_to_string(list(&sandbox)).unwrap();
+    assert!(before.contains("/maps/prices.json\n") && !before.contains("dummy"), "{before}");
+    let page = "<html>Log in to the network</html>";
+    let half = map[..map.len() / 2].to_owned();
+    for (script, status, words) in [
+        (Script::status(404), 69, "/maps/prices.json: it answers 404"),
+        (Script::status(302), 69, "it answers 302"),
+        (Script::status(500), 69, "it answers 500"),
+        (Script::hang(), 69, "it did not answer in time"),
+        (Script::raw("no HTTP at all"), 69, "prices.json: "),
+        (
+            Script::raw(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{half}", map.len())),
+            69,
+            "it broke off",
+        ),
+        (Script::default().body("text/html", page), 65, "a web page, and no price list"),
+        (Script::default().body("application/json", half.clone()), 65, "is it whole?"),
+        (Script::default().body("application/json", ""), 65, "empty"),
+        (Script::default().body("text/plain", " ".repeat((16 << 20) + 1)), 65, "more than 16 MB"),
+    ] {
+        provider.next(script);
+        let output = update();
+        refused(&output, status, words);
+        assert!(!output.stderr.contains("dummy"), "{output:?}");
+        assert_eq!(fs::read_to_string(list(&sandbox)).unwrap(), before);
+    }
+    let gone = "http://127.0.0.1:9/prices.json";
+    refused(&sandbox.run(&["prices", "update", gone]), 69, "connection refused");
+    refused(&sandbox.run(&["prices", "update", "http://example.org/p"]), 69, "only https://");
+    refused(&sandbox.run(&["prices", "update", "ftp://example.org/p"]), 69, "only https://");
+}
+
+/// With TLS: a certificate that is believed, and one that is nobody's.
+#[test]
+fn a_list_comes_by_tls_from_whom_is_believed() {
+    let provider = Provider::start();
+    let authority = Authority::new();
+    let port = tls(provider.port(), authority.sign("localhost"));
+    let url = format!("https://localhost:{port}/prices.json");
+    let map = json!({"gpt-9-sol": row("openai", 2e-6, 8e-6)}).to_string();
+    let sandbox = sandbox();
+    let output = sandbox.run(&["prices", "update", &url]);
+    refused(&output, 69, "signed by nobody we trust");
+    assert!(!list(&sandbox).exists());
+    let roots = sandbox.write("roots.pem", authority.pem());
+    let sandbox = sandbox.set("TOKENPAK_TLS_ROOTS", roots.to_str().unwrap());
+    provider.next(Script::default().body("application/json", map));
+    assert!(fine(&sandbox.run(&["prices", "update", &url])).starts_with("gpt-9-sol at openai"));
 }

@@ -5,14 +5,19 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-use super::{arrived, dollars, now, print};
+use super::{arrived, dollars, now, print, settings};
 use crate::cli;
 use crate::config::{self, Environment};
 use crate::error::Error;
 use crate::name::clean;
 use crate::ownership;
 use crate::prices::{List, Terms, read_list, resolve};
+use crate::proxy;
 use crate::report::calendar;
+
+/// LiteLLM's map, as its makers keep it.
+const MAP_URL: &str =
+    "https://raw.githubusercontent.com/BerriAI/litellm/main/model_prices_and_context_window.json";
 
 /// Four times what the largest map has today. More is another thing, and would not fit into memory.
 const LIST_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -21,7 +26,11 @@ pub(super) fn run(args: &cli::PricesUpdate) -> Result<(), Error> {
     let around = Environment::of_process();
     config::check_home(&around)?;
     let ts = now();
-    let (name, bytes) = read(&args.source)?;
+    let source = args.source.as_deref().unwrap_or(MAP_URL);
+    let (name, bytes) = match source.contains("://") {
+        true => fetch(source)?,
+        false => read(source)?,
+    };
     if bytes.len() as u64 > LIST_BYTES_MAX {
         return Err(Error::input(&name, None, format!("more than {} MB", LIST_BYTES_MAX >> 20)));
     }
@@ -46,6 +55,14 @@ fn read(source: &str) -> Result<(String, Vec<u8>), Error> {
         false => File::open(path).and_then(limited),
     };
     Ok((name, bytes.map_err(failed)?))
+}
+
+/// The same of an address, whose query is nobody's business.
+fn fetch(url: &str) -> Result<(String, Vec<u8>), Error> {
+    let name = url.split(['?', '#']).next().unwrap_or_default().to_owned();
+    let config = settings(None, &[])?;
+    let bytes = proxy::fetch(&config, url, LIST_BYTES_MAX);
+    bytes.map(|bytes| (name.clone(), bytes)).map_err(|what| Error::fetch(&name, what))
 }
 
 fn limited(source: impl Read) -> io::Result<Vec<u8>> {

@@ -7,6 +7,7 @@ mod body;
 mod connect;
 mod dial;
 mod environment;
+pub(super) mod fetch;
 pub(super) mod forward;
 pub(super) mod probe;
 mod read_buffer;
