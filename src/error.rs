@@ -30,6 +30,7 @@ enum Kind {
     NotRunning(String),
     ListenAt { place: String, source: io::Error },
     Listen { address: SocketAddr, source: io::Error, holder: Option<String> },
+    Fetch { url: String, what: String },
     Child { status: u8, said: String },
     Ledger { status: u8, what: String },
     System { what: &'static str, source: io::Error },
@@ -99,6 +100,11 @@ impl Error {
         Error(Kind::ListenAt { place: place.to_owned(), source })
     }
 
+    /// What an address should give cannot be had.
+    pub(crate) fn fetch(url: &str, what: impl Into<String>) -> Error {
+        Error(Kind::Fetch { url: url.to_owned(), what: what.into() })
+    }
+
     /// Adds who listens there.
     pub(crate) fn held_by(mut self, who: String) -> Error {
         if let Kind::Listen { holder, .. } = &mut self.0 {
@@ -146,7 +152,7 @@ impl Error {
             Kind::Usage(_) => 64,
             Kind::Input { .. } => 65,
             Kind::Missing { .. } => 66,
-            Kind::Listen { .. } | Kind::ListenAt { .. } => 69,
+            Kind::Listen { .. } | Kind::ListenAt { .. } | Kind::Fetch { .. } => 69,
             Kind::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => 0,
             Kind::Unreadable { source, .. } | Kind::Create { source, .. }
                 if source.kind() == io::ErrorKind::PermissionDenied =>
@@ -215,6 +221,7 @@ impl Error {
             Kind::Create { path, source } => {
                 format!("cannot write {}: {}", path.display(), reason(source))
             }
+            Kind::Fetch { url, what } => format!("{url}: {what}"),
             Kind::ListenAt { place, source } => format!("{place}: {}", reason(source)),
             Kind::Output(source) => format!("cannot write: {}", reason(source)),
             Kind::Listen { address, source, holder } => {

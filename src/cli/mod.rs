@@ -392,20 +392,71 @@ pub(crate) struct Count {
     pub(crate) model: Option<String>,
 }
 
-/// Show prices: the table, or what applies to one model and why.
+/// Show and change prices: without a command the table, or what applies to one model.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "prices", help_triggers("-h", "--help"))]
 pub(crate) struct Prices {
     /// the model, as a request names it
     #[argh(positional)]
     pub(crate) model: Option<String>,
+    #[argh(subcommand)]
+    pub(crate) what: Option<PricesCommand>,
+}
+
+/// What to do with the prices.
+#[derive(FromArgs)]
+#[argh(subcommand)]
+pub(crate) enum PricesCommand {
+    Update(PricesUpdate),
+    Set(PricesSet),
+    Unset(PricesUnset),
+    Reprice(PricesReprice),
+}
+
+/// Read a newer price list: LiteLLM's map, or one of our own format.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "update", help_triggers("-h", "--help"))]
+pub(crate) struct PricesUpdate {
+    /// file, address, or - for standard input (default: LiteLLM's map from the web)
+    #[argh(positional)]
+    pub(crate) source: Option<String>,
+}
+
+/// Set an own price, in dollars per million tokens.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "set", help_triggers("-h", "--help"))]
+pub(crate) struct PricesSet {
+    /// the model, as a request names it
+    #[argh(positional)]
+    pub(crate) model: String,
+    /// for example input=0.95 output=4 cache_read=0.1
+    #[argh(positional)]
+    pub(crate) rates: Vec<String>,
+}
+
+/// Take an own price away.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "unset", help_triggers("-h", "--help"))]
+pub(crate) struct PricesUnset {
+    /// the model, as prices set named it
+    #[argh(positional)]
+    pub(crate) model: String,
+}
+
+/// Price stored requests: those that had no price, or all of a range.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "reprice", help_triggers("-h", "--help"))]
+pub(crate) struct PricesReprice {
+    /// all from then on: today monday 7d 4w 12h 2026-11-22 ...
+    #[argh(option, arg_name = "when")]
+    pub(crate) since: Option<String>,
 }
 
 /// Print a page of the manual.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "man", help_triggers("-h", "--help"))]
 pub(crate) struct Man {
-    /// tokenpak (default), tokenpak-config or tokenpak-db
+    /// tokenpak (default), tokenpak-config, tokenpak-db or tokenpak-prices
     #[argh(positional)]
     pub(crate) page: Option<String>,
 }
@@ -441,7 +492,7 @@ pub(crate) const COMMANDS: &[(&str, &[&str])] = &[
     ("trace", &[]),
     ("compress", &[]),
     ("count", &[]),
-    ("prices", &[]),
+    ("prices", &["update", "set", "unset", "reprice"]),
     ("man", &[]),
     ("completions", &[]),
     ("version", &[]),

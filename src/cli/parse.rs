@@ -60,6 +60,8 @@ fn command_of<'w>(words: &'w [&'w str]) -> Result<&'w [&'w str], Error> {
     };
     match words.get(1) {
         Some(second) if parts.contains(second) => Ok(&words[..2]),
+        // A model may stand there as well.
+        Some(_) if *first == "prices" => Ok(&words[..1]),
         Some(second) if !parts.is_empty() && !second.starts_with('-') => {
             let what = format!("{first} command");
             Err(Error::usage(unknown(&what, second, parts.iter().copied())))

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::print;
+use super::{prices, print};
 use crate::cli::{self, ConfigCommand};
 use crate::config::{self, Edit, Environment};
 use crate::error::{Error, say, say_lines};
@@ -19,8 +19,14 @@ pub(crate) fn run(args: &cli::Config) -> Result<(), Error> {
     match &args.what {
         ConfigCommand::List(args) => list(&around, args.show_origin),
         ConfigCommand::Get(args) => get(&around, &args.key),
-        ConfigCommand::Set(args) => set(&around, &args.key, &args.value),
-        ConfigCommand::Unset(args) => unset(&around, &args.key),
+        ConfigCommand::Set(args) => match config::price_of(&args.key) {
+            Some(model) => set_price(&around, model, &args.value),
+            None => set(&around, &args.key, &args.value),
+        },
+        ConfigCommand::Unset(args) => match config::price_of(&args.key) {
+            Some(model) => prices::set::unset(&around, model),
+            None => unset(&around, &args.key),
+        },
         ConfigCommand::Path(_) => print(&format!("{}\n", config::path(&around).0.display())),
         ConfigCommand::Check(args) => {
             for warning in config::check(&around, args.file.as_deref().map(Path::new))? {
@@ -62,6 +68,16 @@ fn from_input() -> Result<String, Error> {
         text.pop();
     }
     Ok(text)
+}
+
+/// What `prices set` does, from an object of rates.
+fn set_price(around: &Environment, model: &str, value: &str) -> Result<(), Error> {
+    match serde_json::from_str(value) {
+        Ok(Value::Object(rates)) => prices::set::set(around, model, rates),
+        _ => Err(Error::usage(format!(
+            "prices.{model}: not an object of prices; use: tokenpak prices set {model} input=DOLLARS output=DOLLARS"
+        ))),
+    }
 }
 
 /// The value is read as JSON, else as plain text.

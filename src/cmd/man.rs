@@ -9,6 +9,7 @@ const PAGES: &[(&str, &[u8])] = &[
     ("tokenpak", include_bytes!(concat!(env!("OUT_DIR"), "/tokenpak.1.z"))),
     ("tokenpak-config", include_bytes!(concat!(env!("OUT_DIR"), "/tokenpak-config.5.z"))),
     ("tokenpak-db", include_bytes!(concat!(env!("OUT_DIR"), "/tokenpak-db.5.z"))),
+    ("tokenpak-prices", include_bytes!(concat!(env!("OUT_DIR"), "/tokenpak-prices.5.z"))),
 ];
 
 pub(crate) fn run(args: &cli::Man) -> Result<(), Error> {

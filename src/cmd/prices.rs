@@ -1,44 +1,111 @@
 //! `tokenpak prices`: what a token costs, and why. The table, or all that applies to one model.
 
+mod reprice;
+pub(super) mod set;
+mod update;
+
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{print, settings};
-use crate::cli;
-use crate::error::Error;
+use crate::cli::{self, PricesCommand};
+use crate::config::{self, Environment};
+use crate::error::{Error, say};
+use crate::instance;
 use crate::ledger;
 use crate::name::clean;
 use crate::number::commas;
-use crate::prices::{self, Kind, Price, Quote, Terms, sections};
+use crate::prices::{self, Kind, List, Price, Prices, Quote, Terms, sections};
 use crate::tokens;
 
 pub(crate) fn run(args: &cli::Prices) -> Result<(), Error> {
+    match &args.what {
+        None => show(args.model.as_deref()),
+        Some(_) if args.model.is_some() => {
+            Err(Error::usage("prices takes a model or a command; try: tokenpak prices --help"))
+        }
+        Some(PricesCommand::Update(args)) => update::run(args),
+        Some(PricesCommand::Set(args)) => set::run(args),
+        Some(PricesCommand::Unset(args)) => set::run_unset(args),
+        Some(PricesCommand::Reprice(args)) => reprice::run(args),
+    }
+}
+
+/// The present, in Unix seconds.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64)
+}
+
+/// Prices have changed: stored requests that had none get theirs, and the running proxy is told.
+fn arrived(around: &Environment) -> Result<(), Error> {
+    let (config, _) = config::load(around, None, &[])?;
+    if config.database.exists() {
+        // What is wrong with the database is said where it matters; the prices are in force.
+        match ledger::reprice(&config.database, &config.prices, None) {
+            Ok(outcome) => print(&reprice::text(&outcome, false))?,
+            Err(fault) => say(format_args!(
+                "tokenpak: warning: {fault}; stored requests wait for: tokenpak prices reprice"
+            )),
+        }
+    }
+    if let Some(running) = instance::running(&around.home()) {
+        let told = Pid::from_raw(running.pid).map(|pid| kill_process(pid, Signal::HUP));
+        if !matches!(told, Some(Ok(()))) {
+            let pid = running.pid;
+            say(format_args!(
+                "tokenpak: note: the running proxy (pid {pid}) reads this after: kill -HUP {pid}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The table, or one model.
+fn show(model: Option<&str>) -> Result<(), Error> {
     let config = settings(None, &[])?;
-    let Some(model) = &args.model else {
-        return print(&table(config.prices.all()));
+    let prices = &config.prices;
+    let Some(model) = model else {
+        return print(&table(prices.all(), &source(prices, |_| true)));
     };
-    let ts = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
-    let quote = config.prices.quote(model, "");
+    let quote = prices.quote(model, "");
     let said = clean(model);
     let mut text = match &quote {
-        Some(quote) => of_model(&said, quote, ts),
-        None => format!("{said}: no price; set one with prices.{said} in the configuration\n"),
+        Some(quote) => {
+            let source = source(prices, |list| list.has(quote.name, quote.host));
+            of_model(&said, quote, &source, now())
+        }
+        None => format!(
+            "{said}: no price; set one with: tokenpak prices set {said} input=DOLLARS output=DOLLARS\n"
+        ),
     };
     text += &ratio(ledger::learnt(&config.database, model), model);
     print(&text)?;
     quote.map(|_| ()).ok_or_else(|| Error::answer(""))
 }
 
+/// A day, and what says so.
+struct Source(String, String);
+
+/// Where prices are from: the list that was taken over, if they are from there, else the built-in one.
+fn source(prices: &Prices, is_from: impl Fn(&List) -> bool) -> Source {
+    match prices.list().filter(|list| is_from(list)) {
+        Some(list) => Source(list.as_of.clone(), clean(&list.source).into_owned()),
+        None => Source(prices::as_of().to_owned(), prices::source().to_owned()),
+    }
+}
+
 /// One row a model and host, those of the configuration marked.
-fn table<'a>(quotes: impl Iterator<Item = Quote<'a>>) -> String {
+fn table<'a>(quotes: impl Iterator<Item = Quote<'a>>, source: &Source) -> String {
     let mut quotes: Vec<_> = quotes.collect();
     quotes.sort_by(|a, b| (a.name, b.is_own(), a.host).cmp(&(b.name, a.is_own(), b.host)));
     quotes.dedup_by(|later, first| first.is_own() && later.name == first.name);
     let mut text = format!(
         "dollars per million tokens, list prices of {}\n({})\n\n\
          model                            host        input  output  cache read  written\n{}\n",
-        prices::as_of(),
-        prices::source(),
+        source.0,
+        source.1,
         "-".repeat(79)
     );
     for quote in quotes {
@@ -59,11 +126,11 @@ fn table<'a>(quotes: impl Iterator<Item = Quote<'a>>) -> String {
             *: other prices for large requests, tiers, days or hours: tokenpak prices MODEL\n"
 }
 
-fn of_model(model: &str, quote: &Quote, ts: i64) -> String {
+fn of_model(model: &str, quote: &Quote, source: &Source, ts: i64) -> String {
     let source = match quote.price {
         Price::Own(_) => "configuration".to_owned(),
         Price::Listed(_) => {
-            format!("at {}, list prices of {}, {}", quote.host, prices::as_of(), prices::source())
+            format!("at {}, list prices of {}, {}", quote.host, source.0, source.1)
         }
     };
     let mut text = format!("{model}: the price of {} ({source})\n", clean(quote.name));

@@ -40,6 +40,11 @@ impl Edit {
         }
     }
 
+    /// What is at a key of the outermost section of that name.
+    pub(crate) fn section(&self, name: &str) -> Option<&Map<String, Value>> {
+        self.content.get(name)?.as_object()
+    }
+
     /// Puts `value` at the dotted key.
     pub(crate) fn set(&mut self, key: &str, value: Value) -> Result<(), Error> {
         let (sections, name) = split(key);
@@ -85,6 +90,10 @@ impl Edit {
 fn split(key: &str) -> (Vec<&str>, &str) {
     if let Some(provider) = super::settings::provider_of(key) {
         return (vec!["proxy", "providers", provider], "url");
+    }
+    // So may a model's.
+    if let Some(model) = super::price_of(key) {
+        return (vec!["prices"], model);
     }
     let mut parts: Vec<&str> = key.split('.').collect();
     let name = parts.pop().unwrap_or_default();

@@ -12,6 +12,7 @@ mod limit;
 mod lines;
 mod origin;
 mod parse;
+mod price_list;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub(crate) use edit::Edit;
 pub(crate) use effective::EffectiveSettings;
 pub(crate) use environment::{Environment, ProxyVariables};
 pub(crate) use origin::{Origin, Value};
+pub(crate) use price_list::{price_list, price_of};
 use settings::SETTINGS;
 pub(crate) use settings::{TEST_VARIABLE, nearest};
 
@@ -163,6 +165,7 @@ pub(crate) fn load(
     }
     loader.find_roots(around);
     loader.config.forward_proxy = around.forward_proxy();
+    loader.warnings.extend(price_list::load(&mut loader.config));
     loader.config.body_memory_by = loader.origin("proxy.body_memory_mb");
     loader.finish().map(|loader| (loader.config, loader.warnings))
 }

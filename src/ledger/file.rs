@@ -51,6 +51,13 @@ impl LedgerFile {
         Ok(LedgerFile { connection, file, log })
     }
 
+    /// Opens for writing what is there, and makes nothing.
+    pub(super) fn open_present(path: &Path) -> Result<Connection, Fault> {
+        let fault = |kind| Fault::new(path, kind);
+        refuse_odd(path).map_err(fault)?;
+        connect(&real(path)).map_err(fault)
+    }
+
     /// Whether the path still leads to the file that is open, and its log's to the log. Rows
     /// written to a file that was deleted or replaced would be lost without an error.
     pub(super) fn is_at(&self, path: &Path) -> bool {

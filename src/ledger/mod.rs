@@ -4,6 +4,7 @@
 //! `try_send`; one thread does the rest. When the disk is full, locked, read-only or gone, records
 //! wait, then get lost, and are counted; recording resumes by itself.
 
+mod billing;
 mod calibrate;
 mod checkpoint;
 mod clock;
@@ -13,7 +14,9 @@ mod fault;
 mod file;
 mod forms;
 mod latency;
+mod misses;
 mod query;
+mod reprice;
 mod retention;
 mod roll_up;
 mod schema;
@@ -39,13 +42,17 @@ pub(crate) use fault::Fault;
 pub(crate) use file::Examined;
 pub(crate) use forms::{FORM_BYTES, SETTINGS_BYTES, forms};
 pub(crate) use latency::Latency;
+pub(crate) use misses::cache_misses;
 pub(crate) use query::{Column, Groups, Reader, Reason, Reasons};
+pub(crate) use reprice::{Repriced, reprice};
 pub(crate) use sums::{Figure, Sums, all_figures};
 pub(crate) use traces::{Traced, Which, traces};
 
-use crate::prices::{self, Money, Prices};
+use crate::prices::{Cuts, Money, Prices, SavedTokens};
 use crate::trace::Trace;
 use crate::wire::Usage;
+use crate::wire::answer::Turn;
+use billing::{Asked, Rest};
 
 /// Records that may wait for the disk. At a thousand requests a second this bridges four seconds,
 /// and takes two megabytes at most.
@@ -105,6 +112,8 @@ pub(crate) struct Entry {
     pub(crate) is_text_only: bool,
     /// `None` if the model has no price, or the answer no usage.
     pub(crate) money: Option<Money>,
+    /// What few rows have.
+    pub(crate) rare: Option<Box<Rare>>,
     pub(crate) mode: &'static str,
     pub(crate) level: &'static str,
     pub(crate) skip_reason: Option<&'static str>,
@@ -119,6 +128,15 @@ pub(crate) struct Entry {
     pub(crate) trace: Option<Box<Trace>>,
     /// Set by `record`: from then on it may wait for `flush_ms`.
     pub(crate) handed_over: Instant,
+}
+
+/// What few rows have, apart, so that the others need no room for it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rare {
+    /// What a later price needs beside the columns; see `billing`.
+    billing: Option<String>,
+    /// Why the provider's cache was missed, in its word.
+    cache_miss: Option<Cow<'static, str>>,
 }
 
 /// How long a record may wait to be written, and how long it is kept then.
@@ -139,18 +157,11 @@ impl Entry {
         }
     }
 
-    /// What the request costs and saves if that is what is billed. The one place where money comes
-    /// from: the footer asks before the answer has ended, the row is what it says at the end.
+    /// What the request costs and saves if that is what is billed, as far as that is known before the
+    /// answer has ended.
     pub(crate) fn price(&self, prices: &Prices, usage: &Usage) -> Option<Money> {
-        let cuts = prices::Cuts {
-            tokens_after: self.tokens_after,
-            places: &self.cuts,
-            ratio: (self.ratio.billed, self.ratio.counted),
-        };
-        // What answered is the model itself where none was asked for: without it there is none at all.
-        let (asked, served) = (self.model.as_deref()?, self.served_model.as_deref());
-        let quote = prices.quote_of(asked, served, &self.provider);
-        prices::money(quote, self.ts, usage, cuts)
+        let rest = Rest::of(usage, self.saved_tokens(usage), Vec::new());
+        billing::price(prices, self.asked(), usage, &rest)
     }
 
     /// Whether it is missing from the costs although all is known that was billed.
@@ -158,6 +169,42 @@ impl Entry {
         let is_billed =
             self.usage.is_some_and(|usage| usage.input.is_some() && usage.output.is_some());
         is_billed && self.money.is_none()
+    }
+
+    /// Notes what is billed, and with it the money.
+    pub(crate) fn bill(&mut self, prices: &Prices, turns: Vec<Turn>) {
+        let Some(usage) = self.usage else { return };
+        let rest = Rest::of(&usage, self.saved_tokens(&usage), turns);
+        self.money = billing::price(prices, self.asked(), &usage, &rest);
+        if let Some(billing) = rest.text() {
+            self.rare.get_or_insert_default().billing = Some(billing);
+        }
+    }
+
+    /// Notes why the provider's cache was missed, where it has said so.
+    pub(crate) fn missed(&mut self, why: Option<Cow<'static, str>>) {
+        if why.is_some() {
+            self.rare.get_or_insert_default().cache_miss = why;
+        }
+    }
+
+    pub(crate) fn cache_miss(&self) -> Option<&str> {
+        self.rare.as_ref()?.cache_miss.as_deref()
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            provider: &self.provider,
+            model: self.model.as_deref(),
+            served: self.served_model.as_deref(),
+            ts: self.ts,
+        }
+    }
+
+    fn saved_tokens(&self, usage: &Usage) -> SavedTokens {
+        let ratio = (self.ratio.billed, self.ratio.counted);
+        let cuts = Cuts { tokens_after: self.tokens_after, places: &self.cuts, ratio };
+        SavedTokens::of(usage, cuts)
     }
 
     /// What the saved money rests on: `usage` if nothing had to be converted, else `calibrated` or

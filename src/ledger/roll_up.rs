@@ -4,14 +4,14 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::{CachedStatement, Connection, params};
 
 use super::Entry;
 use super::latency::{self, Latency};
 use super::sums::{COLUMNS, Sums, whole};
 
-const QUARTER: i64 = 900;
-const DAY: i64 = 86_400;
+pub(super) const QUARTER: i64 = 900;
+pub(super) const DAY: i64 = 86_400;
 
 /// What parts of a span are told apart by.
 pub(super) const NAMES: [&str; 6] = ["provider", "model", "project", "client", "mode", "status"];
@@ -66,6 +66,35 @@ impl<'e> RollUp<'e> {
         }
         Ok(())
     }
+}
+
+/// Adds to the sums of a quarter of an hour and a day that are there: those of a request that was counted.
+/// A sum of which no request is known any more is unknown, not 0.
+pub(super) fn update(
+    change: &Connection,
+    [quarter, day]: [i64; 2],
+    (names, status): ([&str; 5], u16),
+    more: &Sums,
+) -> rusqlite::Result<()> {
+    let columns = "cost_nano = iif(requests > no_usage + no_price + ?3,
+            coalesce(cost_nano + ?1, cost_nano, ?1), NULL),
+        saved_nano = iif(requests > no_usage + no_price + ?3,
+            coalesce(saved_nano + ?2, saved_nano, ?2), NULL),
+        no_price = max(no_price + ?3, 0)";
+    let sums = (more.cost_nano, more.saved_nano, more.no_price);
+    let sql = format!("UPDATE quarters SET {columns} WHERE start = ?4");
+    change.prepare_cached(&sql)?.execute(params![sums.0, sums.1, sums.2, quarter])?;
+    let [provider, model, project, client, mode] = names;
+    for (table, start) in [("quarter_parts", quarter), ("day_parts", day)] {
+        let sql = format!(
+            "UPDATE {table} SET {columns} WHERE start = ?4 AND provider = ?5 AND model = ?6
+            AND project = ?7 AND client = ?8 AND mode = ?9 AND status = ?10"
+        );
+        let values =
+            params![sums.0, sums.1, sums.2, start, provider, model, project, client, mode, status];
+        change.prepare_cached(&sql)?.execute(values)?;
+    }
+    Ok(())
 }
 
 impl<'e> Part<'e> {

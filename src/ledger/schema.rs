@@ -44,6 +44,8 @@ const ADDED: &[(&str, &str)] = &[
     ("requests", "served_model TEXT"),
     ("requests", "tier TEXT"),
     ("requests", "cost_basis TEXT"),
+    ("requests", "billing TEXT"),
+    ("requests", "cache_miss TEXT"),
 ];
 
 /// What earlier versions made and this one does not need.

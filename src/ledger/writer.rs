@@ -371,8 +371,9 @@ const INSERT: &str = "INSERT INTO requests (
     request_id, ts, provider, api, model, project, client, status, error, stream,
     tokens_before, tokens_after, input_tokens, cache_read_tokens, cache_write_tokens,
     cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_nano, saved_nano, basis,
-    mode, level, skip_reason, footer, proxy_us, ttfb_ms, total_ms, served_model, tier, cost_basis
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    mode, level, skip_reason, footer, proxy_us, ttfb_ms, total_ms, served_model, tier, cost_basis,
+    billing, cache_miss
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 fn insert_row(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<()> {
     let usage = entry.usage.unwrap_or_default();
@@ -408,6 +409,8 @@ fn insert_row(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<
         entry.served_model,
         entry.usage.map(|usage| usage.terms()),
         entry.money.map(|money| money.source.name()),
+        entry.rare.as_ref().and_then(|rare| rare.billing.as_deref()),
+        entry.cache_miss(),
     ])?;
     Ok(())
 }

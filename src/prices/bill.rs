@@ -3,6 +3,8 @@
 //! All arithmetic is in whole numbers: pico-dollars per token in, nano-dollars out. Every surface
 //! (reports, footer, traces, metrics) shows what this file made of a request, once.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Kind, Quote, Rates, Terms};
 use crate::wire::Usage;
 
@@ -47,9 +49,27 @@ pub(crate) struct Cuts<'a> {
     pub(crate) ratio: (u64, u64),
 }
 
-impl Cuts<'_> {
-    /// Of a prompt that was not ours to cut.
-    pub(crate) const NONE: Cuts<'static> = Cuts { tokens_after: None, places: &[], ratio: (1, 1) };
+/// Tokens that were cut, by the rate at which they would have been billed: of what a later price makes
+/// other money.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedTokens {
+    /// As the parts of a prompt.
+    parts: [i64; 6],
+    /// So many billed tokens for so many of ours.
+    ratio: (u64, u64),
+}
+
+impl SavedTokens {
+    pub(crate) fn of(usage: &Usage, cuts: Cuts<'_>) -> SavedTokens {
+        // More is not believed, and has no price.
+        let input = usage.input.unwrap_or(0).min(TOKENS_MAX);
+        let parts = RateSegments::new(usage, &Rates::default(), input).saved(input, cuts);
+        SavedTokens { parts, ratio: cuts.ratio }
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        self.parts == [0; 6]
+    }
 }
 
 impl Money {
@@ -73,7 +93,7 @@ pub(crate) fn money(
     quote: Option<Quote<'_>>,
     ts: i64,
     usage: &Usage,
-    cuts: Cuts<'_>,
+    saved: &SavedTokens,
 ) -> Option<Money> {
     let (input, output) = (usage.input?, usage.output?);
     if input.max(output) > TOKENS_MAX {
@@ -96,8 +116,8 @@ pub(crate) fn money(
         }
         (None, None) => return None,
     };
-    let saved = rates.map_or(0, |rates| RateSegments::new(usage, &rates, input).saved(input, cuts));
-    Some(Money { cost_nano, saved_nano: saved, source })
+    let saved_nano = rates.map_or(0, |rates| RateSegments::new(usage, &rates, input).worth(saved));
+    Some(Money { cost_nano, saved_nano, source })
 }
 
 /// In nano-dollars; `None` if something was billed that has no price.
@@ -154,29 +174,35 @@ impl RateSegments {
         self.parts.iter().map(|(tokens, rate)| i128::from(*tokens) * i128::from(*rate)).sum()
     }
 
-    /// Every saved token at the rate of the place where it was cut. The place is a share of the
-    /// prompt, and this prompt's own length in billed tokens is known. The saved tokens were never
-    /// billed: they are converted by the model's ratio.
-    fn saved(&self, input: u64, cuts: Cuts<'_>) -> i64 {
+    /// The saved tokens by the part of the prompt in which they were cut. The place is a share of the
+    /// prompt, and this prompt's own length in billed tokens is known.
+    fn saved(&self, input: u64, cuts: Cuts<'_>) -> [i64; 6] {
         let after = i128::from(cuts.tokens_after.unwrap_or(0).max(1));
-        let pico = cuts.places.iter().map(|(at, saved)| {
-            let place = i128::from(*at) * i128::from(input) / after;
-            i128::from(*saved) * i128::from(self.rate_at(place))
-        });
-        let (billed, counted) = cuts.ratio;
+        let mut saved = [0_i64; 6];
+        for (at, tokens) in cuts.places {
+            let part = self.part_at(i128::from(*at) * i128::from(input) / after);
+            saved[part] = saved[part].saturating_add(*tokens);
+        }
+        saved
+    }
+
+    /// Every saved token at the rate of its part. The saved tokens were never billed: they are
+    /// converted by the model's ratio.
+    fn worth(&self, saved: &SavedTokens) -> i64 {
+        let rates = self.parts.iter().map(|(_, rate)| i128::from(*rate));
+        let pico = saved.parts.iter().zip(rates).map(|(tokens, rate)| i128::from(*tokens) * rate);
+        let (billed, counted) = saved.ratio;
         nano(pico.sum::<i128>() * i128::from(billed), i128::from(counted.max(1)))
     }
 
-    /// The rate of the token that many billed tokens into the prompt.
-    fn rate_at(&self, place: i128) -> u32 {
+    /// The part with the token that many billed tokens into the prompt.
+    fn part_at(&self, place: i128) -> usize {
         let mut end = 0;
-        for (tokens, rate) in self.parts {
-            end += i128::from(tokens);
-            if place < end {
-                return rate;
-            }
-        }
-        self.parts[5].1
+        let part = self.parts.iter().position(|(tokens, _)| {
+            end += i128::from(*tokens);
+            place < end
+        });
+        part.unwrap_or(self.parts.len() - 1)
     }
 }
 
@@ -289,7 +315,7 @@ mod tests {
 
     /// At the list's price.
     fn of_model(model: &str, ts: i64, usage: &Usage, cuts: Cuts<'_>) -> Option<Money> {
-        money(Prices::default().quote(model, "openai"), ts, usage, cuts)
+        money(Prices::default().quote(model, "openai"), ts, usage, &SavedTokens::of(usage, cuts))
     }
 
     fn usage(input: u64, read: u64, write: u64, write_1h: u64, output: u64) -> Usage {

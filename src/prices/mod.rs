@@ -4,24 +4,28 @@
 //! `prices` are searched by the same names, the longest wins, and of two equal names the user's.
 
 pub(crate) mod bill;
+pub(crate) mod list;
+mod litellm;
 mod names;
 mod own;
 mod rates;
+mod region;
 mod table;
 
-pub(crate) use bill::{Cuts, Money, money};
+pub(crate) use bill::{Cuts, Money, SavedTokens, money};
+pub(crate) use list::List;
 pub(crate) use names::plain_name;
-pub(crate) use rates::{Kind, Rates, Terms, sections, words};
+pub(crate) use rates::{Kind, Rates, Terms, resolve, sections, words};
 pub(crate) use table::{as_of, source};
 
 use names::candidates;
-use rates::resolve;
 
 /// The price list in force: the built-in table, and the user's own prices over it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Prices {
     /// Names as `plain_name` makes them.
     own: Vec<(String, Rates)>,
+    list: list::InForce,
 }
 
 /// What a model is priced by.
@@ -32,7 +36,11 @@ pub(crate) struct Quote<'a> {
     /// Who asks this price; empty for the user's own.
     pub(crate) host: &'a str,
     pub(crate) price: Price<'a>,
+    /// Millionths of it that are asked where the request went.
+    factor: u32,
 }
+
+const ONE: u32 = 1_000_000;
 
 /// How a price is said.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +55,10 @@ impl Quote<'_> {
     /// The rates under these terms; `None` if the list does not say.
     pub(crate) fn rates(&self, terms: &Terms) -> Option<Rates> {
         match self.price {
-            Price::Listed(spec) => resolve(spec, terms),
+            Price::Listed(spec) => resolve(spec, terms).map(|mut rates| {
+                rates.scale(self.factor);
+                rates
+            }),
             Price::Own(rates) => Some(rates),
         }
     }
@@ -61,17 +72,27 @@ impl Prices {
     /// Reads the `prices` of the configuration: `{"NAME": {"input": 3, "output": 15}}`, dollars per
     /// million tokens. `cache_read` and `cache_write` are the input's unless they are said.
     pub(crate) fn parse(json: &str) -> Result<Prices, String> {
-        own::parse(json).map(|own| Prices { own })
+        own::parse(json).map(|own| Prices { own, ..Prices::default() })
+    }
+
+    /// The same own prices over another list.
+    pub(crate) fn over(self, list: List) -> Prices {
+        Prices { list: list::InForce::of(list), ..self }
+    }
+
+    /// The list that is in force in front of the built-in one.
+    pub(crate) fn list(&self) -> Option<&List> {
+        self.list.list()
     }
 
     /// What a model costs at a provider: the longest name, the user's before the table's.
     pub(crate) fn quote(&self, model: &str, provider: &str) -> Option<Quote<'_>> {
-        let model = plain_name(model);
-        let listed = candidates(&model).find_map(|name| table::find(name, provider));
+        let asked = model;
+        let model = plain_name(asked);
+        let listed = candidates(&model).find_map(|name| self.list.table().find(name, provider));
         let listed = listed.map(|row| Quote {
-            name: row.name,
-            host: row.host,
-            price: Price::Listed(row.spec),
+            factor: region::factor(provider, asked, row.name).unwrap_or(ONE),
+            ..listed_quote(row)
         });
         let own = self.own.iter().filter(|(name, _)| own::covers(name, &model)).map(own_quote);
         listed.into_iter().chain(own).max_by_key(|quote| (quote.name.len(), quote.is_own()))
@@ -94,18 +115,46 @@ impl Prices {
 
     /// Every price, the table's first.
     pub(crate) fn all(&self) -> impl Iterator<Item = Quote<'_>> {
-        let listed = table::rows().map(|row| Quote {
-            name: row.name,
-            host: row.host,
-            price: Price::Listed(row.spec),
-        });
+        let listed = self.list.table().rows().map(listed_quote);
         listed.chain(self.own.iter().map(own_quote))
     }
 }
 
-fn own_quote((name, rates): &(String, Rates)) -> Quote<'_> {
-    Quote { name, host: "", price: Price::Own(*rates) }
+/// Reads a price list: ours, or LiteLLM's map; `ts` is the present, in Unix seconds.
+///
+/// # Errors
+///
+/// What is wrong with it, for a line behind its name.
+pub(crate) fn read_list(bytes: &[u8], ts: i64) -> Result<List, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "not a text".to_owned())?;
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    match text.bytes().next() {
+        None => Err("empty".to_owned()),
+        Some(b'<') => Err("a web page, and no price list".to_owned()),
+        Some(b'{') => {
+            let map = serde_json::from_str(text).map_err(|error| {
+                let (line, column) = (error.line(), error.column());
+                format!("no JSON from line {line}, column {column} on: is it whole?")
+            })?;
+            litellm::list(&map, ts)
+        }
+        Some(_) => match List::parse(text)? {
+            list if list.is_empty() => Err("no prices in it".to_owned()),
+            list => list.plausible(),
+        },
+    }
 }
+
+fn listed_quote(row: table::Row<'_>) -> Quote<'_> {
+    Quote { name: row.name, host: row.host, price: Price::Listed(row.spec), factor: ONE }
+}
+
+fn own_quote((name, rates): &(String, Rates)) -> Quote<'_> {
+    Quote { name, host: "", price: Price::Own(*rates), factor: ONE }
+}
+
+#[cfg(test)]
+mod map_tests;
 
 #[cfg(test)]
 mod tests {

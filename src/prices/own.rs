@@ -5,6 +5,18 @@ use serde_json::Value;
 use super::names::is_number;
 use super::{Kind, Rates, plain_name};
 
+/// Dollars per million tokens, or per thousand searches.
+pub(super) const FIELDS: [&str; 8] = [
+    "input",
+    "output",
+    "cache_read",
+    "cache_write",
+    "cache_write_1h",
+    "audio_input",
+    "audio_output",
+    "search",
+];
+
 /// Reads `{"NAME": {"input": 3, "output": 15, "cache_read": 0.3, "cache_write": 3.75}}`.
 pub(super) fn parse(json: &str) -> Result<Vec<(String, Rates)>, String> {
     let value: Value = serde_json::from_str(json).map_err(|_| "not a JSON object".to_owned())?;
@@ -18,21 +30,25 @@ pub(super) fn parse(json: &str) -> Result<Vec<(String, Rates)>, String> {
 }
 
 fn rates(fields: &Value) -> Result<Rates, String> {
-    const FIELDS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
     let fields = fields.as_object().ok_or("not an object of prices")?;
     if let Some(other) = fields.keys().find(|key| !FIELDS.contains(&key.as_str())) {
         return Err(format!("unknown price \"{other}\"; one of {}", FIELDS.join(", ")));
     }
-    let [input, output, read, write] = FIELDS.map(|field| match fields.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => rate(value).map(Some).map_err(|what| format!("{field}: {what}")),
-    });
+    let [input, output, read, write, write_1h, audio_input, audio_output, search] =
+        FIELDS.map(|field| match fields.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => rate(value).map(Some).map_err(|what| format!("{field}: {what}")),
+        });
     match (input?, output?) {
-        (input @ Some(_), output @ Some(_)) => Ok(Rates::new([
+        (input @ Some(_), output @ Some(_)) => Ok(Rates::new(&[
             (Kind::Input, input),
             (Kind::Output, output),
             (Kind::CacheRead, read?),
             (Kind::CacheWrite, write?),
+            (Kind::CacheWrite1h, write_1h?),
+            (Kind::AudioInput, audio_input?),
+            (Kind::AudioOutput, audio_output?),
+            (Kind::Search, search?),
         ])),
         _ => Err("needs both input and output".to_owned()),
     }
@@ -79,7 +95,7 @@ mod tests {
         let terms = Terms { input: 1, ..Terms::default() };
         let rates = |model| prices.quote(model, "openai").and_then(|quote| quote.rates(&terms));
         let own = |input, output, read| {
-            Rates::new([
+            Rates::new(&[
                 (Kind::Input, Some(input)),
                 (Kind::Output, Some(output)),
                 (Kind::CacheRead, read),
@@ -112,7 +128,7 @@ mod tests {
             ),
             (
                 r#"{"m": {"input": 1, "output": 1, "cached": 1}}"#,
-                r#"m: unknown price "cached"; one of input, output, cache_read, cache_write"#,
+                r#"m: unknown price "cached"; one of input, output, cache_read, cache_write, cache_write_1h, audio_input, audio_output, search"#,
             ),
         ] {
             assert_eq!(Prices::parse(json), Err(want.to_owned()), "{json}");

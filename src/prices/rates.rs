@@ -61,9 +61,9 @@ impl Index<Kind> for Rates {
 }
 
 impl Rates {
-    pub(super) fn new(known: [(Kind, Option<u32>); 4]) -> Rates {
+    pub(super) fn new(known: &[(Kind, Option<u32>)]) -> Rates {
         let mut rates = Rates::default();
-        known.into_iter().for_each(|(kind, rate)| rates.0[kind as usize] = rate);
+        known.iter().for_each(|(kind, rate)| rates.0[*kind as usize] = *rate);
         rates
     }
 
@@ -82,14 +82,19 @@ impl Rates {
         KINDS.iter().zip(self.0).filter_map(|((kind, ..), rate)| Some((*kind, rate?)))
     }
 
-    /// Takes one rate of a section, or multiplies the tokens' rates by so many millionths.
+    /// Takes one rate of a section, or multiplies by its factor.
     fn set(&mut self, kind: Option<Kind>, rate: u32) {
         match kind {
             Some(kind) => self.0[kind as usize] = Some(rate),
-            None => self.0[..Kind::Search as usize].iter_mut().flatten().for_each(|token| {
-                let scaled = u64::from(*token) * u64::from(rate) / 1_000_000;
-                *token = u32::try_from(scaled).unwrap_or(u32::MAX);
-            }),
+            None => self.scale(rate),
+        }
+    }
+
+    /// Multiplies the tokens' rates by so many millionths.
+    pub(super) fn scale(&mut self, factor: u32) {
+        for rate in self.0[..Kind::Search as usize].iter_mut().flatten() {
+            let scaled = u64::from(*rate) * u64::from(factor) / 1_000_000;
+            *rate = u32::try_from(scaled).unwrap_or(u32::MAX);
         }
     }
 }

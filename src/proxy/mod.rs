@@ -49,6 +49,7 @@ use std::time::Instant;
 pub(crate) use event_loop::listen::{Listeners, listen};
 pub(crate) use exchange::Finished;
 pub(crate) use setup::Setup;
+pub(crate) use upstream::fetch::fetch;
 use upstream::forward::Upstream;
 pub(crate) use upstream::probe::Probe;
 

@@ -8,11 +8,11 @@ use super::request::Head;
 use crate::footer;
 use crate::ledger::{Entry, Ledger, Ratio};
 use crate::name;
-use crate::prices::{self, Money, Prices};
+use crate::prices::Prices;
 use crate::rewrite::{Plan, Rewritten, Skip};
 use crate::route::Route;
 use crate::tokens;
-use crate::wire::answer::{Reading, Turn};
+use crate::wire::answer::Reading;
 use crate::wire::{Format, Usage, text_only};
 
 /// Longer prompts teach nothing: looking through them would be felt.
@@ -53,6 +53,7 @@ pub(super) fn open(
         is_calibrated: false,
         is_text_only: false,
         money: None,
+        rare: None,
         mode: plan.mode.name(),
         level: plan.level.name(),
         skip_reason: format.and(rewritten.skip).map(Skip::name),
@@ -102,7 +103,7 @@ pub(super) fn is_lesson(original: &[u8]) -> bool {
 
 /// Adds what the answer said.
 pub(super) fn finalize(entry: &mut Entry, prices: &Prices, reading: Option<Reading>) {
-    let mut extra = Vec::new();
+    let mut turns = Vec::new();
     if let Some(reading) = reading {
         entry.usage = reading.usage;
         let kept = |text: String| name::cut(&text).to_owned();
@@ -112,29 +113,21 @@ pub(super) fn finalize(entry: &mut Entry, prices: &Prices, reading: Option<Readi
             asked if *asked != served => entry.served_model = served,
             _ => {}
         }
-        extra = reading.turns;
+        turns = reading.turns;
+        entry.missed(reading.cache_miss);
         entry.is_text_only &= reading.ended;
         // A status of 400 says it already. What the provider says tells more than where it broke off.
         if entry.status.is_some_and(|status| status < 400) {
             entry.error = reading.error.or(entry.error.take());
         }
+        let missed = entry.cache_miss().map(str::to_owned);
         if let Some(trace) = &mut entry.trace {
             trace.stop = reading.stop.map(kept);
             trace.dropped_thoughts = reading.dropped;
+            trace.cache_miss = missed;
         }
     }
-    let money = entry.usage.as_ref().and_then(|usage| entry.price(prices, usage));
-    entry.money = money.and_then(|money| with_turns(money, entry, prices, &extra));
-}
-
-/// With what other models did within the answer; of a sum with an unknown part nothing is known.
-fn with_turns(money: Money, entry: &Entry, prices: &Prices, turns: &[Turn]) -> Option<Money> {
-    turns.iter().try_fold(money, |sum, turn| {
-        let model = turn.model.as_deref().or(entry.model.as_deref())?;
-        let quote = prices.quote(model, &entry.provider);
-        let part = prices::money(quote, entry.ts, &turn.usage, prices::Cuts::NONE)?;
-        Some(sum.plus(part))
-    })
+    entry.bill(prices, turns);
 }
 
 /// Leaves of the places of cuts whether there were any: there may be as many as a prompt has texts,

@@ -57,6 +57,7 @@ impl TraceRecorder<'_> {
             pack_us: (rewritten.before > 0).then(|| ready.saturating_sub(read).as_micros() as u64),
             stop: None,
             dropped_thoughts: 0,
+            cache_miss: None,
         }
     }
 }

@@ -10,7 +10,7 @@ pub(crate) mod overview;
 pub(crate) mod prometheus;
 pub(crate) mod range;
 mod table;
-mod text;
+pub(crate) mod text;
 mod trace;
 pub(crate) mod zone;
 

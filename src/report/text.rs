@@ -46,7 +46,7 @@ pub(super) fn money_fitting(nano: i64, width: usize) -> String {
 }
 
 /// `$18.77`; below ten cents with four places, or a first day would be all zeros.
-pub(super) fn dollars(nano: i64) -> String {
+pub(crate) fn dollars(nano: i64) -> String {
     const DOLLAR: u64 = 1_000_000_000;
     let sign = if nano < 0 { "-" } else { "" };
     let nano = nano.unsigned_abs();

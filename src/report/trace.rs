@@ -52,6 +52,9 @@ pub(crate) fn full(traced: &Traced, zone: &str) -> String {
         let count = commas(trace.dropped_thoughts.into());
         line("thoughts lost", &format!("{count}: what stood before them had changed"));
     }
+    if let Some(why) = &trace.cache_miss {
+        line("cache missed", why);
+    }
     if let Some(cost) = traced.cost_nano {
         let saved =
             traced.saved_nano.map_or(String::new(), |nano| format!(", saved {}", dollars(nano)));

@@ -372,6 +372,13 @@ impl<'b> Walker<'b> {
         })
     }
 
+    /// Whether a part is the first of a list of tools that is not empty.
+    fn begins_tools(&self, number: usize) -> bool {
+        let parts = &self.prompt.parts;
+        let follows = number > 0 && parts[number - 1].role == Role::Tools;
+        !follows && parts[number].span.len() > "[]".len()
+    }
+
     /// Feeds the parts that are not done yet to a walk. `each` gets what became of a text.
     fn feed(
         self,
@@ -389,7 +396,7 @@ impl<'b> Walker<'b> {
             progress.messages = part.message;
             match part.role {
                 Role::Image => walk.fixed(self.picture(part)),
-                Role::Tools if part.span.len() > "[]".len() => walk.fixed(self.chat_overhead.tools),
+                Role::Tools if self.begins_tools(number) => walk.fixed(self.chat_overhead.tools),
                 Role::Input { .. } => walk.fixed(self.chat_overhead.call),
                 Role::Reset => walk.reset(),
                 _ => {}

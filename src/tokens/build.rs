@@ -47,7 +47,7 @@ fn main() {
     println!("cargo::rerun-if-changed=src/prices/table.txt");
     let prices = fs::read("src/prices/table.txt").expect("the prices are in the repository");
     write("prices.z", &miniz_oxide::deflate::compress_to_vec(&prices, 10));
-    for page in ["tokenpak.1", "tokenpak-config.5", "tokenpak-db.5"] {
+    for page in ["tokenpak.1", "tokenpak-config.5", "tokenpak-db.5", "tokenpak-prices.5"] {
         let path = format!("man/{page}");
         println!("cargo::rerun-if-changed={path}");
         let text = fs::read(path).expect("the manual is in the repository");

@@ -40,6 +40,8 @@ pub(crate) struct Trace {
     /// Thinking blocks that the provider did not show to the model, since what stood before them was
     /// not what it had been.
     pub(crate) dropped_thoughts: u32,
+    /// Why the provider's cache was missed, in its word.
+    pub(crate) cache_miss: Option<String>,
     /// While debug was on.
     pub(crate) headers: Option<Headers>,
     /// Both bodies were written to disk.

@@ -5,6 +5,8 @@
 //! (nearly all) cost one search for a few words; the rest, and bodies, go through `json_scanner`. So no
 //! answer is too large to be read, and a broken one still yields what was said before the break.
 
+mod words;
+
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
@@ -14,7 +16,8 @@ use super::framing::{Part, Piece};
 use super::json_scanner::{JsonScanner, Wanted};
 pub(crate) use super::usage::Turn;
 use super::{Format, Tier, Usage, finders, usage};
-use crate::json::{Reader, Span};
+use crate::json::Reader;
+use words::{WORD_BYTES_MAX, error_name, is_word, miss_reason, word_of};
 
 /// What was read from an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub(crate) struct Reading {
     pub(crate) turns: Vec<Turn>,
     /// Thoughts that the model was not shown, since what stood before them had changed.
     pub(crate) dropped: u32,
+    /// Why the provider's cache was missed, in its word.
+    pub(crate) cache_miss: Option<Cow<'static, str>>,
     /// The bytes stop inside an event, or inside the JSON value.
     pub(crate) inside: bool,
 }
@@ -70,6 +75,8 @@ enum Field {
     /// What was done to a block of the prompt before the model saw it, and why.
     Change,
     Cause,
+    /// What the provider has found out about its cache.
+    Diagnostics,
 }
 
 /// What has been read so far, as the JSON that it was.
@@ -84,6 +91,7 @@ struct Seen {
     searches: u64,
     dropped: u32,
     error: Option<Cow<'static, str>>,
+    cache_miss: Option<Cow<'static, str>>,
     ended: bool,
     event: Event,
 }
@@ -126,6 +134,8 @@ const MESSAGES: &[Wanted<Field>] = &[
     Wanted { path: &["input_transformations", "reason"], field: Field::Cause },
     Wanted { path: &["message", "input_transformations", "type"], field: Field::Change },
     Wanted { path: &["message", "input_transformations", "reason"], field: Field::Cause },
+    Wanted { path: &["diagnostics"], field: Field::Diagnostics },
+    Wanted { path: &["message", "diagnostics"], field: Field::Diagnostics },
 ];
 const CHAT: &[Wanted<Field>] = &[
     Wanted { path: &["model"], field: Field::Model },
@@ -156,6 +166,8 @@ const RESPONSES: &[Wanted<Field>] = &[
     Wanted { path: &["error"], field: Field::Error },
     Wanted { path: &["response", "error"], field: Field::Error },
     Wanted { path: &["code"], field: Field::Code },
+    Wanted { path: &["prompt_cache_diagnostics"], field: Field::Diagnostics },
+    Wanted { path: &["response", "prompt_cache_diagnostics"], field: Field::Diagnostics },
 ];
 const GEMINI: &[Wanted<Field>] = &[
     Wanted { path: &["modelVersion"], field: Field::Model },
@@ -307,6 +319,7 @@ impl UsageObserver {
             stop: text(self.seen.stop),
             error: self.seen.error,
             dropped: self.seen.dropped,
+            cache_miss: self.seen.cache_miss,
             ended: self.seen.ended,
             inside,
         }
@@ -346,18 +359,6 @@ fn elements(json: &[u8]) -> u64 {
     counted.map_or(0, |()| count)
 }
 
-/// A longer word is none.
-const WORD_BYTES_MAX: usize = 40;
-
-/// A string of one short word: no provider ends for another reason, and it is written down.
-fn is_word(json: &[u8]) -> bool {
-    let word = json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-    word.is_some_and(|word| {
-        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
-        (1..=WORD_BYTES_MAX).contains(&word.len()) && word.iter().all(is_plain)
-    })
-}
-
 impl Seen {
     fn note(&mut self, field: Field, json: &[u8]) {
         let keep = |slot: &mut Vec<u8>| {
@@ -385,6 +386,9 @@ impl Seen {
             Field::Tier => {
                 let word = text(json.to_owned());
                 self.tier = word.map(|word| Tier::of(&word)).or(self.tier);
+            }
+            Field::Diagnostics => {
+                self.cache_miss = miss_reason(json, 0).or(self.cache_miss.take());
             }
             Field::Queries => self.searches = elements(json),
             Field::Item => self.searches += u64::from(json == br#""web_search_call""#),
@@ -446,34 +450,6 @@ impl Seen {
 
 /// An error whose type the provider does not say.
 const UNNAMED: &str = "provider_error";
-
-/// What an error's JSON says of its type: the most telling word that is one.
-fn error_name(json: &[u8]) -> Option<Cow<'static, str>> {
-    let text = std::str::from_utf8(json).ok()?;
-    let mut found: [Option<Span>; 4] = Default::default();
-    // What breaks off may have said it.
-    let _ = Reader::new(text).object(|reader, key| {
-        let at = ["type", "status", "code", "error_type"].iter().position(|name| *name == key);
-        let value = reader.value()?;
-        at.into_iter().for_each(|at| found[at] = Some(value.clone()));
-        Some(())
-    });
-    found.into_iter().flatten().find_map(|span| word_of(text[span].as_bytes()))
-}
-
-/// A short word, or a number as `error_502`; nothing that was written for people, which may say
-/// anything.
-fn word_of(json: &[u8]) -> Option<Cow<'static, str>> {
-    const DIGITS_MAX: usize = 6;
-    let text = std::str::from_utf8(json).ok()?;
-    let is_number =
-        (1..=DIGITS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    match text.trim_matches('"') {
-        _ if is_number => Some(format!("error_{text}").into()),
-        "error" | "" => None,
-        word => is_word(json).then(|| word.to_owned().into()),
-    }
-}
 
 impl Mark {
     fn extend(&mut self, data: &[u8]) {

@@ -11,6 +11,7 @@ mod tier;
 mod usage;
 
 use memchr::memmem;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use tier::Tier;
 
@@ -93,7 +94,8 @@ const SUFFIXES: &[(&str, Format)] = &[
 ///
 /// One normal form for all providers: `input` includes what was read from or written to the
 /// prompt cache, and `output` includes reasoning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Usage {
     pub(crate) input: Option<u64>,
     pub(crate) cache_read: Option<u64>,

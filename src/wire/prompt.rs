@@ -240,6 +240,30 @@ fn is_string(body: &str, span: &Span) -> bool {
     first_byte(body, span) == b'"'
 }
 
+/// The tools of a list that are before the model from the beginning: of one with tools that it is told of
+/// only when it looks for them, all others.
+fn loaded(body: &str, tools: &Span) -> Vec<Span> {
+    let whole = || vec![tools.clone()];
+    let is_any =
+        memchr::memmem::find(body[tools.clone()].as_bytes(), b"\"defer_loading\"").is_some();
+    if !is_any || first_byte(body, tools) != b'[' {
+        return whole();
+    }
+    let mut loaded = Vec::new();
+    let read = Reader::within(body, tools).array(|reader| {
+        let tool = reader.value()?;
+        let is_deferred = first_byte(body, &tool) == b'{'
+            && is_true(body, &json::members(body, &tool, ["defer_loading"])?[0]);
+        loaded.extend((!is_deferred).then_some(tool));
+        Some(())
+    });
+    read.map_or_else(whole, |()| loaded)
+}
+
+fn is_true(body: &str, span: &Option<Span>) -> bool {
+    span.as_ref().is_some_and(|span| &body[span.clone()] == "true")
+}
+
 /// Collects the parts of the messages. Tools and system go into their own instance, because a
 /// body may name them last.
 struct Parts<'a> {
@@ -287,7 +311,8 @@ impl<'a> Parts<'a> {
         if let Some(span) = tools
             && first_byte(self.body, span) == b'['
         {
-            self.push(span.clone(), Role::Tools);
+            let loaded = loaded(self.body, span);
+            loaded.into_iter().for_each(|span| self.push(span, Role::Tools));
         }
     }
 
@@ -406,7 +431,9 @@ impl<'a> Parts<'a> {
         self.leave_doubtful();
         let tools = tools.filter(|span| matches!(first_byte(self.body, span), b'[' | b'{'));
         let spelling = Spelling::Value;
-        let tools = tools.map(|span| Part { span, spelling, message: 0, role: Role::Tools });
+        let tools = tools.into_iter().flat_map(|span| loaded(self.body, &span));
+        let tools: Vec<Part> =
+            tools.map(|span| Part { span, spelling, message: 0, role: Role::Tools }).collect();
         Prompt {
             cache_mark: self.cache_mark,
             messages: self.messages,

@@ -1,9 +1,11 @@
 //! What a request was served as, by the providers' words.
 
+use serde::{Deserialize, Serialize};
+
 use super::Usage;
 
 /// What a request was served as. The answer says it; what the request asked for may not have been given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Tier {
     #[default]
     Standard,
@@ -44,6 +46,18 @@ impl Tier {
 }
 
 impl Usage {
+    /// Takes over what `terms` has said.
+    pub(crate) fn with_terms(self, terms: &str) -> Usage {
+        let mut words = terms.split(' ');
+        let tier = words.next().map_or(Tier::Standard, Tier::of);
+        let (mut is_fast, mut is_regional) = (false, false);
+        for word in words {
+            is_fast |= word == "fast";
+            is_regional |= word == "us";
+        }
+        Usage { tier, is_fast, is_regional, ..self }
+    }
+
     /// The tier, and what else of how it was served has a price: `priority`, `standard fast`, `standard us`.
     pub(crate) fn terms(&self) -> String {
         let mut terms = self.tier.name().to_owned();

@@ -4,6 +4,8 @@
 //! includes the cached part; Gemini counts thoughts beside the candidates, OpenAI inside the
 //! output, and xAI's Chat dialect beside it although the field is OpenAI's.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Format, Tier, Usage};
 use crate::json::Reader;
 
@@ -23,7 +25,7 @@ pub(super) fn read(format: Format, first: &[u8], last: &[u8], ended: bool) -> Op
 }
 
 /// What a model did within an answer that is billed beside its usage.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Turn {
     /// `None`: the model that answers.
     pub(crate) model: Option<String>,

@@ -115,6 +115,7 @@ pub(crate) fn entry(number: usize, apart_s: f64) -> Entry {
         ratio: Ratio::of_hundredths(110),
         is_calibrated: true,
         is_text_only: pick(2) == 0,
+        rare: None,
         money: Some(Money { cost_nano: 12_345_678, saved_nano: 1_234_567, source: Source::Listed }),
         mode: "hybrid",
         level: "balanced",

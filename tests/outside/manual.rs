@@ -267,7 +267,7 @@ fn every_page_is_in_the_program_and_refers_to_pages_that_are() {
         }
         pages += 1;
     }
-    assert_eq!(pages, 3);
+    assert_eq!(pages, 4);
     assert_eq!(sandbox.run(&["man"]).stdout, PROGRAM);
     assert_eq!(sandbox.run(&["man", "frob"]).status, 64);
 }

@@ -3,6 +3,7 @@
 //! A check is a row of `CHECKS`. It says only what it has found out; what cannot be known here is
 //! left out rather than guessed.
 
+mod cache;
 mod clients;
 mod files;
 mod service;
@@ -92,6 +93,7 @@ const CHECKS: &[Check] = &[
     check("files", files::check),
     check("port", port),
     Check { needs_network: true, ..check("upstream", upstream) },
+    check("cache", cache::check),
     check("time zone", zone::check),
     check("client", clients::check),
     check("thoughts", thoughts),

@@ -117,6 +117,10 @@ impl Logger {
         self.log(LogLevel::Info, &text);
     }
 
+    pub(super) fn info(&self, text: &str) {
+        self.log(LogLevel::Info, text);
+    }
+
     pub(super) fn reloaded(&self, config: &Config) {
         let (mode, file) = (config.mode.name(), config.file.0.to_string_lossy());
         let text = match self.sink {

@@ -24,7 +24,7 @@ use crate::ledger::{Ledger, WriterSettings};
 use crate::proxy::{self, Context, Event, Setup, deadlines};
 use daemon::Starter;
 use logger::Logger;
-use reload::Reload;
+use reload::{Reload, price_stored};
 
 pub(crate) fn run(args: &cli::Serve) -> Result<(), Error> {
     let around = Environment::of_process();
@@ -82,6 +82,7 @@ fn serve(
         ));
     }
     logger.started(config, address);
+    price_stored(config, &logger);
     let lines = logger.clone();
     let database = config.database.clone();
     let stats = Box::new(move |json| super::stats::of_database(&database, json));

@@ -16,6 +16,7 @@ use super::{daemon, notify, say_settings};
 use crate::config::{self, Config, Environment, Flag};
 use crate::error::Error;
 use crate::instance::PidFile;
+use crate::ledger;
 use crate::proxy::{Context, Setup};
 
 /// How the settings were read at the start, and so are read again.
@@ -67,6 +68,7 @@ impl Reload {
                 logger.set_level(config.log);
                 // Whoever reads this line can rely on it.
                 logger.reloaded(&config);
+                price_stored(&config, logger);
             }
             Err(error) => {
                 let words = error.words().replace("\ntokenpak: ", "; ");
@@ -90,4 +92,21 @@ impl Reload {
         config.port = self.port;
         Setup::new(config)
     }
+}
+
+/// Prices stored requests that had no price and have one now, such as after a change of the settings. On a
+/// thread of its own, since there may be many, and a disk may hang.
+pub(super) fn price_stored(config: &Config, logger: &Logger) {
+    let (database, prices, logger) =
+        (config.database.clone(), config.prices.clone(), logger.clone());
+    let run = move || {
+        // A database that cannot be used is said by those who write it.
+        let priced = ledger::reprice(&database, &prices, None);
+        let count = priced.map_or(0, |outcome| outcome.requests());
+        if count > 0 {
+            logger.info(&format!("priced stored requests count={count}"));
+        }
+    };
+    // Without the thread they wait for another occasion.
+    let _ = std::thread::Builder::new().name("reprice".into()).spawn(run);
 }

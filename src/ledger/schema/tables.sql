@@ -36,7 +36,11 @@ CREATE TABLE requests (
     -- How it was served, as far as that has a price: `standard`, `flex`, `standard fast` and so on.
     tier TEXT,
     -- Who says what it cost: `provider`, `configured` or `listed`.
-    cost_basis TEXT
+    cost_basis TEXT,
+    -- What a later price needs beside the other columns: JSON, where there is any.
+    billing TEXT,
+    -- Why the provider's cache was missed, in its word.
+    cache_miss TEXT
 ) STRICT;
 
 CREATE INDEX requests_ts ON requests (ts);

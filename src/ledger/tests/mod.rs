@@ -104,6 +104,7 @@ pub(crate) fn entry(id: &str) -> Entry {
         is_calibrated: false,
         is_text_only: false,
         money: None,
+        rare: None,
         mode: "hybrid",
         level: "balanced",
         skip_reason: None,

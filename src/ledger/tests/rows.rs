@@ -12,7 +12,7 @@ fn a_record_becomes_a_row() {
         read(&scratch.db(), "SELECT * FROM requests"),
         [
             "1 m3k9qf0a1b2c0004 1795435200 anthropic messages claude-sonnet-4-5 - claude-cli/2.1 200 - 1 \
-          1500 1000 2000 1000 0 - 100 - 4800000 840000 estimate hybrid balanced - 500 300 2000 - - standard listed"
+          1500 1000 2000 1000 0 - 100 - 4800000 840000 estimate hybrid balanced - 500 300 2000 - - standard listed - -"
         ]
     );
     let header = "SELECT group_concat(name) FROM pragma_table_info('daily')";

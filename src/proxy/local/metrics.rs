@@ -14,7 +14,8 @@ use crate::report::prometheus::{Bounds, Exposition, Metric};
 /// Different models that get a label of their own; then `other`.
 const MODELS_MAX: usize = 50;
 
-/// Different errors that get a label of their own, of which providers choose the names; then `other`.
+/// Different errors, or reasons for a missed cache, that get a label of their own, of which providers choose
+/// the names; then `other`.
 const ERRORS_MAX: usize = 50;
 
 /// Status classes as labels; the first is for requests without an answer.
@@ -37,6 +38,7 @@ struct Counts {
     names: HashSet<String>,
     skipped: BTreeMap<&'static str, u64>,
     errors: BTreeMap<String, u64>,
+    cache_misses: BTreeMap<String, u64>,
     proxy: Histogram,
     upstream: Histogram,
 }
@@ -224,6 +226,9 @@ impl Counts {
             *self.skipped.entry(reason).or_default() += 1;
         }
         self.add_error(entry);
+        if let Some(reason) = entry.cache_miss() {
+            add_named(&mut self.cache_misses, reason);
+        }
         let proxy_s = entry.proxy_us as f64 / 1e6;
         self.proxy.add(&PROXY_BOUNDS, proxy_s);
         if let Some(first_byte_ms) = entry.ttfb_ms {
@@ -237,11 +242,8 @@ impl Counts {
             return;
         }
         let status = || entry.status.map_or("none".to_owned(), |status| format!("status_{status}"));
-        let mut name = entry.error.as_deref().map_or_else(status, str::to_owned);
-        if self.errors.len() >= ERRORS_MAX && !self.errors.contains_key(&name) {
-            name = "other".to_owned();
-        }
-        *self.errors.entry(name).or_default() += 1;
+        let name = entry.error.as_deref().map_or_else(status, str::to_owned);
+        add_named(&mut self.errors, &name);
     }
 
     /// The sums of a model, whose names are copied only the first time.
@@ -286,6 +288,12 @@ impl Counts {
         for (error, count) in &self.errors {
             out.sample(name, &[("error", error)], count);
         }
+        let name = "tokenpak_cache_misses_total";
+        let help = "Requests whose provider said why its cache was missed, by its reason.";
+        out.metric(&Metric { name, help, kind: "counter" });
+        for (reason, count) in &self.cache_misses {
+            out.sample(name, &[("reason", reason)], count);
+        }
         let seconds = |name, help| Metric { name, help, kind: "histogram" };
         let proxy = seconds("tokenpak_proxy_seconds", "Time inside the proxy before sending.");
         out.histogram(&proxy, &PROXY_BOUNDS, &self.proxy.counts, self.proxy.sum_s);
@@ -293,6 +301,13 @@ impl Counts {
             seconds("tokenpak_upstream_seconds", "Time from sending to the answer's first byte.");
         out.histogram(&upstream, &UPSTREAM_BOUNDS, &self.upstream.counts, self.upstream.sum_s);
     }
+}
+
+/// Counts a name, or `other` where there are too many.
+fn add_named(counts: &mut BTreeMap<String, u64>, name: &str) {
+    let is_new = counts.len() >= ERRORS_MAX && !counts.contains_key(name);
+    let name = if is_new { "other" } else { name };
+    *counts.entry(name.to_owned()).or_default() += 1;
 }
 
 /// What a model is called here.

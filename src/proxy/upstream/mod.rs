@@ -14,6 +14,7 @@ mod connector;
 mod dial;
 mod error;
 pub(super) mod failure;
+pub(super) mod fetch;
 pub(super) mod forward;
 mod forward_proxy;
 mod hop_by_hop;

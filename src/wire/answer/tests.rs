@@ -182,6 +182,7 @@ fn check(name: &str, format: Format, model: Option<&str>, counts: Option<Counts>
         ended: true,
         dropped: 0,
         turns: Vec::new(),
+        cache_miss: None,
         inside: false,
     };
     let text = String::from_utf8(fixture(name)).unwrap();
@@ -387,4 +388,44 @@ fn read_stream(stream: StreamFormat, format: Format, pieces: &[&[u8]]) -> Readin
         }
     }
     observer.finish_stream(splitter.is_inside())
+}
+/// Why a cache was missed, in all places and wrappings; nothing else is taken for that.
+#[test]
+fn the_reason_for_a_missed_cache_is_read() {
+    let anthropic =
+        r#"{"cache_miss_reason":{"type":"tools_changed","cache_missed_input_tokens":9}}"#;
+    for (diagnostics, want) in [
+        (anthropic, Some("tools_changed")),
+        (
+            r#"{"cache_miss_reason": {"cache_missed_input_tokens": 9, "type": "model_changed"}}"#,
+            Some("model_changed"),
+        ),
+        (r#"{"cache_miss_reason":"messages_changed"}"#, Some("messages_changed")),
+        (r#"{"cache_miss_reason":null}"#, None),
+        (r#"{"type":"something"}"#, None),
+        (r#"{"cache_miss_reason":{"type":"written for people, at length"}}"#, None),
+        (r#"{"cache_miss_reason":{"type":7}}"#, None),
+        ("null", None),
+        ("[]", None),
+        ("{}", None),
+    ] {
+        let usage = r#""usage":{"input_tokens":9,"output_tokens":1}"#;
+        let body = format!(
+            r#"{{"type":"message","diagnostics":{diagnostics},"stop_reason":"end_turn",{usage}}}"#
+        );
+        let stream = format!(
+            "data: {{\"type\":\"message_start\",\"message\":{body}}}\n\ndata: {{\"type\":\"message_stop\"}}\n\n"
+        );
+        let responses = format!(
+            r#"{{"object":"response","status":"completed","prompt_cache_diagnostics":{diagnostics},{usage}}}"#
+        );
+        for (format, text, streamed) in [
+            (Format::Messages, &body, false),
+            (Format::Messages, &stream, true),
+            (Format::Responses, &responses, false),
+        ] {
+            let reading = read(format, streamed, &[text.as_bytes()]);
+            assert_eq!(reading.cache_miss.as_deref(), want, "{text}");
+        }
+    }
 }
