@@ -3,7 +3,8 @@
 use super::calendar::Unit;
 use super::group::{Key, Table};
 use super::text::{
-    COLUMNS_MAX, dollars, fitting, grouped, money_fitting, name, percent, unpriced_lines,
+    COLUMNS_MAX, LEAST_SHOWN_NANO, dollars, fitting, grouped, money_fitting, name, percent,
+    unpriced_lines,
 };
 use crate::ledger::Sums;
 
@@ -199,8 +200,9 @@ pub(crate) fn oneline(sums: &Sums) -> String {
         _ => parts.push("tokens unknown".to_owned()),
     }
     parts.push(sums.cost_nano.map_or("cost unknown".to_owned(), dollars));
-    // What was saved is money that was not spent.
-    parts.extend(sums.saved_nano.map(|nano| match nano {
+    // What was saved is money that was not spent. Of less than can be shown nothing is said.
+    let saved = sums.saved_nano.filter(|nano| nano.unsigned_abs() >= LEAST_SHOWN_NANO);
+    parts.extend(saved.map(|nano| match nano {
         0.. => format!("-{}", dollars(nano)),
         loss => format!("+{}", dollars(-loss)),
     }));

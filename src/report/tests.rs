@@ -138,6 +138,18 @@ fn one_line_for_status_bars() {
     let days = sample_days();
     let text = oneline(&days.rows[6].sums);
     assert_eq!(text, include_str!("../../fixtures/report/oneline.txt"));
+    let with = |saved_nano| oneline(&Sums { saved_nano, ..days.rows[6].sums.clone() });
+    let start = text.rsplit_once(", ").unwrap().0;
+    for (saved, end) in [
+        (Some(50_000), ", -$0.0001"),
+        (Some(49_999), ""),
+        (Some(0), ""),
+        (Some(-49_999), ""),
+        (Some(-50_000), ", +$0.0001"),
+        (None, ""),
+    ] {
+        assert_eq!(with(saved), format!("{start}{end}\n"), "{saved:?}");
+    }
 }
 
 /// Whatever the names and numbers are, a report is ASCII and fits into 79 columns.

@@ -45,6 +45,9 @@ pub(super) fn money_fitting(nano: i64, width: usize) -> String {
     }
 }
 
+/// Half of a hundredth of a cent: less is printed as nothing.
+pub(super) const LEAST_SHOWN_NANO: u64 = 50_000;
+
 /// `$18.77`; below ten cents with four places, or a first day would be all zeros.
 pub(crate) fn dollars(nano: i64) -> String {
     const DOLLAR: u64 = 1_000_000_000;
