@@ -16,7 +16,7 @@ use crate::footer;
 use crate::ledger::{self, Entry, Ledger, Ratio, WriterSettings};
 use crate::prices::bill::Source;
 use crate::prices::{Money, Prices};
-use crate::rewrite::{self, Memo, Plan, Untouched};
+use crate::rewrite::{self, Memo, Plan, ReadPrompt};
 use crate::route::{self, Asked, Upstreams};
 use crate::tokens::{self, Counter};
 use crate::trace::{self, Side};
@@ -141,8 +141,9 @@ fn a_small_request_allocates_little() {
 
     let mut counter = Counter::new();
     let mut count = || {
-        let untouched = Untouched::read(&plan, Format::Chat, &body).unwrap();
-        drop(untouched.count(&mut counter, &plan, Format::Chat));
+        let read = ReadPrompt::read(Format::Chat, &body).unwrap();
+        assert!(read.stays(&plan));
+        drop(read.count(&mut counter, &plan));
     };
     count();
     check("a small request: counting", (5, 450), count);
@@ -155,6 +156,7 @@ fn a_small_request_allocates_little() {
     let request = footer::Request {
         format: Some(Format::Chat),
         body: &body,
+        demand: None,
         is_agent: footer::is_agent(b"curl/8"),
         is_off: false,
         is_counted: true,

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::Refusal;
-use crate::json::{self, Reader, Span};
 use crate::wire::Format;
+use crate::wire::prompt::Demand;
 
 /// A request and who sent it.
 pub(crate) struct Request<'a> {
@@ -14,6 +14,8 @@ pub(crate) struct Request<'a> {
     pub(crate) format: Option<Format>,
     /// As the client sent it.
     pub(crate) body: &'a [u8],
+    /// What is known of the answer from reading it.
+    pub(crate) demand: Option<Demand>,
     /// A program whose answers are read by programs.
     pub(crate) is_agent: bool,
     /// The setting, the flag or the request's own header says no.
@@ -57,33 +59,6 @@ const PROMPTS: &[(&str, &[&str])] = &[
 static PROMPT_FINDERS: LazyLock<Vec<Finder<'static>>> =
     LazyLock::new(|| PROMPTS.iter().map(|(words, _)| Finder::new(words)).collect());
 
-/// An answer that may be shorter than this in tokens is a label, not a text.
-const MAX_TOKENS_MIN: u64 = 32;
-
-/// Members that forbid a footer when they say anything; the last rows are those of local servers.
-const FORBIDDEN: &[(&str, Refusal)] = &[
-    ("tools", "tools"),
-    ("functions", "tools"),
-    ("tool_choice", "tools"),
-    ("function_call", "tools"),
-    ("mcp_servers", "tools"),
-    ("output_format", "json"),
-    ("output_config", "json"),
-    ("json_schema", "json"),
-    ("logprobs", "logprobs"),
-    ("top_logprobs", "logprobs"),
-    ("stop", "stop"),
-    ("stop_sequences", "stop"),
-    ("modalities", "audio"),
-    ("audio", "audio"),
-    ("grammar", "json"),
-    ("guided_json", "json"),
-    ("guided_regex", "json"),
-    ("guided_choice", "json"),
-    ("guided_grammar", "json"),
-    ("structured_outputs", "json"),
-];
-
 /// Whether a user agent names a program whose answers are read by programs.
 pub(crate) fn is_agent(user_agent: &[u8]) -> bool {
     let begins = |place: &[u8], name: &str| {
@@ -97,27 +72,25 @@ pub(crate) fn is_agent(user_agent: &[u8]) -> bool {
 
 /// Why the request forbids a footer.
 pub(crate) fn request_refusal(request: &Request) -> Option<Refusal> {
-    let format = match request.format {
-        Some(format @ (Format::Messages | Format::Chat)) => format,
-        _ => return Some("api"),
-    };
-    match std::str::from_utf8(request.body) {
-        _ if request.is_off => Some("off"),
-        _ if request.is_agent => Some("agent"),
-        _ if !request.is_counted => Some("uncounted"),
-        Ok(body) => of_body(format, body)
-            .unwrap_or(Some("unreadable"))
-            .or_else(|| is_agents_prompt(body).then_some("agent")),
-        Err(_) => Some("unreadable"),
+    match request.format {
+        Some(Format::Messages | Format::Chat) => {}
+        Some(Format::Responses | Format::Gemini) | None => return Some(Refusal::Api),
+    }
+    match () {
+        () if request.is_off => Some(Refusal::Off),
+        () if request.is_agent => Some(Refusal::Agent),
+        () if !request.is_counted => Some(Refusal::Uncounted),
+        () if request.demand.is_some() => request.demand.map(Refusal::Demanded),
+        () => is_agents_prompt(request.body).then_some(Refusal::Agent),
     }
 }
 
 /// Why the answer's head forbids a footer; `None` leaves it to what the answer says.
 pub(crate) fn answer_refusal(answer: &Answer) -> Option<Refusal> {
     match () {
-        () if answer.status != 200 => Some("status"),
-        () if answer.is_encoded => Some("encoded"),
-        () if !is_known_type(answer.content_type) => Some("content-type"),
+        () if answer.status != 200 => Some(Refusal::Status),
+        () if answer.is_encoded => Some(Refusal::Encoded),
+        () if !is_known_type(answer.content_type) => Some(Refusal::ContentType),
         () => None,
     }
 }
@@ -130,8 +103,7 @@ fn is_known_type(content_type: &[u8]) -> bool {
         .any(|known| kind.eq_ignore_ascii_case(known))
 }
 
-fn is_agents_prompt(body: &str) -> bool {
-    let body = body.as_bytes();
+fn is_agents_prompt(body: &[u8]) -> bool {
     PROMPTS.iter().zip(&*PROMPT_FINDERS).any(|((words, ends), finder)| {
         let goes_on = |at: usize| {
             let rest = &body[at + words.len()..];
@@ -141,81 +113,10 @@ fn is_agents_prompt(body: &str) -> bool {
     })
 }
 
-/// `None`: the body is not understood.
-fn of_body(format: Format, body: &str) -> Option<Option<Refusal>> {
-    let mut refusal: Option<Refusal> = None;
-    let mut last = Last::default();
-    let mut has_messages = false;
-    let mut reader = Reader::new(body);
-    reader.object(|reader, key| {
-        if key == "messages" && reader.peek() == b'[' {
-            has_messages = true;
-            return reader.array(|reader| {
-                last = message(format, body, reader)?;
-                refusal = refusal.or(last.has_tools.then_some("tools"));
-                Some(())
-            });
-        }
-        let value = reader.value()?;
-        refusal = refusal.or_else(|| member(key, &body[value]));
-        // A key that is spelled with escapes may be any of them.
-        (!key.contains('\\')).then_some(())
-    })?;
-    reader.end()?;
-    has_messages.then(|| refusal.or(last.is_assistant.then_some("prefill")))
-}
-
-/// What one member of the body forbids.
-fn member(key: &str, value: &str) -> Option<Refusal> {
-    let is_said = !matches!(value, "null" | "false" | "[]" | "{}");
-    match key {
-        _ if !is_said => None,
-        "response_format" => (!is_text_format(value)).then_some("json"),
-        "n" => (value != "1").then_some("choices"),
-        "max_tokens" | "max_completion_tokens" => {
-            let is_long = value.parse::<u64>().is_ok_and(|tokens| tokens > MAX_TOKENS_MIN);
-            (!is_long).then_some("max-tokens")
-        }
-        _ => FORBIDDEN.iter().find(|(name, _)| *name == key).map(|(_, reason)| *reason),
-    }
-}
-
-fn is_text_format(value: &str) -> bool {
-    let kind = json::members(value, &(0..value.len()), ["type"]);
-    kind.and_then(|[kind]| json::decode(&value[kind?])).is_some_and(|kind| kind == "text")
-}
-
-/// What a message is, as far as it matters.
-#[derive(Default)]
-struct Last {
-    is_assistant: bool,
-    has_tools: bool,
-}
-
-fn message(format: Format, body: &str, reader: &mut Reader) -> Option<Last> {
-    let (_, [role, content, calls, call]) =
-        reader.members(["role", "content", "tool_calls", "function_call"])?;
-    let text = |span: &Option<Span>| json::decode(&body[span.clone()?]);
-    let role = text(&role).unwrap_or_default();
-    let is_said = |span: &Option<Span>| {
-        span.as_ref().is_some_and(|span| !matches!(&body[span.clone()], "null" | "[]"))
-    };
-    let mut has_tools = matches!(&*role, "tool" | "function") || is_said(&calls) || is_said(&call);
-    if format == Format::Messages
-        && let Some(content) = content.filter(|span| body[span.clone()].starts_with('['))
-    {
-        Reader::within(body, &content).array(|reader| {
-            let (_, [kind]) = reader.members(["type"])?;
-            has_tools |= text(&kind).is_some_and(|kind| kind.contains("tool"));
-            Some(())
-        })?;
-    }
-    Some(Last { is_assistant: role == "assistant", has_tools })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::prompt;
 
     const BODY: &str = r#""model":"m","messages":[{"role":"user","content":"hi"}]"#;
 
@@ -242,22 +143,21 @@ mod tests {
         both(r#""max_tokens":33"#, None);
         both(r#""max_completion_tokens":16"#, Some("max-tokens"));
         both(r#""max_tokens":"many""#, Some("max-tokens"));
-        both(r#""to\u006fls":[{}]"#, Some("unreadable"));
+        both(r#""to\u006fls":[{}]"#, Some("uncounted"));
+        both(r#""st\u006fp":"END""#, Some("unreadable"));
         both(r#""system":"Write one-line Git commit messages.""#, Some("agent"));
         both(r#""system":"Act as an expert software developer.\nAlways""#, Some("agent"));
         both(r#""system":"Act as an expert gardener.""#, None);
         both(r#""temperature":0.5,"stream":true"#, None);
 
         #[track_caller]
-        fn both(members: &str, want: Option<Refusal>) {
+        fn both(members: &str, want: Option<&str>) {
             let comma = if members.is_empty() { "" } else { "," };
             for body in
                 [format!("{{{BODY}{comma}{members}}}"), format!("{{{members}{comma}{BODY}}}")]
             {
                 for format in [Format::Messages, Format::Chat] {
-                    let request =
-                        Request { format: Some(format), body: body.as_bytes(), ..plain() };
-                    assert_eq!(request_refusal(&request), want, "{body}");
+                    assert_eq!(refusal_of(format, &body), want, "{body}");
                 }
             }
         }
@@ -273,15 +173,24 @@ mod tests {
         check(Messages, result, Some("tools"));
         check(Messages, r#"{"role":"user","content":[{"type":"text"}]}"#, None);
         check(Messages, r#"{"role":"user"},{"role":"assistant","content":"{"}"#, Some("prefill"));
-        check(Chat, r#"{"role":"user","role":"tool"}"#, Some("unreadable"));
-        check(Chat, r#"{"role":"user""#, Some("unreadable"));
+        check(Chat, r#"{"role":"user","role":"tool"}"#, Some("uncounted"));
+        check(Chat, r#"{"role":"user""#, Some("uncounted"));
 
         #[track_caller]
-        fn check(format: Format, messages: &str, want: Option<Refusal>) {
+        fn check(format: Format, messages: &str, want: Option<&str>) {
             let body = format!(r#"{{"messages":[{messages}]}}"#);
-            let request = Request { format: Some(format), body: body.as_bytes(), ..plain() };
-            assert_eq!(request_refusal(&request), want, "{body}");
+            assert_eq!(refusal_of(format, &body), want, "{body}");
         }
+    }
+
+    /// By what is read of the body.
+    fn refusal_of(format: Format, body: &str) -> Option<&'static str> {
+        let prompt = prompt::read(format, body.as_bytes());
+        let is_counted = prompt.is_some();
+        let demand = prompt.and_then(|prompt| prompt.demand);
+        let (format, body) = (Some(format), body.as_bytes());
+        let request = Request { format, body, demand, is_counted, ..plain() };
+        request_refusal(&request).map(Refusal::name)
     }
 
     #[test]
@@ -289,7 +198,8 @@ mod tests {
         let body = format!("{{{BODY}}}");
         let request = || Request { body: body.as_bytes(), ..plain() };
         let check = |request: Request, answer: Answer, want| {
-            assert_eq!(request_refusal(&request).or_else(|| answer_refusal(&answer)), want);
+            let refusal = request_refusal(&request).or_else(|| answer_refusal(&answer));
+            assert_eq!(refusal.map(Refusal::name), want);
         };
         check(request(), ok(), None);
         check(Request { format: Some(Format::Responses), ..request() }, ok(), Some("api"));
@@ -312,13 +222,13 @@ mod tests {
         check(request(), Answer { is_encoded: true, ..ok() }, Some("encoded"));
         check(request(), Answer { content_type: b"text/html", ..ok() }, Some("content-type"));
         check(request(), Answer { content_type: b"text/event-stream", ..ok() }, None);
-        check(Request { body: b"\xff", ..request() }, ok(), Some("unreadable"));
     }
 
     fn plain() -> Request<'static> {
         Request {
             format: Some(Format::Chat),
             body: b"",
+            demand: None,
             is_agent: false,
             is_off: false,
             is_counted: true,

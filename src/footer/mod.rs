@@ -22,15 +22,92 @@ pub(crate) use stream::{Event, Stream};
 use std::fmt::Write;
 
 use crate::number::{commas, saved_percent};
+use crate::wire::prompt::Demand;
 
 /// How the line begins, after the blank line before it. Also how it is found again.
 const MARK: &str = "[TokenPak: ";
 
-/// Why an answer has no footer, for the ledger. One word where the guard has one cause.
-pub(crate) type Refusal = &'static str;
+/// Why an answer has no footer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The wire format has no place for one.
+    Api,
+    /// The setting, the flag or the request's own header says no.
+    Off,
+    /// The client is a program whose answers are read by programs.
+    Agent,
+    /// The prompt has no counts to speak of.
+    Uncounted,
+    /// The request is not understood.
+    Unreadable,
+    /// The request demands what a line of ours would break.
+    Demanded(Demand),
+    /// The answer's status is not 200, or it is ours.
+    Status,
+    Encoded,
+    ContentType,
+    /// The answer is no text, or not one alone.
+    NoText,
+    /// Its text is JSON.
+    Json,
+    /// Its text is one block of code.
+    Code,
+    Choices,
+    Logprobs,
+    /// It did not come to its end, or ended for another reason than that all was said.
+    Unfinished,
+    /// Its end came together with text, or had left before it was looked at.
+    Colocated,
+    /// It would have to be held back for too long.
+    KeptWaiting,
+    Large,
+    /// The answer is not understood.
+    Odd,
+}
 
-/// The ledger's word for a footer that was put in.
-pub(crate) const ADDED: &str = "added";
+impl Refusal {
+    /// The ledger's word. One word where the guard has one cause.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Refusal::Api => "api",
+            Refusal::Off => "off",
+            Refusal::Agent => "agent",
+            Refusal::Uncounted => "uncounted",
+            Refusal::Unreadable => "unreadable",
+            Refusal::Demanded(demand) => demand.name(),
+            Refusal::Status => "status",
+            Refusal::Encoded => "encoded",
+            Refusal::ContentType => "content-type",
+            Refusal::NoText => "no-text",
+            Refusal::Json => "json",
+            Refusal::Code => "code",
+            Refusal::Choices => "choices",
+            Refusal::Logprobs => "logprobs",
+            Refusal::Unfinished => "unfinished",
+            Refusal::Colocated => "colocated",
+            Refusal::KeptWaiting => "kept-waiting",
+            Refusal::Large => "large",
+            Refusal::Odd => "odd",
+        }
+    }
+}
+
+/// What became of a footer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Added,
+    Refused(Refusal),
+}
+
+impl Outcome {
+    /// The ledger's word.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Outcome::Added => "added",
+            Outcome::Refused(refusal) => refusal.name(),
+        }
+    }
+}
 
 /// Room for a line of any but huge numbers.
 const LINE_BYTES_USUAL: usize = 96;

@@ -8,7 +8,7 @@ use crate::wire::Format;
 /// The answer with the footer in it: for Messages a block of its own at the end of the content, so
 /// that the first block stays clean; for Chat at the end of the text. Every other byte as it came.
 pub(crate) fn add(format: Format, body: &[u8], line: &str) -> Result<Vec<u8>, Refusal> {
-    let body = std::str::from_utf8(body).map_err(|_| "odd")?;
+    let body = std::str::from_utf8(body).map_err(|_| Refusal::Odd)?;
     let mut literal = Vec::with_capacity(2 * line.len());
     json::encode(line, &mut literal);
     let (at, inserted) = match format {
@@ -17,7 +17,8 @@ pub(crate) fn add(format: Format, body: &[u8], line: &str) -> Result<Vec<u8>, Re
             (end_of_content(body)?, block)
         }
         // Inside the text's quotes.
-        _ => (end_of_text(body)?, literal[1..literal.len() - 1].to_vec()),
+        Format::Chat => (end_of_text(body)?, literal[1..literal.len() - 1].to_vec()),
+        Format::Responses | Format::Gemini => return Err(Refusal::Api),
     };
     Ok([&body.as_bytes()[..at], &inserted, &body.as_bytes()[at..]].concat())
 }
@@ -26,7 +27,7 @@ pub(crate) fn add(format: Format, body: &[u8], line: &str) -> Result<Vec<u8>, Re
 fn end_of_content(body: &str) -> Result<usize, Refusal> {
     let [content, reason] = top_level(body, ["content", "stop_reason"])?;
     if !is(body, &reason, "end_turn") {
-        return Err("unfinished");
+        return Err(Refusal::Unfinished);
     }
     let mut last = None;
     elements(body, content, |reader| {
@@ -34,9 +35,9 @@ fn end_of_content(body: &str) -> Result<usize, Refusal> {
         last = Some((block, found));
         Some(())
     })?;
-    let (block, [kind, text]) = last.ok_or("no-text")?;
+    let (block, [kind, text]) = last.ok_or(Refusal::NoText)?;
     if !is(body, &kind, "text") {
-        return Err("no-text");
+        return Err(Refusal::NoText);
     }
     for_readers(body, &text)?;
     Ok(block.end)
@@ -46,7 +47,7 @@ fn end_of_content(body: &str) -> Result<usize, Refusal> {
 fn end_of_text(body: &str) -> Result<usize, Refusal> {
     let [choices, error] = top_level(body, ["choices", "error"])?;
     if error.is_some_and(|span| &body[span] != "null") {
-        return Err("unfinished");
+        return Err(Refusal::Unfinished);
     }
     let mut only = None;
     let mut count = 0;
@@ -55,31 +56,31 @@ fn end_of_text(body: &str) -> Result<usize, Refusal> {
         only = Some(reader.members(["message", "finish_reason", "logprobs"])?.1);
         Some(())
     })?;
-    let [message, reason, logprobs] = only.filter(|_| count == 1).ok_or("choices")?;
+    let [message, reason, logprobs] = only.filter(|_| count == 1).ok_or(Refusal::Choices)?;
     if logprobs.is_some_and(|span| &body[span] != "null") {
-        return Err("logprobs");
+        return Err(Refusal::Logprobs);
     }
     if !is(body, &reason, "stop") {
-        return Err("unfinished");
+        return Err(Refusal::Unfinished);
     }
-    let message = message.ok_or("odd")?;
+    let message = message.ok_or(Refusal::Odd)?;
     let keys = ["content", "refusal", "tool_calls", "function_call", "audio"];
-    let [content, others @ ..] = json::members(body, &message, keys).ok_or("odd")?;
+    let [content, others @ ..] = json::members(body, &message, keys).ok_or(Refusal::Odd)?;
     let is_said = |span: &Option<Span>| {
         span.as_ref().is_some_and(|span| !matches!(&body[span.clone()], "null" | "[]"))
     };
     if others.iter().any(is_said) {
-        return Err("no-text");
+        return Err(Refusal::NoText);
     }
     for_readers(body, &content)?;
-    Ok(content.ok_or("no-text")?.end - 1)
+    Ok(content.ok_or(Refusal::NoText)?.end - 1)
 }
 
 /// The members of the whole body, which must be one object.
 fn top_level<const N: usize>(body: &str, keys: [&str; N]) -> Result<[Option<Span>; N], Refusal> {
     let mut reader = Reader::new(body);
-    let (_, found) = reader.members(keys).ok_or("odd")?;
-    reader.end().ok_or("odd")?;
+    let (_, found) = reader.members(keys).ok_or(Refusal::Odd)?;
+    reader.end().ok_or(Refusal::Odd)?;
     Ok(found)
 }
 
@@ -88,8 +89,8 @@ fn elements<'a>(
     array: Option<Span>,
     element: impl FnMut(&mut Reader<'a>) -> Option<()>,
 ) -> Result<(), Refusal> {
-    let array = array.filter(|span| body[span.clone()].starts_with('[')).ok_or("odd")?;
-    Reader::within(body, &array).array(element).ok_or("odd")
+    let array = array.filter(|span| body[span.clone()].starts_with('[')).ok_or(Refusal::Odd)?;
+    Reader::within(body, &array).array(element).ok_or(Refusal::Odd)
 }
 
 fn is(body: &str, span: &Option<Span>, what: &str) -> bool {
@@ -99,7 +100,8 @@ fn is(body: &str, span: &Option<Span>, what: &str) -> bool {
 }
 
 fn for_readers(body: &str, text: &Option<Span>) -> Result<(), Refusal> {
-    let text = text.as_ref().and_then(|span| json::decode(&body[span.clone()])).ok_or("no-text")?;
+    let text =
+        text.as_ref().and_then(|span| json::decode(&body[span.clone()])).ok_or(Refusal::NoText)?;
     let mut prose = TextTail::default();
     prose.feed(&text);
     prose.refusal().map_or(Ok(()), Err)
@@ -139,7 +141,7 @@ mod tests {
         check(r#"{"content":[{"type":"text","text":"Hi."}],"stop_reason":"end_turn""#, Err("odd"));
 
         #[track_caller]
-        fn check(body: &str, want: Result<&str, Refusal>) {
+        fn check(body: &str, want: Result<&str, &str>) {
             same(Format::Messages, body, want);
         }
     }
@@ -180,14 +182,15 @@ mod tests {
         check(r#"{"error":{}}"#, Err("unfinished"));
 
         #[track_caller]
-        fn check(body: &str, want: Result<&str, Refusal>) {
+        fn check(body: &str, want: Result<&str, &str>) {
             same(Format::Chat, body, want);
         }
     }
 
     #[track_caller]
-    fn same(format: Format, body: &str, want: Result<&str, Refusal>) {
+    fn same(format: Format, body: &str, want: Result<&str, &str>) {
         let got = add(format, body.as_bytes(), LINE).map(|body| String::from_utf8(body).unwrap());
-        assert_eq!(got.as_deref(), want.as_ref().map(|want| *want), "{body}");
+        let got = got.as_deref().map_err(|refusal| refusal.name());
+        assert_eq!(got, want, "{body}");
     }
 }

@@ -69,10 +69,10 @@ impl<'a> Edit<'a> {
             && !is_between
             && stream.is_over(size)
         {
-            stream.give_up("large", out);
+            stream.give_up(footer::Refusal::Large, out);
         }
         if self.is_idle() || is_odd || size > HOLD_BYTES_MAX {
-            self.release("odd", out);
+            self.release(footer::Refusal::Odd, out);
             self.drops_usage = false;
             return out.extend_from_slice(piece.bytes);
         }
@@ -126,7 +126,7 @@ impl<'a> Edit<'a> {
         if let Some((stream, _)) = &mut self.footer
             && stream.is_waiting()
         {
-            stream.give_up("kept-waiting", out);
+            stream.give_up(footer::Refusal::KeptWaiting, out);
         }
         out.extend_from_slice(self.held.let_go());
     }
@@ -284,13 +284,13 @@ impl<'a> ResponseFilter<'a> {
             if is_whole {
                 edit.held_event(&|| observer.as_ref().and_then(UsageObserver::usage), out);
             }
-            edit.release("unfinished", out);
+            edit.release(footer::Refusal::Unfinished, out);
         }
         &self.out
     }
 
     /// What was read, and what became of the footer; `None` if there was not to be one.
-    pub(crate) fn finish(self) -> (Option<Reading>, Option<&'static str>) {
+    pub(crate) fn finish(self) -> (Option<Reading>, Option<footer::Outcome>) {
         let reading = self.observer.map(|observer| match &self.splitter {
             Some(splitter) => observer.finish_stream(splitter.is_inside()),
             None => observer.finish(),

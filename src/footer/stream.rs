@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::held_event::{HOLD_BYTES_MAX, is_settled};
 use super::text_tail::TextTail;
-use super::{ADDED, Refusal};
+use super::{Outcome, Refusal};
 use crate::json::{self, Reader, Span};
 use crate::wire::Format;
 
@@ -22,7 +22,7 @@ pub(crate) struct Stream {
     is_text: bool,
     /// Chat: the reason has come, and the footer waits for the usage.
     waiting: Option<Waiting>,
-    outcome: Option<Refusal>,
+    outcome: Option<Outcome>,
 }
 
 struct Waiting {
@@ -58,7 +58,11 @@ impl<'a> Event<'a> {
 impl Stream {
     pub(crate) fn new(format: Format) -> Stream {
         Stream {
-            is_messages: format == Format::Messages,
+            is_messages: match format {
+                Format::Messages => true,
+                // The others have no footer; see `guards`.
+                Format::Chat | Format::Responses | Format::Gemini => false,
+            },
             text: TextTail::default(),
             next_index: 0,
             is_text: false,
@@ -88,14 +92,14 @@ impl Stream {
         self.is_done() || is_decided && !self.is_waiting()
     }
 
-    /// The ledger's word for what became of it.
-    pub(crate) fn outcome(&self) -> Refusal {
-        self.outcome.unwrap_or("unfinished")
+    /// What became of it.
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.outcome.unwrap_or(Outcome::Refused(Refusal::Unfinished))
     }
 
     /// Nothing is understood any more; what was held back goes on.
     pub(crate) fn give_up(&mut self, why: Refusal, out: &mut Vec<u8>) {
-        self.outcome = self.outcome.or(Some(why));
+        self.outcome = self.outcome.or(Some(Outcome::Refused(why)));
         out.extend(self.waiting.take().into_iter().flat_map(|waiting| waiting.held));
     }
 
@@ -107,7 +111,7 @@ impl Stream {
         out: &mut Vec<u8>,
     ) {
         if self.is_over(event.block.len()) {
-            self.give_up("large", out);
+            self.give_up(Refusal::Large, out);
             return self.pass(event.bytes, out);
         }
         let understood = match self.is_messages {
@@ -115,7 +119,7 @@ impl Stream {
             false => self.chat(event, line, out),
         };
         if understood.is_none() {
-            self.give_up("odd", out);
+            self.give_up(Refusal::Odd, out);
         }
         self.pass(event.bytes, out);
     }
@@ -156,11 +160,11 @@ impl Stream {
             "message_delta" => {
                 let [reason] = json::members(event.data, &delta?, ["stop_reason"])?;
                 self.stop(&text_at(event.data, &reason)?);
-                if self.outcome == Some(ADDED) {
+                if self.outcome == Some(Outcome::Added) {
                     put_block(out, event.line_break, self.next_index, &line());
                 }
             }
-            "error" => self.outcome = Some("unfinished"),
+            "error" => self.outcome = Some(Outcome::Refused(Refusal::Unfinished)),
             _ => {}
         }
         Some(())
@@ -169,10 +173,10 @@ impl Stream {
     /// The answer has stopped: may it have a footer?
     fn stop(&mut self, reason: &str) {
         self.outcome = Some(match self.text.refusal() {
-            _ if reason != "end_turn" => "unfinished",
-            _ if !self.is_text => "no-text",
-            Some(refusal) => refusal,
-            None => ADDED,
+            _ if reason != "end_turn" => Outcome::Refused(Refusal::Unfinished),
+            _ if !self.is_text => Outcome::Refused(Refusal::NoText),
+            Some(refusal) => Outcome::Refused(refusal),
+            None => Outcome::Added,
         });
     }
 
@@ -185,12 +189,12 @@ impl Stream {
     ) -> Option<()> {
         if event.data.trim() == "[DONE]" {
             self.put_chunk(event, line, out);
-            self.outcome = self.outcome.or(Some("unfinished"));
+            self.outcome = self.outcome.or(Some(Outcome::Refused(Refusal::Unfinished)));
             return Some(());
         }
         let chunk = Chunk::read(event.data)?;
         match chunk.choice {
-            _ if chunk.has_error => self.give_up("unfinished", out),
+            _ if chunk.has_error => self.give_up(Refusal::Unfinished, out),
             None if chunk.has_usage => self.put_chunk(event, line, out),
             None => {}
             // Something after the reason for stopping.
@@ -210,17 +214,20 @@ impl Stream {
 
     fn choice(&mut self, choice: Choice, event: &Event) {
         self.text.feed(&choice.text);
-        self.outcome = match (choice.reason.as_deref(), self.text.refusal()) {
-            _ if choice.has_other => Some("no-text"),
+        let refusal = match (choice.reason.as_deref(), self.text.refusal()) {
+            _ if choice.has_other => Some(Refusal::NoText),
             (None, _) => None,
-            (Some("stop"), _) if !choice.text.is_empty() || event.has_begun() => Some("colocated"),
+            (Some("stop"), _) if !choice.text.is_empty() || event.has_begun() => {
+                Some(Refusal::Colocated)
+            }
             (Some("stop"), Some(refusal)) => Some(refusal),
             (Some("stop"), None) => {
                 self.waiting = Some(Waiting { shared: String::new(), held: Vec::new() });
                 None
             }
-            (Some(_), _) => Some("unfinished"),
+            (Some(_), _) => Some(Refusal::Unfinished),
         };
+        self.outcome = refusal.map(Outcome::Refused);
     }
 
     /// The footer's chunk, and what was held back for it.
@@ -234,7 +241,7 @@ impl Stream {
         out.extend_from_slice(br#"},"finish_reason":null}]}"#);
         out.extend_from_slice(format!("{end}{end}").as_bytes());
         out.extend(held);
-        self.outcome = Some(ADDED);
+        self.outcome = Some(Outcome::Added);
     }
 }
 

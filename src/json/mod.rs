@@ -23,6 +23,8 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(text: &'a str) -> Reader<'a> {
+        #[cfg(test)]
+        walks::note(text.len());
         Reader { text, at: 0 }
     }
 
@@ -318,6 +320,30 @@ impl Nesting {
 
     fn top(&self) -> bool {
         self.bits & 1 == 1
+    }
+}
+
+/// Counts how often this thread reads a text of one length from its beginning, by which tests tell how
+/// often a body is walked.
+#[cfg(test)]
+pub(crate) mod walks {
+    use std::cell::Cell;
+
+    thread_local! {
+        /// The length, in bytes, and the count.
+        static WATCHED: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+    }
+
+    pub(super) fn note(length: usize) {
+        let (watched, count) = WATCHED.get();
+        WATCHED.set((watched, count + usize::from(length == watched)));
+    }
+
+    /// How many walks `work` takes through texts of this length.
+    pub(crate) fn count(length: usize, work: impl FnOnce()) -> usize {
+        WATCHED.set((length, 0));
+        work();
+        WATCHED.replace((0, 0)).1
     }
 }
 

@@ -310,7 +310,8 @@ impl Exchange<'_> {
         if !finish_sending(unfinished) {
             relayed.error = relayed.error.or(Some(self.client.watch.reason()));
         }
-        (entry.error, entry.footer) = (relayed.error.map(Cow::Borrowed), relayed.footer);
+        entry.error = relayed.error.map(Cow::Borrowed);
+        entry.footer = relayed.footer.map(footer::Outcome::name);
         record::finalize(&mut entry, &self.setup.config.prices, relayed.reading);
         self.finish(entry, None);
         match relayed.must_abort {
@@ -331,7 +332,7 @@ impl Exchange<'_> {
         let stream = StreamFormat::of_content_type(kind);
         // Whatever comes in place of a stream may come as slowly, and must not be waited for.
         let is_odd = entry.stream && stream.is_none();
-        let refusal = no_footer.or(is_odd.then_some("content-type")).or_else(|| {
+        let refusal = no_footer.or(is_odd.then_some(footer::Refusal::ContentType)).or_else(|| {
             footer::answer_refusal(&footer::Answer {
                 status: head.status(),
                 content_type: kind,
@@ -363,7 +364,8 @@ impl Exchange<'_> {
         let copied = catch_panic(|| relay.copy(response.body, response.filter));
         let mut relayed = copied.unwrap_or_else(Relayed::broken);
         relayed.reading = relayed.reading.or(response.reading);
-        let footer = refusal.or(relayed.footer).or(response.footer);
+        let refused = refusal.map(footer::Outcome::Refused);
+        let footer = refused.or(relayed.footer).or(response.footer);
         relayed.footer = footer.filter(|_| entry.api != "other");
         relayed
     }
@@ -375,6 +377,7 @@ impl Exchange<'_> {
             let request = footer::Request {
                 format: route.format,
                 body: original,
+                demand: rewritten.demand,
                 is_agent: self.head.values("user-agent").any(footer::is_agent),
                 is_off: !self.setup.config.stats_footer || asked.eq_ignore_ascii_case(b"off"),
                 is_counted: record::is_counted(route, rewritten),
@@ -384,7 +387,8 @@ impl Exchange<'_> {
                 is_text_only: route.format.is_some() && record::is_lesson(original),
             }
         };
-        catch_panic(look).unwrap_or(Look { no_footer: Some("unreadable"), is_text_only: false })
+        catch_panic(look)
+            .unwrap_or(Look { no_footer: Some(footer::Refusal::Unreadable), is_text_only: false })
     }
 
     /// Records the exchange and tells those who watch.
@@ -462,7 +466,7 @@ impl Exchange<'_> {
         };
         entry.status = Some(status);
         entry.error = Some(code.into());
-        entry.footer = route.format.map(|_| "status");
+        entry.footer = route.format.map(|_| footer::Refusal::Status.name());
         let reply = ErrorReply { status, code, text: &text, request_id: &self.id };
         let answer = local::error(route.format, &reply);
         let answer = record::complete(answer, &entry);

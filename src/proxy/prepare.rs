@@ -17,7 +17,7 @@ use super::setup::Setup;
 use crate::compress::Mode;
 use crate::footer;
 use crate::forms::{self, ACCOUNT_HEADERS, Ask, Turn, is_lasting};
-use crate::rewrite::{self, Plan, Rewritten, Scope, Skip, Untouched};
+use crate::rewrite::{Plan, ReadPrompt, Rewritten, Scope, Skip};
 use crate::route::{Route, query_keys};
 use crate::tokens::{Counter, Counters};
 use crate::wire::{Format, ask_usage};
@@ -59,7 +59,7 @@ pub(super) enum Counts<'b> {
     Unread,
     Known(Box<Rewritten>),
     /// No count changes what is sent, so there is time for it while the provider thinks.
-    Later(Untouched<'b>),
+    Later(ReadPrompt<'b>),
 }
 
 impl From<Rewritten> for Counts<'_> {
@@ -169,44 +169,68 @@ impl Preparing<'_> {
     fn in_form<'b>(
         &self,
         counter: &mut Counter,
-        (format, mut turn): (Format, Option<Turn>),
+        (format, turn): (Format, Option<Turn>),
         body: &'b [u8],
     ) -> Prepared<'b> {
-        let Context { forms, ledger, .. } = &**self.context;
         let plan = turn.as_ref().map_or(*self.plan, Turn::plan);
-        let told = |turn: &Option<Turn>, skip| turn.as_ref().map_or(skip, |turn| turn.skip(skip));
-        let stripped = footer::strip_footers(format, body);
-        if stripped.is_none()
-            && let Some(untouched) = Untouched::read(&plan, format, body)
-        {
-            if let Some(turn) = &mut turn {
-                forms.keep(ledger, turn, None);
+        match footer::strip_footers(format, body) {
+            None => match ReadPrompt::read(format, body) {
+                Some(prompt) if prompt.stays(&plan) => self.unchanged(prompt, (turn, &plan), body),
+                prompt => self.rewritten(counter, prompt, (turn, &plan), body),
+            },
+            Some(stripped) => {
+                let prompt = ReadPrompt::read(format, &stripped);
+                let prepared = self.rewritten(counter, prompt, (turn, &plan), &stripped);
+                let body = prepared.body.or(Some(stripped));
+                Prepared { body, ..prepared }
             }
-            let is_off = plan.mode == Mode::Off;
-            let early = Some(if is_off { Skip::Off } else { Skip::BelowThreshold });
-            let asks = self.may_ask_usage(untouched.is_stream(), told(&turn, early));
-            let body = asks.then(|| ask_usage::inject(body)).flatten();
-            let asks_usage = body.is_some();
-            return Prepared {
-                body,
-                asks_usage,
-                counts: Counts::Later(untouched),
-                turn,
-                ..Prepared::default()
-            };
         }
-        let body = stripped.as_deref().unwrap_or(body);
-        let mut rewritten = rewrite::rewrite_in(self.scope(), counter, &plan, format, body);
+    }
+
+    /// A body that nothing but the wish for its usage can change: it is counted later.
+    fn unchanged<'b>(
+        &self,
+        prompt: ReadPrompt<'b>,
+        (mut turn, plan): (Option<Turn>, &Plan),
+        body: &[u8],
+    ) -> Prepared<'b> {
+        self.keep(&mut turn, None);
+        let is_off = plan.mode == Mode::Off;
+        let skip = Some(if is_off { Skip::Off } else { Skip::BelowThreshold });
+        let asks = self.may_ask_usage(prompt.is_stream(), told(&turn, skip));
+        let body = asks.then(|| ask_usage::inject(body, prompt.options_at(body.len())?)).flatten();
+        let (asks_usage, counts) = (body.is_some(), Counts::Later(prompt));
+        Prepared { body, asks_usage, counts, turn, ..Prepared::default() }
+    }
+
+    /// A body that was counted, and made smaller where that pays. `prompt` is what was read of it.
+    fn rewritten(
+        &self,
+        counter: &mut Counter,
+        prompt: Option<ReadPrompt>,
+        (mut turn, plan): (Option<Turn>, &Plan),
+        body: &[u8],
+    ) -> Prepared<'static> {
+        let rewrite = |prompt: &ReadPrompt| prompt.rewrite(self.scope(), counter, plan);
+        let mut rewritten = prompt.as_ref().map_or_else(unread, rewrite);
         rewritten.skip = told(&turn, rewritten.skip);
-        if let Some(turn) = &mut turn {
-            forms.keep(ledger, turn, Some(&rewritten));
-        }
+        self.keep(&mut turn, Some(&rewritten));
         let asks = self.may_ask_usage(rewritten.stream, rewritten.skip);
-        let asking = asks.then(|| ask_usage::inject(rewritten.body.as_deref().unwrap_or(body)));
-        let asking = asking.flatten();
+        let ask = |prompt: &ReadPrompt| {
+            let sent = rewritten.body.as_deref().unwrap_or(body);
+            ask_usage::inject(sent, prompt.options_at(sent.len())?)
+        };
+        let asking = prompt.as_ref().filter(|_| asks).and_then(ask);
         let asks_usage = asking.is_some();
-        let body = asking.or_else(|| rewritten.body.take()).or(stripped);
+        let body = asking.or_else(|| rewritten.body.take());
         Prepared { body, asks_usage, counts: rewritten.into(), turn, ..Prepared::default() }
+    }
+
+    fn keep(&self, turn: &mut Option<Turn>, rewritten: Option<&Rewritten>) {
+        let Context { forms, ledger, .. } = &**self.context;
+        if let Some(turn) = turn {
+            forms.keep(ledger, turn, rewritten);
+        }
     }
 
     /// The body as if its history had been sent by us, where nobody knows how it was sent.
@@ -240,12 +264,11 @@ impl Preparing<'_> {
     pub(super) fn count(&self, prepared: &Prepared, counts: Counts, body: &[u8]) -> Rewritten {
         match (self.route.format, counts) {
             (_, Counts::Known(rewritten)) => *rewritten,
-            (Some(format), Counts::Later(untouched)) => {
+            (Some(_), Counts::Later(prompt)) => {
                 let plan = prepared.plan(self.plan);
-                let count = |counter: &mut Counter| untouched.count(counter, &plan, format);
+                let count = |counter: &mut Counter| prompt.count(counter, &plan);
                 let rewritten = with_care(&self.context.counters, unread, count);
-                let told = |turn: &Turn| turn.skip(rewritten.skip);
-                let skip = prepared.turn.as_ref().map_or(rewritten.skip, told);
+                let skip = told(&prepared.turn, rewritten.skip);
                 Rewritten { skip, ..rewritten }
             }
             (Some(_), Counts::Unread) => {
@@ -326,6 +349,11 @@ fn with_care<T>(
     catch_panic(|| counters.lend(look)).unwrap_or_else(unread)
 }
 
+/// The reason why nothing was saved, as the conversation's form has it.
+fn told(turn: &Option<Turn>, skip: Option<Skip>) -> Option<Skip> {
+    turn.as_ref().map_or(skip, |turn| turn.skip(skip))
+}
+
 fn unread() -> Rewritten {
     unchanged(Skip::Unreadable)
 }
@@ -337,6 +365,13 @@ fn unchanged(skip: Skip) -> Rewritten {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{self, Environment};
+    use crate::json;
+    use crate::ledger::{Ledger, WriterSettings};
+    use crate::proxy::local::guard;
+    use crate::proxy::request::HeadReader;
+    use crate::proxy::{Report, record};
+    use crate::rewrite::rewrite;
     use crate::tokens::Memo;
 
     #[test]
@@ -348,8 +383,63 @@ mod tests {
         // The next one finds a counter as good as new.
         let body = br#"{"model":"m","messages":[{"role":"user","content":"Hello"}]}"#;
         let got = with_care(&counters, unread, |counter| {
-            rewrite::rewrite(counter, &Plan::of(Mode::Off), Format::Chat, body)
+            rewrite(counter, &Plan::of(Mode::Off), Format::Chat, body)
         });
         assert!(got.before > 0);
+    }
+
+    /// From what is sent to the verdict on the footer: a body is read as a prompt once, whatever becomes of
+    /// it, and once for the digests of its conversation, which are of the bytes of its messages.
+    #[test]
+    fn a_body_is_read_once() {
+        let folder = std::env::temp_dir().join(format!("tokenpak-walks-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let around = Environment::of_process().in_home(folder.to_str().unwrap());
+        let (config, _) = config::load(&around, None, &[]).unwrap();
+        let keeping = WriterSettings { flush_ms: 60_000, retention_days: 0 };
+        let ledger = Ledger::start(&folder.join("monitor.db"), keeping, |_| {});
+        let setup = Setup::new(config.clone()).unwrap();
+        let report: Report = Box::new(|_| {});
+        let context = Context::new(setup, ledger, report, Box::new(|_| Ok(String::new())));
+        let (context, setup) = (Arc::new(context), Arc::new(Setup::new(config).unwrap()));
+        let head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\
+                     authorization: Bearer sk-proj-dummy\r\n\r\n";
+        let (head, _) = HeadReader::default().read(head).unwrap().unwrap();
+        let route = guard::route(&setup.config, &head).unwrap();
+        let rows = "line one of the table\\n".repeat(2000);
+        for text in ["Hello", &"word ".repeat(800), &"word ".repeat(2000), &rows] {
+            for plan in [Mode::Off, Mode::Hybrid, Mode::Aggressive].map(Plan::of) {
+                let body = format!(
+                    r#"{{"model":"gpt-4o","stream":true,"messages":[{{"role":"user","content":"{text}"}}]}}"#
+                );
+                let preparing = Preparing {
+                    context: &context,
+                    setup: &setup,
+                    head: &head,
+                    plan: &plan,
+                    route: &route,
+                    is_paused: false,
+                };
+                let walks = json::walks::count(body.len(), || {
+                    let mut prepared = preparing.prepare(body.as_bytes());
+                    assert_eq!(prepared.asks_usage, plan.mode != Mode::Off);
+                    let counts = std::mem::take(&mut prepared.counts);
+                    let rewritten = preparing.count(&prepared, counts, body.as_bytes());
+                    let request = footer::Request {
+                        format: route.format,
+                        body: body.as_bytes(),
+                        demand: rewritten.demand,
+                        is_agent: false,
+                        is_off: false,
+                        is_counted: record::is_counted(&route, &rewritten),
+                    };
+                    assert_eq!(footer::request_refusal(&request), None);
+                    assert!(record::is_lesson(body.as_bytes()));
+                });
+                assert_eq!(walks, 1 + 1, "{:?}", plan.mode);
+            }
+        }
+        context.ledger.close();
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -19,6 +19,7 @@ use super::upstream::{
     is_ours, next_piece,
 };
 use super::watch::Watch;
+use crate::footer;
 use crate::footer::response_filter::{HOLD_TIME_MAX, ResponseFilter};
 use crate::wire::answer::Reading;
 
@@ -43,7 +44,7 @@ pub(crate) struct Relayed {
     /// What was read in passing.
     pub(crate) reading: Option<Reading>,
     /// What became of the footer, if there was to be one.
-    pub(crate) footer: Option<&'static str>,
+    pub(crate) footer: Option<footer::Outcome>,
     /// Whether the client's connection can serve another request.
     pub(crate) keep_alive: bool,
     /// A plain close would look like the end of the answer, which has not come.

@@ -38,7 +38,7 @@ pub(super) struct ResponseBody<'a> {
     pub(super) filter: ResponseFilter<'a>,
     /// What was read already, and what became of the footer, where the copying will not tell.
     pub(super) reading: Option<Reading>,
-    pub(super) footer: Option<footer::Refusal>,
+    pub(super) footer: Option<footer::Outcome>,
 }
 
 /// Puts the footer into a plain answer, which must be whole for that, and prepares a stream for it.
@@ -54,7 +54,7 @@ pub(super) fn transform<'a>(
         Some(format) => Some(UsageObserver::new(format)),
         None => (is_plain && is_judged(head, framing)).then(UsageObserver::of_end),
     };
-    let as_it_comes = |body, footer| ResponseBody {
+    let as_it_comes = |body, footer: Option<footer::Refusal>| ResponseBody {
         body: Body::Comes(body),
         framing,
         filter: match options.stream {
@@ -62,7 +62,7 @@ pub(super) fn transform<'a>(
             None => ResponseFilter::of_body(observer()),
         },
         reading: None,
-        footer,
+        footer: footer.map(footer::Outcome::Refused),
     };
     let Some(format) = options.format.filter(|_| options.wants_footer || options.drops_usage)
     else {
@@ -80,14 +80,14 @@ pub(super) fn transform<'a>(
     if !options.wants_footer
         || matches!(framing, Framing::Length(length) if length > PLAIN_BYTES_MAX)
     {
-        return as_it_comes(Box::new(body), options.wants_footer.then_some("large"));
+        return as_it_comes(Box::new(body), options.wants_footer.then_some(footer::Refusal::Large));
     }
     let mut bytes = Vec::with_capacity(PLAIN_BYTES_FIRST);
     let added = match read_plain(&mut body, &mut bytes) {
         Ok(Some(refusal)) => Err(refusal),
         Err(error) => {
             let rest = Cursor::new(bytes).chain(Broken(Some(error)));
-            return as_it_comes(Box::new(rest), Some("unfinished"));
+            return as_it_comes(Box::new(rest), Some(footer::Refusal::Unfinished));
         }
         Ok(None) => {
             let add = || {
@@ -97,7 +97,7 @@ pub(super) fn transform<'a>(
                 let edited = footer::add(format, &bytes, &line(reading.usage.as_ref()));
                 edited.map(|edited| (edited, reading))
             };
-            catch_panic(add).unwrap_or(Err("unreadable"))
+            catch_panic(add).unwrap_or(Err(footer::Refusal::Unreadable))
         }
     };
     match added {
@@ -110,7 +110,7 @@ pub(super) fn transform<'a>(
             body: Body::Whole(edited),
             filter: ResponseFilter::of_body(None),
             reading: Some(reading),
-            footer: Some(footer::ADDED),
+            footer: Some(footer::Outcome::Added),
         },
     }
 }
@@ -122,7 +122,7 @@ fn read_plain(body: &mut impl Source, bytes: &mut Vec<u8>) -> io::Result<Option<
     let refusal = loop {
         let left = HOLD_TIME_MAX.saturating_sub(since.elapsed());
         if left.is_zero() {
-            break Some("kept-waiting");
+            break Some(footer::Refusal::KeptWaiting);
         }
         body.limit(Some(left));
         let room = (PLAIN_BYTES_MAX as usize - bytes.len()).min(piece.len());
@@ -134,10 +134,10 @@ fn read_plain(body: &mut impl Source, bytes: &mut Vec<u8>) -> io::Result<Option<
         }
         // Some providers send blank lines while they think, so that nobody gives the answer up.
         if bytes.first().is_some_and(u8::is_ascii_whitespace) {
-            break Some("kept-waiting");
+            break Some(footer::Refusal::KeptWaiting);
         }
         if bytes.len() as u64 == PLAIN_BYTES_MAX {
-            break Some("large");
+            break Some(footer::Refusal::Large);
         }
     };
     body.limit(None);

@@ -62,7 +62,7 @@ pub(crate) fn full(traced: &Traced, zone: &str) -> String {
     }
     match traced.footer.as_deref() {
         None => {}
-        Some(footer::ADDED) => line("footer", "added"),
+        Some(word) if word == footer::Outcome::Added.name() => line("footer", "added"),
         Some(why) => line("footer", &format!("not added: {}", why_no_footer(why))),
     }
     line("time", &time(traced));

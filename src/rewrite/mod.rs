@@ -8,7 +8,7 @@ pub(crate) mod cuts;
 mod expand;
 mod inputs;
 mod memo;
-mod untouched;
+mod read_prompt;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -23,12 +23,12 @@ use crate::json;
 use crate::tokens::model::ChatOverhead;
 use crate::tokens::{Counter, image};
 use crate::wire::Format;
-use crate::wire::prompt::{self, Part, Prompt, Role, Spelling, ToolResult};
+use crate::wire::prompt::{self, Demand, Part, Prompt, Role, Spelling, ToolResult};
 use calls::Calls;
 pub(crate) use expand::{Unexpanded, expand};
 use memo::{Known, Progress};
 pub(crate) use memo::{Memo, Scope};
-pub(crate) use untouched::Untouched;
+pub(crate) use read_prompt::ReadPrompt;
 
 /// The threshold of strict and hybrid unless it is set, in tokens.
 const THRESHOLD_TOKENS: u64 = 4500;
@@ -165,6 +165,8 @@ pub(crate) struct Rewritten {
     pub(crate) model: Option<String>,
     /// Whether the body asks for a stream; for Gemini the path says so.
     pub(crate) stream: bool,
+    /// What one more line in the answer would break.
+    pub(crate) demand: Option<Demand>,
 }
 
 /// Counts a request and makes it smaller if the plan wants that and it pays.
@@ -178,6 +180,9 @@ pub(crate) fn rewrite(
 }
 
 /// The same with the same result, in less time if the beginning of this prompt was rewritten before.
+///
+/// The proxy has read its prompts itself: this is for tests and benchmarks.
+#[allow(dead_code)]
 pub(crate) fn rewrite_in(
     scope: Scope,
     counter: &mut Counter,
@@ -225,7 +230,8 @@ fn walk(
         true if rewritten.before <= plan.threshold => Some(Skip::BelowThreshold),
         true => Some(Skip::NothingToGain),
     };
-    Rewritten { model: prompt.model.clone(), stream: prompt.stream, ..rewritten }
+    let Prompt { stream, demand, .. } = *prompt;
+    Rewritten { model: prompt.model.clone(), stream, demand, ..rewritten }
 }
 
 /// Of calls, by their parts: the texts in their inputs that later ones point at.

@@ -5,16 +5,12 @@ use memchr::memmem;
 
 use crate::json::{Reader, Span};
 
-/// The body with `stream_options.include_usage` behind its `stream`. `None` if it asks for no
-/// stream, has options of its own, or is not understood.
-pub(crate) fn inject(body: &[u8]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(body).ok()?;
-    let mut reader = Reader::new(text);
-    let (_, [stream, options]) = reader.members(["stream", "stream_options"])?;
-    reader.end()?;
-    let stream = stream.filter(|span| options.is_none() && &text[span.clone()] == "true")?;
+/// The body with `stream_options.include_usage` at a place that `Prompt::options_at` gives: behind its
+/// `"stream":true`. `None` if that is not there.
+pub(crate) fn inject(body: &[u8], at: usize) -> Option<Vec<u8>> {
+    let (before, behind) = body.split_at_checked(at)?;
     let option = br#","stream_options":{"include_usage":true}"#;
-    Some([&body[..stream.end], option, &body[stream.end..]].concat())
+    before.ends_with(b"true").then(|| [before, option, behind].concat())
 }
 
 /// Whether an event's data is the chunk that only the option brings: usage, and no choices.
@@ -30,24 +26,45 @@ pub(crate) fn is_usage_chunk(data: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Format, prompt};
 
     #[test]
     fn option_is_spliced_into_streamed_requests_without_options() {
         check(
-            r#"{ "stream" : true , "x":1.0}"#,
-            Some(r#"{ "stream" : true,"stream_options":{"include_usage":true} , "x":1.0}"#),
+            r#" "stream" : true , "x":1.0"#,
+            Some(r#" "stream" : true,"stream_options":{"include_usage":true} , "x":1.0"#),
         );
-        check(r#"{"stream":false}"#, None);
-        check(r#"{"x":1}"#, None);
-        check(r#"{"stream":true,"stream_options":null}"#, None);
-        check(r#"{"stream":true,"stream_options":{"include_usage":false}}"#, None);
-        check(r#"{"stream":true,"stream":true}"#, None);
-        check(r#"{"stream":true}}"#, None);
+        check(r#""stream":false"#, None);
+        check(r#""x":1"#, None);
+        check("", None);
+        check(r#""stream":true,"stream_options":null"#, None);
+        check(r#""stream_options":{"include_usage":false},"stream":true"#, None);
+        check(r#""stream":true,"stream_opti\u006fns":{}"#, None);
+        check(r#""stream":true,"stream":true"#, None);
+        check(r#""stream":true}"#, None);
+        assert_eq!(inject(b"{}", 1), None);
+        assert_eq!(inject(b"{}", 9), None);
+
+        const MESSAGES: &str = r#""messages":[{"role":"user","content":"Hello"}]"#;
 
         #[track_caller]
-        fn check(body: &str, want: Option<&str>) {
-            let body = inject(body.as_bytes()).map(|body| String::from_utf8(body).unwrap());
-            assert_eq!(body.as_deref(), want);
+        fn check(members: &str, want: Option<&str>) {
+            for (front, back) in [(MESSAGES, ""), ("", MESSAGES)] {
+                let comma = ",".repeat(usize::from(!members.is_empty()));
+                let (front, back) = match front.is_empty() {
+                    true => (String::new(), format!("{comma}{back}")),
+                    false => (format!("{front}{comma}"), String::new()),
+                };
+                let body = format!("{{{front}{members}{back}}}");
+                let prompt = prompt::read(Format::Chat, body.as_bytes());
+                // As it is sent: its messages have become shorter.
+                let sent = body.replace("Hello", "Hi");
+                let at = prompt.and_then(|prompt| prompt.options_at(body.len(), sent.len()));
+                let asking = at.and_then(|at| inject(sent.as_bytes(), at));
+                let asking = asking.map(|body| String::from_utf8(body).unwrap());
+                let want = want.map(|members| format!("{{{front}{members}{back}}}"));
+                assert_eq!(asking, want.map(|want| want.replace("Hello", "Hi")), "{body}");
+            }
         }
     }
 

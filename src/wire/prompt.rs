@@ -6,6 +6,7 @@
 //! understood at all, because providers disagree about which of the two counts.
 
 mod chat;
+mod demand;
 mod elsewhere;
 mod gemini;
 mod messages;
@@ -17,6 +18,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::Format;
 use crate::json::{self, Reader, Span};
+pub(crate) use demand::Demand;
+use demand::Demands;
 use wrapped::Wrapper;
 
 /// What we read from a request. Spans are byte ranges of the body.
@@ -31,11 +34,26 @@ pub(crate) struct Prompt {
     /// Whether the model may see another history than this body: the provider clears parts of it,
     /// or adds what it kept from before.
     pub(crate) edits_history: bool,
+    /// What one more line in the answer would break.
+    pub(crate) demand: Option<Demand>,
+    /// Behind `"stream":true`, where the body says nothing of how it is to be streamed.
+    options_at: Option<usize>,
     /// How many messages, or items of a Responses input, there are.
     pub(crate) messages: u64,
     /// In prefix order.
     pub(crate) parts: Vec<Part>,
     pub(crate) calls: Vec<Call>,
+}
+
+impl Prompt {
+    /// Where the options of a stream can be put into a body that was `received` bytes long and is
+    /// `sent` long by changes in its messages; `None` where there is no stream, or the client has chosen.
+    pub(crate) fn options_at(&self, received: usize, sent: usize) -> Option<usize> {
+        let at = self.options_at?;
+        // The messages stand all before it, or all behind it.
+        let is_before = self.parts.last().is_none_or(|part| part.span.start > at);
+        if is_before { Some(at) } else { (sent + at).checked_sub(received) }
+    }
 }
 
 /// One text of the prompt, or something that stands between texts.
@@ -178,11 +196,12 @@ fn first_byte(body: &str, span: &Span) -> u8 {
 /// elements of the array under the first of them; given back is where the values of the others
 /// are, and that of the first if it is no array; and whether another member lets the model read more or
 /// less than the body. All others are passed over.
-fn top_level<const N: usize>(
-    body: &str,
+fn top_level<'a, const N: usize>(
+    parts: &mut Parts<'a>,
     keys: [&str; N],
-    mut item: impl FnMut(&mut Reader) -> Option<()>,
+    mut item: impl FnMut(&mut Parts<'a>, &mut Reader<'a>) -> Option<()>,
 ) -> Option<([Option<Span>; N], bool)> {
+    let body = parts.body;
     let mut is_elsewhere = false;
     let mut seen = [false; N];
     let mut found = [const { None }; N];
@@ -190,6 +209,7 @@ fn top_level<const N: usize>(
     reader.object(|reader, key| {
         let Some(index) = keys.iter().position(|wanted| *wanted == key) else {
             let value = reader.value()?;
+            parts.demands.member(key, &body[value.clone()]);
             is_elsewhere |= elsewhere::is_elsewhere(body, key, value);
             return (!json::is_one_of(key, &keys)).then_some(());
         };
@@ -197,9 +217,11 @@ fn top_level<const N: usize>(
             return None;
         }
         if index == 0 && reader.peek() == b'[' {
-            return reader.array(&mut item);
+            return reader.array(|reader| item(parts, reader));
         }
-        found[index] = Some(reader.value()?);
+        let value = reader.value()?;
+        parts.demands.member(key, &body[value.clone()]);
+        found[index] = Some(value);
         Some(())
     })?;
     reader.end()?;
@@ -280,6 +302,7 @@ struct Parts<'a> {
     typed: u64,
     called: u64,
     cache_mark: bool,
+    demands: Demands,
 }
 
 impl<'a> Parts<'a> {
@@ -296,6 +319,7 @@ impl<'a> Parts<'a> {
             typed: 0,
             called: 0,
             cache_mark: false,
+            demands: Demands::default(),
         }
     }
 
@@ -436,6 +460,7 @@ impl<'a> Parts<'a> {
             tools.map(|span| Part { span, spelling, message: 0, role: Role::Tools }).collect();
         Prompt {
             cache_mark: self.cache_mark,
+            demand: self.demands.demand(),
             messages: self.messages,
             parts: tools.into_iter().chain(system).chain(self.list).collect(),
             calls: self.calls,

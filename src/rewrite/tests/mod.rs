@@ -2,8 +2,8 @@
 
 mod memo;
 mod proofs;
+mod read_prompt;
 mod rules;
-mod untouched;
 mod wrappers;
 
 use serde_json::{Value, json};

@@ -8,13 +8,16 @@ const KEYS: [&str; 5] = ["messages", "tools", "functions", "model", "stream"];
 pub(super) fn read(body: &str) -> Option<Prompt> {
     let mut parts = Parts::new(body);
     let ([not_an_array, tools, functions, model, stream], edits_history) =
-        top_level(body, KEYS, |reader| read_message(&mut parts, reader))?;
+        top_level(&mut parts, KEYS, read_message)?;
     if not_an_array.is_some() || parts.messages == 0 {
         return None;
     }
+    let stream = stream.filter(|span| &body[span.clone()] == "true");
+    let options_at = stream.as_ref().map(|span| span.end);
     Some(Prompt {
         model: text_at(body, &model).map(String::from),
-        stream: stream.is_some_and(|span| &body[span] == "true"),
+        stream: stream.is_some(),
+        options_at: options_at.filter(|_| parts.demands.has_no_options()),
         edits_history,
         ..parts.prompt(tools.or(functions), Vec::new())
     })
@@ -41,7 +44,11 @@ fn read_message(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
         if index == 0 && calls.is_some() { Some(()) } else { reader.value().map(drop) }
     })?;
     let [tool_calls, role, content, name, id, function_call, refusal, reasoning] = found;
-    match text_at(body, &role).as_deref().unwrap_or_default() {
+    let role = text_at(body, &role).unwrap_or_default();
+    let is_call = |span: &Span| !matches!(&body[span.clone()], "null" | "[]");
+    let has_calls = [&tool_calls, &function_call].into_iter().flatten().any(is_call);
+    parts.demands.message(&role, has_calls);
+    match &*role {
         "user" => read_content(parts, &content, |parts, text| parts.typed(text)),
         "system" | "developer" => {
             read_content(parts, &content, |parts, text| parts.text(text, Role::System))

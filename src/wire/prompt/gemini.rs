@@ -11,11 +11,11 @@ const KEYS: [&str; 4] = ["contents", "tools", "systemInstruction", "system_instr
 pub(super) fn read(body: &str) -> Option<Prompt> {
     let mut parts = Parts::new(body);
     let ([not_an_array, tools, system, system_2], edits_history) =
-        top_level(body, KEYS, |reader| {
+        top_level(&mut parts, KEYS, |parts, reader| {
             parts.messages += 1;
             let (_, [role, list]) = reader.members(["role", "parts"])?;
             let role = text_at(body, &role).unwrap_or("user".into());
-            elements(body, &list, |reader| read_part(&mut parts, reader, &role))
+            elements(body, &list, |reader| read_part(parts, reader, &role))
         })?;
     if not_an_array.is_some() || parts.messages == 0 {
         return None;

@@ -13,7 +13,7 @@ pub(super) fn read(body: &str) -> Option<Prompt> {
     let (
         [not_an_array, tools, system, model, stream, context_management, cache_control],
         elsewhere,
-    ) = top_level(body, KEYS, |reader| read_message(&mut parts, reader))?;
+    ) = top_level(&mut parts, KEYS, read_message)?;
     if not_an_array.is_some() || parts.messages == 0 {
         return None;
     }
@@ -63,6 +63,7 @@ fn read_message(parts: &mut Parts, reader: &mut Reader) -> Option<()> {
         })?;
     parts.mark(&cache_control);
     let role = text_at(parts.body, &role).unwrap_or_default();
+    parts.demands.message(&role, false);
     match blocks {
         Some(blocks) => blocks.into_iter().try_for_each(|block| of_block(parts, block, &role)),
         None => read_content(parts, &content, &role),
@@ -110,7 +111,11 @@ fn of_block(parts: &mut Parts, (block, found): Block, role: &str) -> Option<()> 
     let [kind, text, thinking, id, name, input, call, content, is_error, source, mark, caller] =
         found;
     parts.mark(&mark);
-    match (text_at(body, &kind).as_deref().unwrap_or_default(), role) {
+    let kind = text_at(body, &kind).unwrap_or_default();
+    if kind.contains("tool") {
+        parts.demands.tools();
+    }
+    match (&*kind, role) {
         ("text", _) => text_of(parts, &text, role),
         ("thinking", _) => parts.text(&thinking, Role::Assistant),
         ("image", _) => parts.push(block, Role::Image),

@@ -8,7 +8,7 @@ const KEYS: [&str; 5] = ["input", "tools", "instructions", "model", "stream"];
 pub(super) fn read(body: &str) -> Option<Prompt> {
     let mut parts = Parts::new(body);
     let ([input, tools, instructions, model, stream], edits_history) =
-        top_level(body, KEYS, |reader| read_item(&mut parts, reader))?;
+        top_level(&mut parts, KEYS, read_item)?;
     if let Some(span) = &input {
         if !is_string(body, span) {
             return None;

@@ -28,8 +28,8 @@ fn bodies_are_known_to_stay_where_no_count_can_matter() {
 
     #[track_caller]
     fn check(mode: Mode, body: &str, want: bool) {
-        let untouched = Untouched::read(&Plan::of(mode), Format::Chat, body.as_bytes());
-        assert_eq!(untouched.is_some(), want, "{body}");
+        let read = ReadPrompt::read(Format::Chat, body.as_bytes());
+        assert_eq!(read.is_some_and(|read| read.stays(&Plan::of(mode))), want, "{body}");
     }
 }
 
@@ -45,10 +45,11 @@ fn untouched_bodies_are_what_packing_makes_of_them() {
         let body = body(format, &session).replace(&preamble(), "You are careful.");
         let mode = random.pick(&[Mode::Off, Mode::Strict, Mode::Hybrid]);
         let plan = Plan { threshold: 20_000, ..Plan::of(mode) };
-        let untouched = Untouched::read(&plan, format, body.as_bytes());
+        let untouched = ReadPrompt::read(format, body.as_bytes());
+        let untouched = untouched.filter(|read| read.stays(&plan));
         counts[usize::from(untouched.is_some())] += 1;
         let Some(untouched) = untouched else { continue };
-        let rewritten = untouched.count(&mut Counter::new(), &plan, format);
+        let rewritten = untouched.count(&mut Counter::new(), &plan);
         let want = rewrite(&mut Counter::new(), &plan, format, body.as_bytes());
         assert_eq!(want.body, None, "{body}");
         let told = |rewritten: &Rewritten| {
